@@ -45,6 +45,10 @@ class MaskRCNNConfig:
             taken as padded size // grid size.
         rpn_convs: 3x3 convolutions of the RPN head (2 in torchvision's v2 models).
         rpn_iou_positive, rpn_iou_negative: anchor labelling thresholds.
+        match_zero_iou: whether an object that no anchor overlaps turns every anchor without overlap
+            positive, as torchvision and detectron2 do.
+        crowd_overlap: a negative anchor or RoI with this share of its area in a crowd region is
+            ignored.
         rpn_samples, rpn_positive_fraction: anchors that enter the RPN losses per image.
         proposals_pre_nms_train, proposals_pre_nms_test: best anchors per level before NMS.
         proposals_train, proposals_test: proposals per image after NMS.
@@ -91,6 +95,8 @@ class MaskRCNNConfig:
     rpn_convs: int = 1
     rpn_iou_positive: float = 0.7
     rpn_iou_negative: float = 0.3
+    match_zero_iou: bool = False
+    crowd_overlap: float = 0.7
     rpn_samples: int = 256
     rpn_positive_fraction: float = 0.5
     proposals_pre_nms_train: int = 2000

@@ -1,0 +1,92 @@
+"""From the box head's outputs to detections."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from keras_maskrcnn.layers.geometry import GeometryLayer
+from keras_maskrcnn.ops.boxes import clip_boxes, decode_boxes
+from keras_maskrcnn.ops.nms import batched_nms
+
+Tensor = Any
+
+# Sides below this are no boxes any more (torchvision).
+_MIN_SIDE = 1e-2
+
+
+@keras.saving.register_keras_serializable(package="keras_maskrcnn")
+class DetectionLayer(GeometryLayer):
+    """Refines proposals into detections (Mask R-CNN section 3.1, Inference).
+
+    Every class of every proposal above the score threshold is a candidate with its own box;
+    near-duplicates are suppressed class by class, and the best `max_detections` remain.
+
+    Args:
+        score_threshold: candidates at or below it are dropped.
+        nms_iou: overlap from which the worse of two boxes of a class is dropped.
+        max_detections: `D`.
+        box_weights: scale of the deltas.
+
+    Call arguments:
+        rois: float32 `[B, R, 4]`.
+        valid: bool `[B, R]`.
+        class_logits: float32 `[B, R, K + 1]`, background last.
+        deltas: float32 `[B, R, K, 4]`.
+        image_sizes: int32 `[B, 2]`.
+
+    Returns:
+        dict of `boxes` float32 `[B, D, 4]`, `scores` float32 `[B, D]` falling, `classes` int32
+        `[B, D]` (-1 where padded) and `counts` int32 `[B]`.
+    """
+
+    def __init__(
+        self,
+        score_threshold: float = 0.05,
+        nms_iou: float = 0.5,
+        max_detections: int = 100,
+        box_weights: tuple[float, ...] = (10.0, 10.0, 5.0, 5.0),
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.score_threshold = score_threshold
+        self.nms_iou = nms_iou
+        self.max_detections = max_detections
+        self.box_weights = tuple(box_weights)
+
+    def call(
+        self, rois: Tensor, valid: Tensor, class_logits: Tensor, deltas: Tensor, image_sizes: Tensor
+    ) -> dict[str, Tensor]:
+        num_classes = deltas.shape[2]
+        boxes = decode_boxes(deltas, rois[:, :, None], self.box_weights)  # [B, R, K, 4]
+        boxes = ops.reshape(clip_boxes(boxes, image_sizes), (ops.shape(rois)[0], -1, 4))
+        scores = ops.softmax(class_logits, axis=-1)[..., :num_classes]
+        scores = ops.where(valid[..., None], scores, 0.0)
+        scores = ops.reshape(scores, (ops.shape(rois)[0], -1))  # [B, R * K]
+        sides = boxes[..., 2:] - boxes[..., :2]
+        scores = ops.where(ops.all(sides >= _MIN_SIDE, axis=-1), scores, 0.0)
+        index_class = ops.arange(ops.shape(scores)[1], dtype="int32") % num_classes
+        classes = ops.broadcast_to(index_class[None], ops.shape(scores))
+
+        index, counts = batched_nms(
+            boxes, scores, classes, self.nms_iou, self.max_detections, self.score_threshold
+        )
+        kept = ops.arange(self.max_detections) < counts[:, None]
+        boxes = ops.take_along_axis(boxes, index[..., None], axis=1)
+        return {
+            "boxes": ops.where(kept[..., None], boxes, 0.0),
+            "scores": ops.where(kept, ops.take_along_axis(scores, index, axis=1), 0.0),
+            "classes": ops.where(kept, ops.take_along_axis(classes, index, axis=1), -1),
+            "counts": counts,
+        }
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "score_threshold": self.score_threshold,
+            "nms_iou": self.nms_iou,
+            "max_detections": self.max_detections,
+            "box_weights": self.box_weights,
+        }

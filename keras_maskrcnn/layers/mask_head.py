@@ -1,0 +1,98 @@
+"""One mask per class for every RoI."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from keras_maskrcnn.layers.conv_block import ConvBlock
+
+Tensor = Any
+
+
+@keras.saving.register_keras_serializable(package="keras_maskrcnn")
+class MaskHead(keras.layers.Layer):
+    """A small fully convolutional network (Mask R-CNN figure 4).
+
+    `num_convs` 3x3 convolutions, a 2x2 transposed convolution that doubles the side, and a 1x1
+    convolution to one sigmoid mask per class: classes do not compete.
+
+    Args:
+        num_classes: `K`.
+        num_convs: 3x3 convolutions; 0 on res5 features (C4 models).
+        dim: channels.
+        norm: of the convolutions, `None` or one of `config.NORMS`.
+
+    Call arguments:
+        features: `[P, p, p, C]` pooled features.
+        classes: int32 `[P]`, the class whose mask is wanted.
+        training: for trained statistics.
+
+    Returns:
+        float32 `[P, 2p, 2p]` logits of each RoI's own class.
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        num_convs: int = 4,
+        dim: int = 256,
+        norm: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.num_classes = num_classes
+        self.num_convs = num_convs
+        self.dim = dim
+        self.norm = norm
+        policy = self.dtype_policy
+        # Reference implementations: He normal over the fan-out.
+        initializer = keras.initializers.VarianceScaling(2.0, "fan_out", "untruncated_normal")
+        self.convs = [
+            ConvBlock(dim, norm, initializer, dtype=policy, name=f"conv{i}")
+            for i in range(1, num_convs + 1)
+        ]
+        self.deconv = keras.layers.Conv2DTranspose(
+            dim,
+            2,
+            strides=2,
+            activation="relu",
+            kernel_initializer=initializer,
+            dtype=policy,
+            name="deconv",
+        )
+        self.mask_logits = keras.layers.Conv2D(
+            num_classes,
+            1,
+            # Small, so that training starts at ln 2.
+            kernel_initializer=keras.initializers.RandomNormal(stddev=0.001),
+            dtype=policy,
+            name="mask_logits",
+        )
+
+    def build(self, features_shape: Any, classes_shape: Any) -> None:
+        shape = tuple(features_shape)
+        for conv in self.convs:
+            conv.build(shape)
+            shape = conv.compute_output_shape(shape)
+        self.deconv.build(shape)
+        self.mask_logits.build((*shape[:-1], self.dim))
+
+    def call(self, features: Tensor, classes: Tensor, training: bool = False) -> Tensor:
+        x = features
+        for conv in self.convs:
+            x = conv(x, training=training)
+        x = self.mask_logits(self.deconv(x))  # [P, 2p, 2p, K]
+        own = ops.take_along_axis(x, classes[:, None, None, None], axis=-1)[..., 0]
+        return ops.cast(own, "float32")
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "num_classes": self.num_classes,
+            "num_convs": self.num_convs,
+            "dim": self.dim,
+            "norm": self.norm,
+        }

@@ -1,0 +1,110 @@
+"""What the mask and keypoint heads should say."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from keras_maskrcnn.layers.geometry import GeometryLayer
+from keras_maskrcnn.ops.mask_targets import (
+    keypoint_targets,
+    masks_from_crops,
+    masks_from_pictures,
+)
+
+Tensor = Any
+
+
+def _take_objects(values: Tensor, images: Tensor, matched: Tensor) -> Tensor:
+    """`values[images, matched]`: `[B, N, ...]` -> `[P, ...]`."""
+    rows = images * ops.cast(ops.shape(values)[1], "int32") + matched
+    shape = (-1, *(ops.shape(values)[i] for i in range(2, len(values.shape))))
+    return ops.take(ops.reshape(values, shape), rows, axis=0)
+
+
+@keras.saving.register_keras_serializable(package="keras_maskrcnn")
+class MaskTargetLayer(GeometryLayer):
+    """Each RoI's view of its object's outline (Mask R-CNN section 3.1).
+
+    Args:
+        size: `M`.
+        binary: threshold the targets at .5 (detectron2) rather than keep coverage (torchvision).
+        whole_pictures: masks come as `[B, N, H, W]` in the RoIs' pixels rather than cropped.
+        aligned: RoIAlign's half-pixel shift, for whole pictures.
+
+    Call arguments:
+        rois: float32 `[P, 4]`.
+        images: int32 `[P]` image of each RoI.
+        matched: int32 `[P]` object of each RoI.
+        masks: uint8 `[B, N, h, w]`, 255 inside.
+        boxes: float32 `[B, N, 4]` to which the masks were cropped.
+
+    Returns:
+        float32 `[P, M, M]` in 0..1.
+    """
+
+    def __init__(
+        self,
+        size: int = 28,
+        binary: bool = False,
+        whole_pictures: bool = False,
+        aligned: bool = True,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(autocast=False, **kwargs)
+        self.size = size
+        self.binary = binary
+        self.whole_pictures = whole_pictures
+        self.aligned = aligned
+
+    def call(
+        self, rois: Tensor, images: Tensor, matched: Tensor, masks: Tensor, boxes: Tensor
+    ) -> Tensor:
+        own = ops.cast(_take_objects(masks, images, matched), "float32") / 255.0
+        if self.whole_pictures:
+            targets = masks_from_pictures(own, rois, self.size, self.aligned)
+        else:
+            frames = _take_objects(boxes, images, matched)
+            targets = masks_from_crops(own, frames, rois, self.size)
+        return ops.cast(targets >= 0.5, "float32") if self.binary else targets
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "size": self.size,
+            "binary": self.binary,
+            "whole_pictures": self.whole_pictures,
+            "aligned": self.aligned,
+        }
+
+
+@keras.saving.register_keras_serializable(package="keras_maskrcnn")
+class KeypointTargetLayer(GeometryLayer):
+    """The heat-map cell of each RoI's keypoints (Mask R-CNN section 5).
+
+    Args:
+        size: side of the heat map.
+
+    Call arguments:
+        rois: float32 `[P, 4]`.
+        images: int32 `[P]` image of each RoI.
+        matched: int32 `[P]` object of each RoI.
+        keypoints: float32 `[B, N, J, 3]`.
+
+    Returns:
+        int32 `[P, J]` cells and bool `[P, J]` which of them count.
+    """
+
+    def __init__(self, size: int = 56, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.size = size
+
+    def call(
+        self, rois: Tensor, images: Tensor, matched: Tensor, keypoints: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        return keypoint_targets(_take_objects(keypoints, images, matched), rois, self.size)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "size": self.size}

@@ -1,0 +1,133 @@
+"""The losses of Mask R-CNN: pure functions, all in float32.
+
+Denominators are counts, passed in or taken from the labels; without any positive a loss is exactly
+0 and its gradient finite.
+Legend: `A` anchors, `S` sampled RoIs, `P` RoIs with an object, `K` classes, `M` mask side,
+`J` keypoints; `...` any leading axes.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from keras import ops
+
+Tensor = Any
+
+
+def smooth_l1(difference: Tensor, beta: float) -> Tensor:
+    """`.5 x^2 / beta` below `beta`, `|x| - .5 beta` above; `|x|` for `beta=0` (Fast R-CNN, eq. 3)."""
+    size = ops.abs(difference)
+    if beta == 0.0:
+        return size
+    return ops.where(size < beta, 0.5 * ops.square(size) / beta, size - 0.5 * beta)
+
+
+def binary_cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
+    """Element-wise, stable for logits of any size."""
+    return (
+        ops.maximum(logits, 0.0) - logits * targets + ops.log1p(ops.exp(-ops.abs(logits)))
+    )
+
+
+def rpn_losses(
+    logits: Tensor,
+    deltas: Tensor,
+    labels: Tensor,
+    target_deltas: Tensor,
+    normaliser: Tensor,
+    beta: float,
+) -> tuple[Tensor, Tensor]:
+    """Objectness and box loss of the RPN (Faster R-CNN, equation 1).
+
+    Args:
+        logits: float32 `[..., A]`.
+        deltas: float32 `[..., A, 4]`.
+        labels: int32 `[..., A]`: 1 object, 0 background, -1 not sampled.
+        target_deltas: float32 `[..., A, 4]`, read where the label is 1.
+        normaliser: number of sampled anchors.
+        beta: see `smooth_l1`.
+
+    Returns:
+        two scalars.
+    """
+    sampled = ops.cast(labels >= 0, "float32")
+    positive = ops.cast(labels == 1, "float32")
+    class_loss = ops.sum(binary_cross_entropy(logits, positive) * sampled)
+    box_loss = ops.sum(smooth_l1(deltas - target_deltas, beta) * positive[..., None])
+    return class_loss / normaliser, box_loss / normaliser
+
+
+def class_loss(logits: Tensor, classes: Tensor) -> Tensor:
+    """Softmax cross entropy over `K` classes and background, mean over sampled RoIs.
+
+    Args:
+        logits: float32 `[..., K + 1]`, background last.
+        classes: int32 `[...]`: 0..K-1, K background, -1 not sampled.
+
+    Returns:
+        a scalar.
+    """
+    sampled = classes >= 0
+    targets = ops.where(sampled, classes, 0)
+    log_probabilities = ops.log_softmax(logits, axis=-1)
+    chosen = ops.take_along_axis(log_probabilities, targets[..., None], axis=-1)[..., 0]
+    count = ops.maximum(ops.sum(ops.cast(sampled, "float32")), 1.0)
+    return -ops.sum(ops.where(sampled, chosen, 0.0)) / count
+
+
+def box_loss(
+    deltas: Tensor, classes: Tensor, target_deltas: Tensor, num_classes: int, beta: float
+) -> Tensor:
+    """Smooth L1 on the deltas of each positive RoI's own class, over all sampled RoIs.
+
+    Args:
+        deltas: float32 `[..., K, 4]`.
+        classes: int32 `[...]` as in `class_loss`.
+        target_deltas: float32 `[..., 4]`.
+        num_classes: `K`.
+        beta: see `smooth_l1`.
+
+    Returns:
+        a scalar.
+    """
+    positive = (classes >= 0) & (classes < num_classes)
+    own = ops.where(positive, classes, 0)[..., None, None]
+    chosen = ops.take_along_axis(deltas, own, axis=-2)[..., 0, :]
+    loss = ops.sum(smooth_l1(chosen - target_deltas, beta), axis=-1)
+    count = ops.maximum(ops.sum(ops.cast(classes >= 0, "float32")), 1.0)
+    return ops.sum(ops.where(positive, loss, 0.0)) / count
+
+
+def mask_loss(logits: Tensor, targets: Tensor) -> Tensor:
+    """Mean binary cross entropy on the masks of the objects' own classes (section 3).
+
+    Args:
+        logits: float32 `[P, M, M]`; the other classes' masks take no part.
+        targets: float32 `[P, M, M]` in 0..1.
+
+    Returns:
+        a scalar; 0 for `P = 0`.
+    """
+    total = ops.sum(binary_cross_entropy(logits, targets))
+    count = ops.cast(ops.prod(ops.shape(logits)), "float32")
+    return total / ops.maximum(count, 1.0)
+
+
+def keypoint_loss(logits: Tensor, cells: Tensor, valid: Tensor) -> Tensor:
+    """Cross entropy over the `M * M` cells of each visible keypoint's map, mean over keypoints.
+
+    Args:
+        logits: float32 `[P, M, M, J]`.
+        cells: int32 `[P, J]` target cell.
+        valid: bool `[P, J]`.
+
+    Returns:
+        a scalar; 0 without visible keypoints.
+    """
+    side, num_keypoints = logits.shape[1], logits.shape[3]
+    flat = ops.reshape(ops.transpose(logits, (0, 3, 1, 2)), (-1, num_keypoints, side * side))
+    log_probabilities = ops.log_softmax(flat, axis=-1)
+    chosen = ops.take_along_axis(log_probabilities, cells[..., None], axis=-1)[..., 0]
+    count = ops.maximum(ops.sum(ops.cast(valid, "float32")), 1.0)
+    return -ops.sum(ops.where(valid, chosen, 0.0)) / count

@@ -1,0 +1,1 @@
+"""Networks that turn a normalised picture into feature maps."""

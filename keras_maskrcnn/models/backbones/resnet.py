@@ -1,0 +1,251 @@
+"""Residual networks: He et al. 2016 (arXiv 1512.03385), Xie et al. 2017 (arXiv 1611.05431).
+
+Layer names are part of the interface: `weights/` addresses them. A stage `res3` consists of
+`res3_block1_conv1`, `res3_block1_conv1_norm`, ..., `res3_block1_shortcut`,
+`res3_block1_shortcut_norm`; the stem of `stem_conv` and `stem_conv_norm`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+
+from keras_maskrcnn.layers.frozen_batch_norm import FrozenBatchNormalization
+from keras_maskrcnn.layers.grouped_conv import GroupedConv2D
+
+STAGES = ("stem", "res2", "res3", "res4", "res5")
+
+
+@dataclasses.dataclass(frozen=True)
+class ResNetSpec:
+    """Shape of one member of the family.
+
+    Args:
+        blocks: residual blocks of res2..res5.
+        bottleneck: 1x1, 3x3, 1x1 blocks (expansion 4) rather than two 3x3 convolutions.
+        groups: groups of the 3x3 convolution.
+        width: channels of res2's inner convolutions; doubles with every stage.
+    """
+
+    blocks: tuple[int, int, int, int]
+    bottleneck: bool = True
+    groups: int = 1
+    width: int = 64
+
+    def inner_channels(self, stage: str) -> int:
+        return self.width * 2 ** (STAGES.index(stage) - 1)
+
+    def output_channels(self, stage: str) -> int:
+        if stage == "stem":
+            return 64
+        return (256 if self.bottleneck else 64) * 2 ** (STAGES.index(stage) - 1)
+
+
+SPECS = {
+    "resnet18": ResNetSpec((2, 2, 2, 2), bottleneck=False),
+    "resnet34": ResNetSpec((3, 4, 6, 3), bottleneck=False),
+    "resnet50": ResNetSpec((3, 4, 6, 3)),
+    "resnet101": ResNetSpec((3, 4, 23, 3)),
+    "resnext101_32x8d": ResNetSpec((3, 4, 23, 3), groups=32, width=256),
+}
+
+
+def resnet_spec(name: str) -> ResNetSpec:
+    """The shape of the network `name`; `ValueError` for an unknown one."""
+    if name not in SPECS:
+        raise ValueError(f"backbone must be one of {tuple(SPECS)}. Received: backbone={name!r}")
+    return SPECS[name]
+
+
+def resnet_channels(
+    name: str, outputs: Sequence[str] = ("C2", "C3", "C4", "C5")
+) -> dict[str, int]:
+    """Channels of the feature maps C2..C5 of the network `name`."""
+    spec = resnet_spec(name)
+    return {output: spec.output_channels(_stage_of(output)) for output in outputs}
+
+
+def build_resnet(
+    name: str,
+    *,
+    stride_in_1x1: bool = False,
+    norm: str = "frozen",
+    norm_epsilon: float = 1e-5,
+    freeze_at: int = 0,
+    outputs: Sequence[str] = ("C2", "C3", "C4", "C5"),
+) -> keras.Model:
+    """Builds a residual network as a Functional model named `name`.
+
+    Args:
+        name: one of `SPECS`.
+        stride_in_1x1: whether a bottleneck stage strides in its first 1x1 convolution (MSRA,
+            keras.applications) rather than in the 3x3 (torchvision). Without effect on
+            ResNet-18/34.
+        norm: one of `config.NORMS`.
+        norm_epsilon: added to the variance.
+        freeze_at: how many of stem, res2, res3, ... do not train.
+        outputs: which of C2..C5 (strides 4..32); nothing is built beyond the last one.
+
+    Returns:
+        A model from normalised pictures `[B, H, W, 3]` to a dict of feature maps
+        `[B, H / stride, W / stride, channels]`.
+    """
+    spec = resnet_spec(name)
+    wanted = {_stage_of(output): output for output in outputs}
+    if not wanted:
+        raise ValueError(f"outputs must name at least one of C2..C5. Received: outputs={outputs}")
+    builder = _Builder(spec, stride_in_1x1, norm, norm_epsilon, freeze_at)
+    images = keras.Input((None, None, 3), name="images")
+    x = builder.stem(images)
+    maps = {}
+    for stage in STAGES[1:]:
+        x = builder.stage(x, stage)
+        if stage in wanted:
+            maps[wanted[stage]] = x
+        if len(maps) == len(wanted):
+            break
+    return keras.Model(images, maps, name=name)
+
+
+def build_resnet_stage5(
+    name: str,
+    *,
+    stride_in_1x1: bool = False,
+    norm: str = "frozen",
+    norm_epsilon: float = 1e-5,
+    freeze_at: int = 0,
+) -> keras.Model:
+    """Builds res5 alone, the box head of a C4 model (He et al. 2017, figure 4 left).
+
+    Args: see `build_resnet`.
+
+    Returns:
+        A model named `res5` from RoI features `[R, 2h, 2w, channels of C4]` to
+        `[R, h, w, channels of C5]`, whose layers are named as in the whole network.
+    """
+    spec = resnet_spec(name)
+    features = keras.Input((None, None, spec.output_channels("res4")), name="roi_features")
+    builder = _Builder(spec, stride_in_1x1, norm, norm_epsilon, freeze_at)
+    return keras.Model(features, builder.stage(features, "res5"), name="res5")
+
+
+def make_norm(kind: str, epsilon: float, **kwargs: Any) -> keras.layers.Layer:
+    """A normalisation layer over the channels.
+
+    Args:
+        kind: one of `config.NORMS`; `"group"` takes 32 groups.
+        epsilon: added to the variance.
+        **kwargs: of `keras.layers.Layer`.
+
+    Raises:
+        ValueError: for an unknown `kind`.
+    """
+    if kind in ("frozen", "frozen_statistics"):
+        return FrozenBatchNormalization(
+            epsilon, train_affine=kind == "frozen_statistics", **kwargs
+        )
+    if kind in ("batch", "sync_batch"):
+        # Momentum as in the reference implementations (0.1 of the new value).
+        return keras.layers.BatchNormalization(
+            epsilon=epsilon, momentum=0.9, synchronized=kind == "sync_batch", **kwargs
+        )
+    if kind == "group":
+        return keras.layers.GroupNormalization(groups=32, epsilon=epsilon, **kwargs)
+    raise ValueError(
+        "norm must be one of ('frozen', 'frozen_statistics', 'batch', 'sync_batch', 'group'). "
+        f"Received: norm={kind!r}"
+    )
+
+
+def _stage_of(output: str) -> str:
+    if output not in ("C2", "C3", "C4", "C5"):
+        raise ValueError(f"outputs must be among C2, C3, C4, C5. Received: output={output!r}")
+    return f"res{output[1]}"
+
+
+class _Builder:
+    """Adds layers to a Functional graph."""
+
+    def __init__(
+        self, spec: ResNetSpec, stride_in_1x1: bool, norm: str, epsilon: float, freeze_at: int
+    ) -> None:
+        if not 0 <= freeze_at <= len(STAGES):
+            raise ValueError(
+                f"freeze_at must be between 0 and {len(STAGES)}. Received: freeze_at={freeze_at}"
+            )
+        self.spec = spec
+        self.stride_in_1x1 = stride_in_1x1
+        self.norm = norm
+        self.epsilon = epsilon
+        self.frozen = STAGES[:freeze_at]
+
+    def stem(self, x: Any) -> Any:
+        x = self.conv(x, "stem_conv", 64, 7, stride=2, relu=True)
+        # Zeros pad the pool as minus infinity would: its input comes out of a ReLU.
+        x = keras.layers.ZeroPadding2D(1, name="stem_pool_pad")(x)
+        return keras.layers.MaxPooling2D(3, strides=2, name="stem_pool")(x)
+
+    def stage(self, x: Any, stage: str) -> Any:
+        block = self.bottleneck if self.spec.bottleneck else self.basic
+        for i in range(self.spec.blocks[STAGES.index(stage) - 1]):
+            stride = 2 if i == 0 and stage != "res2" else 1
+            x = block(x, f"{stage}_block{i + 1}", stage, stride)
+        return x
+
+    def bottleneck(self, x: Any, name: str, stage: str, stride: int) -> Any:
+        inner, channels = self.spec.inner_channels(stage), self.spec.output_channels(stage)
+        stride1, stride3 = (stride, 1) if self.stride_in_1x1 else (1, stride)
+        y = self.conv(x, f"{name}_conv1", inner, 1, stride=stride1, relu=True)
+        y = self.conv(
+            y, f"{name}_conv2", inner, 3, stride=stride3, groups=self.spec.groups, relu=True
+        )
+        y = self.conv(y, f"{name}_conv3", channels, 1)
+        return self.join(y, x, name, channels, stride)
+
+    def basic(self, x: Any, name: str, stage: str, stride: int) -> Any:
+        channels = self.spec.output_channels(stage)
+        y = self.conv(x, f"{name}_conv1", channels, 3, stride=stride, relu=True)
+        y = self.conv(y, f"{name}_conv2", channels, 3)
+        return self.join(y, x, name, channels, stride)
+
+    def join(self, y: Any, x: Any, name: str, channels: int, stride: int) -> Any:
+        if stride != 1 or x.shape[-1] != channels:
+            x = self.conv(x, f"{name}_shortcut", channels, 1, stride=stride)
+        x = keras.layers.Add(name=f"{name}_add")([y, x])
+        return keras.layers.ReLU(name=f"{name}_out")(x)
+
+    def conv(
+        self,
+        x: Any,
+        name: str,
+        filters: int,
+        size: int,
+        *,
+        stride: int = 1,
+        groups: int = 1,
+        relu: bool = False,
+    ) -> Any:
+        """Convolution without bias, norm and maybe ReLU; symmetric padding keeps the size."""
+        trainable = name.split("_")[0] not in self.frozen
+        arguments: dict[str, Any] = {
+            "strides": stride,
+            "use_bias": False,
+            "kernel_initializer": keras.initializers.VarianceScaling(
+                2.0, "fan_out", "untruncated_normal"
+            ),
+            "trainable": trainable,
+            "name": name,
+        }
+        if groups > 1:
+            x = GroupedConv2D(filters, size, groups=groups, **arguments)(x)
+        elif stride == 1 or size == 1:
+            x = keras.layers.Conv2D(filters, size, padding="same", **arguments)(x)
+        else:
+            # "same" would pad a strided convolution at the bottom and right only.
+            x = keras.layers.ZeroPadding2D(size // 2, name=f"{name}_pad")(x)
+            x = keras.layers.Conv2D(filters, size, **arguments)(x)
+        x = make_norm(self.norm, self.epsilon, name=f"{name}_norm", trainable=trainable)(x)
+        return keras.layers.ReLU(name=f"{name}_relu")(x) if relu else x

@@ -1,0 +1,62 @@
+"""Greedy non-maximum suppression. Raw TensorFlow: Keras has no such op.
+
+Legend: `B` images, `n` candidates, `D` survivors.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+Tensor = Any
+
+
+def _largest_float32_not_above(threshold: float) -> float:
+    """Makes `iou > threshold` in float32 mean what it means for the real number: float32(.3) > .3."""
+    rounded = np.float32(threshold)
+    return float(np.nextafter(rounded, np.float32(-np.inf)) if rounded > threshold else rounded)
+
+
+def batched_nms(
+    boxes: Tensor,
+    scores: Tensor,
+    groups: Tensor,
+    iou_threshold: float,
+    max_output: int,
+    score_threshold: float = float("-inf"),
+) -> tuple[Tensor, Tensor]:
+    """Per-image, per-group NMS: boxes of different groups (classes, levels) never meet.
+
+    A box is dropped when its IoU with a better kept box of its group is greater than
+    `iou_threshold`; of equal scores the first wins.
+
+    Args:
+        boxes: float32 `[B, n, 4]`.
+        scores: float32 `[B, n]`; candidates at or below `score_threshold` do not take part.
+        groups: int32 `[B, n]`.
+        iou_threshold: in [0, 1].
+        max_output: `D`.
+        score_threshold: see `scores`.
+
+    Returns:
+        indices int32 `[B, D]` by falling score, 0 in unused slots, and counts int32 `[B]`.
+    """
+    # Groups are moved apart, so that one call serves them all (as torchvision does).
+    extent = tf.reduce_max(tf.abs(boxes), axis=[1, 2], keepdims=True) + 1.0
+    boxes = boxes + tf.cast(groups, boxes.dtype)[..., None] * (2.0 * extent)
+
+    def one_image(args):
+        kept, count = tf.raw_ops.NonMaxSuppressionV4(
+            boxes=args[0],
+            scores=args[1],
+            max_output_size=max_output,
+            iou_threshold=_largest_float32_not_above(iou_threshold),
+            score_threshold=score_threshold,
+            pad_to_max_output_size=True,
+        )
+        return kept, count
+
+    spec = (tf.TensorSpec([max_output], tf.int32), tf.TensorSpec([], tf.int32))
+    return tf.map_fn(one_image, (boxes, scores), fn_output_signature=spec)
