@@ -1,0 +1,265 @@
+"""From records to padded batches: decode, resize, mirror, draw, pad.
+
+Legend: `B` pictures per batch, `N` objects, `Nc` crowd regions, `J` keypoints, `M` mask side.
+
+One numpy function per picture decodes, mirrors and draws, so that an error can name the file;
+resizing and padding are TensorFlow ops. Both run in parallel and in a fixed order.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from keras_maskrcnn.data.augmentation import (
+    draw_augmentation,
+    draw_order,
+    flip_boxes,
+    flip_keypoints,
+)
+from keras_maskrcnn.data.masks import MASK_SIDE, draw_mask
+from keras_maskrcnn.data.records import DetectionData, ImageRecord
+
+_JPEG_START = b"\xff\xd8\xff"
+
+
+def resize_shape(height: int, width: int, min_size: int, max_size: int) -> tuple[int, int]:
+    """Size of a picture after resizing, as torchvision computes it.
+
+    Args:
+        height: height in pixels.
+        width: width in pixels.
+        min_size: wanted length of the shorter side.
+        max_size: limit of the longer side.
+
+    Returns:
+        `(height, width)`: both sides times the same scale, rounded down.
+    """
+    scale = min(min_size / min(height, width), max_size / max(height, width))
+    return max(1, math.floor(height * scale)), max(1, math.floor(width * scale))
+
+
+def read_image(path: str | os.PathLike[str]) -> np.ndarray:
+    """Decodes a JPEG, PNG, BMP or GIF (first frame) file as it is stored.
+
+    Grey and transparent pictures become RGB (transparency is dropped); an EXIF orientation is not
+    applied, as in the COCO tools.
+
+    Args:
+        path: path of the file.
+
+    Returns:
+        uint8 `[H, W, 3]`, RGB.
+
+    Raises:
+        ValueError: if the file is missing or cannot be decoded; the message names it.
+    """
+    try:
+        content = Path(path).read_bytes()
+    except OSError as error:
+        raise ValueError(f"Cannot read the picture {os.fspath(path)}: {error}") from error
+    try:
+        with tf.device("CPU"):
+            if content.startswith(_JPEG_START):
+                image = tf.io.decode_jpeg(content, channels=3, dct_method="INTEGER_ACCURATE")
+            else:
+                image = tf.io.decode_image(content, channels=3, expand_animations=False)
+            return image.numpy()
+    except tf.errors.InvalidArgumentError as error:
+        raise ValueError(
+            f"Cannot decode the picture {os.fspath(path)} ({len(content)} bytes): {error.message}"
+        ) from error
+
+
+def resize_image(image: np.ndarray | tf.Tensor, size: tuple[int, int] | tf.Tensor) -> tf.Tensor:
+    """Resizes bilinearly, half-pixel centres, without antialiasing (as torchvision's detectors).
+
+    Args:
+        image: `[H, W, C]`.
+        size: `(height, width)` of the result.
+
+    Returns:
+        float32 tensor `[height, width, C]`.
+    """
+    return tf.image.resize(image, size, method="bilinear", antialias=False)
+
+
+def make_batches(
+    data: DetectionData,
+    batch_size: int,
+    *,
+    min_size: int | Sequence[int],
+    max_size: int,
+    shuffle: bool,
+    augment: bool,
+    seed: int | None,
+    drop_remainder: bool,
+    max_objects: int | None,
+    size_divisor: int,
+    cache: bool,
+) -> tf.data.Dataset:
+    """Makes the data set that `DetectionData.batches` describes."""
+    if not data.records:
+        raise ValueError(f"Cannot make batches of an empty data set. Received: name={data.name!r}")
+    min_sizes = [int(size) for size in np.ravel(min_size)]
+    for name, value in (
+        ("batch_size", batch_size),
+        ("max_size", max_size),
+        ("size_divisor", size_divisor),
+        *(("min_size", value) for value in min_sizes or [0]),
+    ):
+        if value < 1:
+            raise ValueError(f"Expected {name} to be at least 1. Received: {name}={value}")
+    if len(min_sizes) > 1 and not augment:
+        raise ValueError(
+            f"Expected one min_size where augment=False. Received: min_size={min_size}"
+        )
+    if seed is not None and seed < 0:
+        raise ValueError(f"Expected seed to be None or at least 0. Received: seed={seed}")
+    seed = int(np.random.SeedSequence().generate_state(1)[0]) if seed is None else seed
+    count = len(data.records)
+    ratios = np.array([record.width / record.height for record in data.records])
+    passes = itertools.count()
+
+    def plan_pass() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        epoch = next(passes)
+        flip, sizes = draw_augmentation(count, min_sizes, augment, seed, epoch)
+        order = draw_order(ratios, batch_size, seed, epoch) if shuffle else np.arange(count)
+        return order, flip[order], sizes[order]
+
+    def plan(_: tf.Tensor) -> tf.data.Dataset:
+        columns = tf.numpy_function(plan_pass, [], [tf.int64, tf.bool, tf.int32])
+        for column in columns:
+            column.set_shape([count])
+        return tf.data.Dataset.from_tensor_slices(tuple(columns))
+
+    loader = _Loader(data, _checked_max_objects(data, max_objects), max_size, cache)
+
+    def load(index: tf.Tensor, flip: tf.Tensor, shorter: tf.Tensor) -> tuple:
+        values = tf.numpy_function(loader, [index, flip, shorter], loader.dtypes)
+        fields = dict(zip(loader.shapes, values, strict=True))
+        for name, shape in loader.shapes.items():
+            fields[name].set_shape(shape)
+        height, width = tf.unstack(fields["image_sizes"])
+        image = resize_image(fields.pop("images"), fields["image_sizes"])
+        image = tf.pad(image, [[0, -height % size_divisor], [0, -width % size_divisor], [0, 0]])
+        return image, fields
+
+    dataset = (
+        tf.data.Dataset.from_tensors(0)
+        .flat_map(plan)
+        .map(load, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+        .padded_batch(batch_size, drop_remainder=drop_remainder)
+    )
+    length = count // batch_size if drop_remainder else -(-count // batch_size)
+    return dataset.apply(tf.data.experimental.assert_cardinality(length)).prefetch(2)
+
+
+def _checked_max_objects(data: DetectionData, max_objects: int | None) -> int:
+    if max_objects is None:
+        return data.max_objects
+    if max_objects < data.max_objects:
+        over = [record for record in data.records if len(record.objects) > max_objects]
+        named = ", ".join(f"{r.image_id} ({len(r.objects)} objects)" for r in over[:3])
+        raise ValueError(
+            f"Expected max_objects to be at least {data.max_objects}: {len(over)} pictures have "
+            f"more, such as image ids {named}. Received: max_objects={max_objects}"
+        )
+    return max_objects
+
+
+class _Loader:
+    """Makes everything of one picture but its resized pixels; the fields are in `shapes`."""
+
+    def __init__(self, data: DetectionData, max_objects: int, max_size: int, cache: bool) -> None:
+        self.data = data
+        self.max_objects = max_objects
+        self.max_size = max_size
+        self.cache: dict[int, tuple[np.ndarray, np.ndarray]] | None = {} if cache else None
+        self.shapes: dict[str, list[int | None]] = {
+            "images": [None, None, 3],
+            "image_sizes": [2],
+            "boxes": [max_objects, 4],
+            "classes": [max_objects],
+            "masks": [max_objects, MASK_SIDE, MASK_SIDE],
+            "crowd_boxes": [data.max_crowds, 4],
+            "image_ids": [],
+            "original_sizes": [2],
+        }
+        self.dtypes = [
+            *(tf.uint8, tf.int32, tf.float32, tf.int32, tf.uint8, tf.float32, tf.int64, tf.int32)
+        ]
+        if data.keypoint_names:
+            self.shapes["keypoints"] = [max_objects, len(data.keypoint_names), 3]
+            self.dtypes.append(tf.float32)
+
+    def __call__(self, index: np.ndarray, flip: np.ndarray, min_size: np.ndarray) -> list[Any]:
+        record = self.data.records[index]
+        image, masks = self._picture_and_masks(int(index), record)
+        objects = record.objects
+        original = np.array([record.height, record.width], np.int32)
+        size = np.array(
+            resize_shape(record.height, record.width, int(min_size), self.max_size), np.int32
+        )
+        boxes = np.array([o.box for o in objects], np.float64).reshape(-1, 4)
+        crowds = np.array([c.box for c in record.crowds], np.float64).reshape(-1, 4)
+        names = self.data.keypoint_names
+        points = np.zeros((len(objects), len(names), 3))
+        for row, instance in enumerate(objects):
+            if instance.keypoints is not None:
+                points[row] = instance.keypoints
+        if flip:
+            image, masks = np.ascontiguousarray(image[:, ::-1]), masks[:, :, ::-1]
+            boxes, crowds = flip_boxes(boxes, record.width), flip_boxes(crowds, record.width)
+            points = flip_keypoints(points, record.width, self.data.keypoint_flip_pairs)
+        scale_y, scale_x = size / original
+        scale = np.array([scale_x, scale_y, scale_x, scale_y])
+        fields = [
+            image,
+            size,
+            _padded(boxes * scale, self.max_objects, np.float32),
+            _padded(np.array([o.category for o in objects]), self.max_objects, np.int32, fill=-1),
+            _padded(masks, self.max_objects, np.uint8),
+            _padded(crowds * scale, self.data.max_crowds, np.float32),
+            np.int64(record.image_id),
+            original,
+        ]
+        if names:
+            fields.append(
+                _padded(points * np.array([scale_x, scale_y, 1]), self.max_objects, np.float32)
+            )
+        return fields
+
+    def _picture_and_masks(self, index: int, record: ImageRecord) -> tuple[np.ndarray, np.ndarray]:
+        if self.cache is not None and index in self.cache:
+            return self.cache[index]
+        try:
+            image = read_image(record.path)
+        except ValueError as error:
+            raise ValueError(f"Image id {record.image_id}: {error}") from error
+        if image.shape[:2] != (record.height, record.width):
+            raise ValueError(
+                f"Image id {record.image_id}: expected {record.path} to have height and width "
+                f"{(record.height, record.width)}, as annotated. Received: {image.shape[:2]}"
+            )
+        objects = record.objects
+        masks = np.zeros((len(objects), MASK_SIDE, MASK_SIDE), np.uint8)
+        for row, instance in enumerate(objects):
+            masks[row] = draw_mask(instance.segmentation, instance.box)
+        if self.cache is not None:
+            self.cache[index] = (image, masks)
+        return image, masks
+
+
+def _padded(values: np.ndarray, length: int, dtype: type, fill: int = 0) -> np.ndarray:
+    """`values` as the first rows of an array of `length` rows."""
+    result = np.full((length, *values.shape[1:]), fill, dtype)
+    result[: len(values)] = values
+    return result

@@ -1,0 +1,174 @@
+"""What every annotation format is read into: pictures by path, objects by outline."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+
+@dataclass(frozen=True, eq=False)
+class Instance:
+    """One annotated object (or crowd region) of a picture.
+
+    Args:
+        category: class, 0..K-1.
+        box: `(x1, y1, x2, y2)` in pixels of the picture on disk, continuous, inside the picture.
+        segmentation: list of polygons `[x, y, x, y, ...]` in the same pixels, or a COCO RLE
+            (`{"size": [h, w], "counts": list, str or bytes}`).
+        is_crowd: whether this is a region of many objects, which is ignored in training.
+        area: area in square pixels, as annotated.
+        annotation_id: id in the annotation file.
+        keypoints: float32 `[J, 3]`: x, y in continuous pixels (the centre of the top left pixel
+            is .5, .5) and visibility 0, 1, 2; or None.
+    """
+
+    category: int
+    box: tuple[float, float, float, float]
+    segmentation: list[Any] | dict[str, Any]
+    is_crowd: bool
+    area: float
+    annotation_id: int
+    keypoints: np.ndarray | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class ImageRecord:
+    """One picture: where it lies, how large it is as stored, and what is on it."""
+
+    image_id: int
+    path: str
+    height: int
+    width: int
+    instances: tuple[Instance, ...] = ()
+
+    @property
+    def objects(self) -> tuple[Instance, ...]:
+        """The instances that are single objects."""
+        return tuple(instance for instance in self.instances if not instance.is_crowd)
+
+    @property
+    def crowds(self) -> tuple[Instance, ...]:
+        """The instances that are crowd regions."""
+        return tuple(instance for instance in self.instances if instance.is_crowd)
+
+
+@dataclass(eq=False)
+class DetectionData:
+    """An annotated set of pictures. Pictures are opened only while batches are made.
+
+    Args:
+        records: one entry per picture.
+        class_names: name of class k, K entries.
+        category_ids: id that the annotation file gives class k, K entries.
+        keypoint_names: J names, empty when the data has no keypoints.
+        keypoint_flip_pairs: pairs of keypoint indices that a mirror exchanges.
+        warnings: one line for each item that the reader left out, with the reason.
+        name: name of the data set.
+    """
+
+    records: list[ImageRecord]
+    class_names: list[str]
+    category_ids: list[int]
+    keypoint_names: list[str] = field(default_factory=list)
+    keypoint_flip_pairs: list[tuple[int, int]] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    name: str = ""
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def __repr__(self) -> str:
+        objects = sum(len(record.objects) for record in self.records)
+        crowds = sum(len(record.crowds) for record in self.records)
+        return (
+            f"DetectionData(name={self.name!r}, images={len(self)}, objects={objects}, "
+            f"crowds={crowds}, classes={len(self.class_names)}, "
+            f"keypoints={len(self.keypoint_names)}, warnings={len(self.warnings)})"
+        )
+
+    @cached_property
+    def max_objects(self) -> int:
+        """Largest count of objects on one picture, at least 1."""
+        return max([1, *(len(record.objects) for record in self.records)])
+
+    @cached_property
+    def max_crowds(self) -> int:
+        """Largest count of crowd regions on one picture, at least 1."""
+        return max([1, *(len(record.crowds) for record in self.records)])
+
+    def batches(
+        self,
+        batch_size: int,
+        *,
+        min_size: int | Sequence[int] = 800,
+        max_size: int = 1333,
+        shuffle: bool = False,
+        augment: bool = False,
+        seed: int | None = None,
+        drop_remainder: bool = False,
+        max_objects: int | None = None,
+        size_divisor: int = 32,
+        cache: bool = False,
+    ) -> tf.data.Dataset:
+        """Makes the `tf.data.Dataset` that `fit`, `evaluate` and `predict` read.
+
+        Every pass yields each picture exactly once. Pictures are decoded as they are stored (an
+        EXIF orientation is not applied, as in the COCO tools), resized bilinearly without
+        antialiasing, and padded with zeros at the bottom and right.
+
+        Args:
+            batch_size: pictures per batch (B).
+            min_size: length of the shorter side after resizing, in pixels; with `augment`, a
+                sequence of lengths from which one is drawn per picture and pass.
+            max_size: limit of the longer side after resizing, in pixels.
+            shuffle: whether each pass has its own random order, in which pictures of like
+                aspect ratio share a batch, so that little is padded. Without it, the order is
+                that of `records`.
+            augment: whether each picture is mirrored left to right with probability 1/2.
+            seed: non-negative integer from which order and augmentation of each pass follow;
+                by default a random one.
+            drop_remainder: whether to leave out the last batch when it is not full.
+            max_objects: length N of the padded object lists; by default the largest count in
+                the data.
+            size_divisor: height and width of a batch are multiples of this.
+            cache: whether to keep decoded pictures and drawn masks in memory, which suits
+                data that fits there.
+
+        Returns:
+            A data set of known length that yields `(images, targets)`: images float32
+            `[B, H, W, 3]`, RGB, 0..255, and a dict with
+
+            - `image_sizes` int32 `[B, 2]`: height and width of the picture within the padding
+            - `boxes` float32 `[B, N, 4]`: x1, y1, x2, y2 in network-input pixels, padding 0
+            - `classes` int32 `[B, N]`: 0..K-1, padding -1
+            - `masks` uint8 `[B, N, 112, 112]`: coverage 0..255 within the object's own box
+            - `crowd_boxes` float32 `[B, Nc, 4]`: crowd regions, padding 0
+            - `keypoints` float32 `[B, N, J, 3]`: x, y, visibility; only with keypoint data
+            - `image_ids` int64 `[B]` and `original_sizes` int32 `[B, 2]` (height, width)
+
+        Raises:
+            ValueError: if the data set is empty, an argument is out of range, or a picture
+                has more than `max_objects` objects.
+        """
+        from keras_maskrcnn.data.pipeline import make_batches
+
+        return make_batches(
+            self,
+            batch_size,
+            min_size=min_size,
+            max_size=max_size,
+            shuffle=shuffle,
+            augment=augment,
+            seed=seed,
+            drop_remainder=drop_remainder,
+            max_objects=max_objects,
+            size_divisor=size_divisor,
+            cache=cache,
+        )

@@ -1,0 +1,268 @@
+"""Batches: pixels, geometry, order, errors."""
+
+import json
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from keras_maskrcnn.data import DetectionData, load_coco
+from keras_maskrcnn.data.pipeline import read_image
+
+SIZES = [(40, 60), (60, 40), (48, 64), (50, 50), (64, 30)]
+
+
+@pytest.fixture
+def data(tmp_path):
+    return make_data(tmp_path)
+
+
+def make_data(folder, sizes=SIZES):
+    """Noise pictures; on picture n are n objects (left halves) and, on odd ones, a crowd."""
+    rng = np.random.default_rng(0)
+    images, annotations = [], []
+    for number, (height, width) in enumerate(sizes):
+        pixels = rng.integers(0, 256, (height, width, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / f"{number}.png")
+        images.append({"id": 100 + number, "file_name": f"{number}.png"})
+        images[-1] |= {"height": height, "width": width}
+        for k in range(number + number % 2):
+            x, y, w, h = 2.0 + k, 4.0, 20.0, 10.0
+            half = [x, y, x + w / 2, y, x + w / 2, y + h, x, y + h]
+            points = [x - 0.5, y - 0.5, 2, x + w - 0.5, y + h - 0.5, 1, 0, 0, 0]
+            annotations.append(
+                {"id": len(annotations), "image_id": 100 + number, "category_id": 5 + k % 2}
+                | {"bbox": [x, y, w, h], "segmentation": [half], "keypoints": points}
+                | {"iscrowd": int(k == number)}
+            )
+    names = ["left_ear", "right_ear", "tail"]
+    categories = [{"id": i, "name": str(i), "keypoints": names} for i in (5, 6)]
+    content = {"images": images, "annotations": annotations, "categories": categories}
+    (folder / "data.json").write_text(json.dumps(content))
+    return load_coco(folder / "data.json", folder, on_error="raise")
+
+
+def test_boxes_and_keypoints_golden(golden, tmp_path):
+    arrays = golden("transform")
+    images, annotations = [], []
+    for i in range(2):
+        pixels = arrays[f"image{i}_u8"]
+        Image.fromarray(pixels).save(tmp_path / f"{i}.png")
+        images.append({"id": i, "file_name": f"{i}.png"})
+        images[-1] |= {"height": pixels.shape[0], "width": pixels.shape[1]}
+        for box, points in zip(arrays[f"in{i}_boxes"], arrays[f"in{i}_keypoints"], strict=True):
+            x1, y1, x2, y2 = box.tolist()
+            points = points - [0.5, 0.5, 0]
+            annotations.append(
+                {"id": len(annotations), "image_id": i, "category_id": 1}
+                | {"bbox": [x1, y1, x2 - x1, y2 - y1], "keypoints": points.ravel().tolist()}
+                | {"segmentation": [[x1, y1, x2, y1, x2, y2]]}
+            )
+    categories = [{"id": 1, "name": "a", "keypoints": ["b", "c"]}]
+    content = {"images": images, "annotations": annotations, "categories": categories}
+    (tmp_path / "data.json").write_text(json.dumps(content))
+    data = load_coco(tmp_path / "data.json", tmp_path, on_error="raise")
+    batch, targets = next(iter(data.batches(2, min_size=128, max_size=160)))
+    assert batch.shape == (2, 160, 160, 3)
+    for i, count in enumerate((2, 1)):
+        np.testing.assert_allclose(targets["boxes"][i][:count], arrays[f"out{i}_boxes"], rtol=1e-5)
+        np.testing.assert_allclose(
+            targets["keypoints"][i][:count], arrays[f"out{i}_keypoints"], rtol=1e-5
+        )
+
+
+def test_batches_in_order(data):
+    dataset = data.batches(2, min_size=80, max_size=200)
+    assert dataset.cardinality() == 3
+    batches = list(dataset)
+    assert [tuple(images.shape) for images, _ in batches] == [
+        (2, 128, 128, 3),
+        (2, 96, 128, 3),
+        (1, 192, 96, 3),
+    ]
+    images, targets = batches[0]
+    assert images.dtype == tf.float32
+    kinds = {name: value.dtype.name for name, value in targets.items()}
+    assert kinds == {
+        "image_sizes": "int32",
+        "boxes": "float32",
+        "classes": "int32",
+        "masks": "uint8",
+        "crowd_boxes": "float32",
+        "keypoints": "float32",
+        "image_ids": "int64",
+        "original_sizes": "int32",
+    }
+    np.testing.assert_array_equal(targets["image_ids"], [100, 101])
+    np.testing.assert_array_equal(targets["original_sizes"], SIZES[:2])
+    np.testing.assert_array_equal(targets["image_sizes"], [(80, 120), (120, 80)])
+    assert not images[0, 80:].numpy().any() and not images[0, :, 120:].numpy().any()
+    assert images[0, :80, :120].numpy().any(-1).all()
+    # Picture 0 has no object, picture 1 one object and one crowd; both are scaled by 2.
+    np.testing.assert_array_equal(targets["classes"], [[-1] * 4, [0, -1, -1, -1]])
+    assert targets["boxes"].shape == (2, 4, 4)
+    assert not targets["boxes"][0].numpy().any() and not targets["boxes"][1, 1:].numpy().any()
+    np.testing.assert_allclose(targets["boxes"][1, 0], [4, 8, 44, 28])
+    np.testing.assert_allclose(targets["crowd_boxes"], [[[0] * 4], [[6, 8, 46, 28]]])
+    mask = targets["masks"][1, 0].numpy()
+    assert mask.shape == (112, 112)
+    assert (mask[:, :56] == 255).all() and not mask[:, 56:].any()
+    assert not targets["masks"][1, 1:].numpy().any()
+    np.testing.assert_allclose(
+        targets["keypoints"][1, 0], [[4, 8, 2], [44, 28, 1], [0, 0, 0]], atol=1e-5
+    )
+
+
+def test_mirrored_pictures(data):
+    plain = {int(t["image_ids"][0]): (i, t) for i, t in data.batches(1, min_size=80)}
+    mirrored = 0
+    for images, targets in data.batches(1, min_size=80, augment=True, seed=1):
+        before_images, before = plain[int(targets["image_ids"][0])]
+        height, width = targets["image_sizes"][0].numpy()
+        if np.array_equal(images, before_images):
+            for name, value in targets.items():
+                np.testing.assert_array_equal(value, before[name])
+            continue
+        mirrored += 1
+        np.testing.assert_allclose(
+            images[0, :height, :width][:, ::-1], before_images[0, :height, :width], atol=1e-3
+        )
+        real = before["classes"][0].numpy() >= 0
+        x1, y1, x2, y2 = before["boxes"].numpy()[0, real].T
+        np.testing.assert_allclose(
+            targets["boxes"].numpy()[0, real].T, [width - x2, y1, width - x1, y2], atol=1e-4
+        )
+        np.testing.assert_array_equal(
+            targets["masks"].numpy()[0, real], before["masks"].numpy()[0, real][:, :, ::-1]
+        )
+        points = before["keypoints"].numpy()[0, real][:, [1, 0, 2]]
+        points[:, :2, 0] = width - points[:, :2, 0]
+        np.testing.assert_allclose(targets["keypoints"].numpy()[0, real], points, atol=1e-4)
+    assert 1 <= mirrored <= 4
+
+
+def test_passes_differ_and_runs_repeat(data):
+    def ids_and_sizes(dataset):
+        return [
+            [(tuple(t["image_ids"].numpy()), tuple(t["image_sizes"].numpy().ravel())) for _, t in p]
+            for p in (dataset, dataset)
+        ]
+
+    options = {"min_size": (64, 80, 96), "shuffle": True, "augment": True}
+    first, second = ids_and_sizes(data.batches(2, seed=3, **options))
+    assert ids_and_sizes(data.batches(2, seed=3, **options)) == [first, second]
+    assert first != second
+    assert ids_and_sizes(data.batches(2, seed=4, **options)) != [first, second]
+    for one_pass in (first, second):
+        assert sorted(key for ids, _ in one_pass for key in ids) == [100, 101, 102, 103, 104]
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 3, 5, 8])
+@pytest.mark.parametrize("drop_remainder", [False, True])
+def test_length_is_known(data, batch_size, drop_remainder):
+    dataset = data.batches(
+        batch_size, min_size=32, shuffle=True, seed=0, drop_remainder=drop_remainder
+    )
+    counts = [len(targets["image_ids"]) for _, targets in dataset]
+    assert len(counts) == len(dataset)
+    if drop_remainder:
+        assert counts == [batch_size] * (5 // batch_size)
+    else:
+        assert sum(counts) == 5
+
+
+def test_cache_gives_the_same_without_the_files(data, tmp_path):
+    options = {"min_size": 64, "augment": True, "shuffle": True, "seed": 2}
+    cached = data.batches(2, cache=True, **options)
+    expected = list(data.batches(2, **options))
+    for (a, s), (b, t) in zip(cached, expected, strict=True):
+        np.testing.assert_array_equal(a, b)
+        np.testing.assert_array_equal(s["masks"], t["masks"])
+    for number in range(5):
+        (tmp_path / f"{number}.png").unlink()
+    assert sum(len(t["image_ids"]) for _, t in cached) == 5
+
+
+def test_unreadable_pictures(data, tmp_path):
+    with pytest.raises(ValueError, match=r"Cannot read the picture .*none.jpg"):
+        read_image(tmp_path / "none.jpg")
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(tmp_path / "cut.jpg")
+    for name in ("cut.jpg", "3.png"):
+        content = (tmp_path / name).read_bytes()
+        (tmp_path / name).write_bytes(content[: len(content) // 2])
+        with pytest.raises(ValueError, match=f"Cannot decode the picture .*{name}"):
+            read_image(tmp_path / name)
+    (tmp_path / "text.jpg").write_text("no picture")
+    with pytest.raises(ValueError, match=r"Cannot decode the picture .*text.jpg"):
+        read_image(tmp_path / "text.jpg")
+    with pytest.raises(tf.errors.InvalidArgumentError, match=r"Image id 103: .*3\.png"):
+        list(data.batches(1))
+
+
+def test_picture_of_another_size(data, tmp_path):
+    Image.new("RGB", (40, 41)).save(tmp_path / "2.png")
+    message = r"Image id 102: .*2\.png.*\(48, 64\).*Received: \(41, 40, 3\)|\(41, 40\)"
+    with pytest.raises(tf.errors.InvalidArgumentError, match=message):
+        list(data.batches(1))
+
+
+def test_arguments(data):
+    with pytest.raises(ValueError, match="empty data set"):
+        DetectionData([], ["a"], [1]).batches(2)
+    for name in ("batch_size", "min_size", "max_size", "size_divisor"):
+        with pytest.raises(ValueError, match=f"Received: {name}=0"):
+            data.batches(**({"batch_size": 1} | {name: 0}))
+    with pytest.raises(ValueError, match="seed=-1"):
+        data.batches(1, seed=-1)
+    with pytest.raises(ValueError, match="augment=False"):
+        data.batches(1, min_size=(64, 80))
+    with pytest.raises(ValueError, match=r"1 pictures have more, such as image ids 104 \(4 obj"):
+        data.batches(1, max_objects=3)
+    _, targets = next(iter(data.batches(1, max_objects=9)))
+    assert targets["boxes"].shape == (1, 9, 4)
+
+
+def test_real_crowds_and_keypoints(shared):
+    folder = shared / "data" / "coco_ccby"
+    file = folder / "annotations" / "person_keypoints_train2017.json"
+    data = load_coco(file, folder / "train2017")
+    boxes, crowds, labelled = 0, 0, []
+    for images, targets in data.batches(2, min_size=128, max_size=213, shuffle=True, augment=True):
+        assert images.shape[1] % 32 == images.shape[2] % 32 == 0
+        real = targets["classes"].numpy() >= 0
+        boxes += real.sum()
+        crowds += (targets["crowd_boxes"].numpy()[..., 2] > 0).sum()
+        points, outline = targets["keypoints"].numpy()[real], targets["boxes"].numpy()[real]
+        seen = points[..., 2] > 0
+        inside = (points[..., :2] > outline[:, None, :2] - 3).all(-1)
+        inside &= (points[..., :2] < outline[:, None, 2:] + 3).all(-1)
+        labelled.extend(inside[seen])
+        assert (targets["masks"].numpy()[real].max((1, 2)) > 0).all()
+    assert (boxes, crowds) == (34, 2)
+    assert len(labelled) > 200
+    assert np.mean(labelled) > 0.97
+
+
+def test_fit_knows_the_length(data):
+    class Mean(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.dense = keras.layers.Dense(1)
+
+        def call(self, images):
+            return self.dense(keras.ops.mean(images, axis=(1, 2)))
+
+        def compute_loss(self, x, y, y_pred, sample_weight=None, training=True):
+            steps.append(1)
+            return keras.ops.mean(y_pred) + keras.ops.sum(y["boxes"]) * 0.0
+
+    steps: list[int] = []
+    model = Mean()
+    model.compile(optimizer="sgd", run_eagerly=True)
+    train = data.batches(2, min_size=32, shuffle=True, augment=True, seed=0)
+    history = model.fit(train, validation_data=data.batches(2, min_size=32), epochs=3, verbose=0)
+    assert len(history.history["val_loss"]) == 3
+    assert len(steps) >= 3 * (3 + 3)
