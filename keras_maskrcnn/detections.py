@@ -1,0 +1,255 @@
+"""What the model found in one picture."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from keras_maskrcnn.ops.paste import paste_masks, paste_rle
+
+_ROWS_SHOWN = 10
+
+
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class Detections:
+    """The objects of one picture, best score first as the model gives them.
+
+    Indexing works as on a numpy array (`d[:5]`, `d[d.scores > 0.5]`, `d[[2, 0]]`) and always gives
+    `Detections` again: `d[0]` and iteration give `Detections` of length one.
+
+    Legend: `D` objects, `M` mask side, `J` keypoints, `h w` picture size.
+
+    Args:
+        boxes: `[D, 4]` x1 y1 x2 y2 in pixels of the original picture, kept as float32.
+        classes: `[D]` class indices `0..K-1`.
+        scores: `[D]` in 0..1.
+        mask_probabilities: `[D, M, M]` of each object's own class over its box, or `None`.
+        image_size: `(h, w)` of the original picture.
+        class_names: `K` names; empty for `class_0 ...`.
+        keypoints: `[D, J, 3]` x, y in continuous pixels of the original picture and a score, or
+            `None`.
+
+    Raises:
+        ValueError: when the arrays do not describe the same `D` objects.
+
+    Example:
+
+    >>> cats = detections[detections.names == "cat"]
+    >>> cats.masks.any(axis=0).mean()  # Part of the picture that is cat.
+    """
+
+    boxes: np.ndarray
+    classes: np.ndarray
+    scores: np.ndarray
+    mask_probabilities: np.ndarray | None
+    image_size: tuple[int, int]
+    class_names: Sequence[str] = ()
+    keypoints: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        def keep(name: str, value: Any, dtype: str) -> np.ndarray:
+            array = np.asarray(value, dtype)
+            object.__setattr__(self, name, array)
+            return array
+
+        boxes = keep("boxes", np.reshape(self.boxes, (-1, 4)), "float32")
+        shapes = {
+            "classes": keep("classes", self.classes, "int32").shape == (len(boxes),),
+            "scores": keep("scores", self.scores, "float32").shape == (len(boxes),),
+        }
+        if self.mask_probabilities is not None:
+            masks = keep("mask_probabilities", self.mask_probabilities, "float32")
+            shapes["mask_probabilities"] = masks.ndim == 3 and len(masks) == len(boxes)
+        if self.keypoints is not None:
+            points = keep("keypoints", self.keypoints, "float32")
+            shapes["keypoints"] = (
+                points.ndim == 3 and len(points) == len(boxes) and points.shape[-1] == 3
+            )
+        for name, fits in shapes.items():
+            if not fits:
+                raise ValueError(
+                    f"{name} must have one row for each of the {len(boxes)} boxes. "
+                    f"Received: {name} of shape {getattr(self, name).shape}"
+                )
+        height, width = (int(v) for v in self.image_size)
+        object.__setattr__(self, "image_size", (height, width))
+        object.__setattr__(self, "class_names", tuple(self.class_names))
+
+    @classmethod
+    def from_padded(
+        cls,
+        outputs: Mapping[str, Any],
+        row: int,
+        *,
+        image_size: Sequence[int],
+        original_size: Sequence[int],
+        class_names: Sequence[str] = (),
+    ) -> Detections:
+        """One picture of the model's padded batch outputs, in pixels of the original picture.
+
+        Each axis is scaled by its own ratio, since resizing rounds height and width apart. Boxes
+        are clipped to the picture; those that keep no area are left out.
+
+        Args:
+            outputs: the model's outputs for `B` pictures: `boxes [B, D, 4]` in pixels of the
+                network input, `classes [B, D]`, `scores [B, D]`, `counts [B]`, and where the model
+                has those heads `masks [B, D, M, M]` and `keypoints [B, D, J, 3]`.
+            row: which of the `B` pictures.
+            image_size: `(h, w)` of the picture in the network input, padding not counted.
+            original_size: `(h, w)` of the picture as it was.
+            class_names: `K` names.
+        """
+        height, width = (int(v) for v in original_size)
+        scale = np.array([width / image_size[1], height / image_size[0]], "float64")
+        count = int(outputs["counts"][row])
+
+        def valid(name: str) -> np.ndarray | None:
+            value = outputs.get(name)
+            return None if value is None else np.array(value[row][:count])
+
+        boxes = np.asarray(outputs["boxes"][row][:count], "float64") * np.tile(scale, 2)
+        boxes = np.clip(boxes, 0.0, [width, height, width, height])
+        keypoints = valid("keypoints")
+        if keypoints is not None:
+            keypoints[..., :2] = keypoints[..., :2] * scale
+        found = cls(
+            boxes=boxes,
+            classes=outputs["classes"][row][:count],
+            scores=outputs["scores"][row][:count],
+            mask_probabilities=valid("masks"),
+            image_size=(height, width),
+            class_names=class_names,
+            keypoints=keypoints,
+        )
+        return found[(found.boxes[:, 2:] > found.boxes[:, :2]).all(axis=1)]
+
+    def __len__(self) -> int:
+        return len(self.boxes)
+
+    def __iter__(self) -> Iterator[Detections]:
+        return (self[i] for i in range(len(self)))
+
+    def __getitem__(self, index: Any) -> Detections:
+        if isinstance(index, int | np.integer):
+            if not -len(self) <= index < len(self):
+                raise IndexError(f"index {index} is out of range for {len(self)} detections")
+            index = [index]
+        rows = np.arange(len(self))[_as_index(index)]
+        return dataclasses.replace(
+            self,
+            boxes=self.boxes[rows],
+            classes=self.classes[rows],
+            scores=self.scores[rows],
+            mask_probabilities=(
+                None if self.mask_probabilities is None else self.mask_probabilities[rows]
+            ),
+            keypoints=None if self.keypoints is None else self.keypoints[rows],
+        )
+
+    @property
+    def names(self) -> np.ndarray:
+        """`[D]` class names as an array of str, so that `detections.names == "cat"` selects."""
+        return np.array([self.name_of(k) for k in self.classes], dtype=str)
+
+    def name_of(self, class_index: int) -> str:
+        """Name of a class index; `class_7` where no name is known."""
+        known = 0 <= class_index < len(self.class_names)
+        return self.class_names[class_index] if known else f"class_{class_index}"
+
+    @functools.cached_property
+    def masks(self) -> np.ndarray:
+        """bool `[D, h, w]`, pasted into the whole picture on first use and kept.
+
+        Takes `D * h * w` bytes; `rles()` holds the same pixels in a few kilobytes.
+
+        Raises:
+            ValueError: when the model has no mask head.
+        """
+        return paste_masks(self._probabilities(), self.boxes, self.image_size)
+
+    def rles(self) -> list[dict[str, Any]]:
+        """The masks as COCO compressed run-length encodings, made one at a time.
+
+        Returns:
+            One `{"size": [h, w], "counts": str}` per object.
+
+        Raises:
+            ValueError: when the model has no mask head.
+        """
+        return [
+            paste_rle(mask, box, self.image_size)
+            for mask, box in zip(self._probabilities(), self.boxes, strict=True)
+        ]
+
+    def to_coco(self, image_id: int, category_ids: Sequence[int]) -> list[dict[str, Any]]:
+        """The objects in COCO's results format, ready for `json.dump`.
+
+        Args:
+            image_id: id of the picture in the data set.
+            category_ids: the data set's category id of each class index.
+
+        Returns:
+            One dict per object with `image_id`, `category_id`, `bbox` (x, y, width, height),
+            `score`, and where known `segmentation` (RLE) and `keypoints` (x, y, score in turn;
+            COCO counts from the centre of the first pixel, so x and y are half a pixel less).
+        """
+        if len(self) and self.classes.max() >= len(category_ids):
+            raise ValueError(
+                f"category_ids must hold an id for class {self.classes.max()}. "
+                f"Received: category_ids={list(category_ids)}"
+            )
+        rles = self.rles() if self.mask_probabilities is not None else None
+        results = []
+        for i, (x1, y1, x2, y2) in enumerate(self.boxes.tolist()):
+            result: dict[str, Any] = {
+                "image_id": int(image_id),
+                "category_id": int(category_ids[self.classes[i]]),
+                "bbox": [x1, y1, x2 - x1, y2 - y1],
+                "score": float(self.scores[i]),
+            }
+            if rles is not None:
+                result["segmentation"] = rles[i]
+            if self.keypoints is not None:
+                points = self.keypoints[i] - (0.5, 0.5, 0.0)
+                result["keypoints"] = points.ravel().tolist()
+            results.append(result)
+        return results
+
+    def _probabilities(self) -> np.ndarray:
+        if self.mask_probabilities is None:
+            raise ValueError(
+                "These detections have no masks: the model was built without a mask head. "
+                "Received: mask_probabilities=None"
+            )
+        return self.mask_probabilities
+
+    def __repr__(self) -> str:
+        height, width = self.image_size
+        objects = "1 object" if len(self) == 1 else f"{len(self)} objects"
+        lines = [f"Detections: {objects} in a picture of {width} x {height} pixels"]
+        shown = self[:_ROWS_SHOWN]
+        side = max([4, *(len(name) for name in shown.names)])
+        if len(self):
+            lines.append(
+                f"  {'#':>3}  {'name':<{side}}  score  {'x1':>7} {'y1':>7} {'x2':>7} {'y2':>7}"
+            )
+        for i, (name, score, box) in enumerate(
+            zip(shown.names, shown.scores, shown.boxes, strict=True)
+        ):
+            corners = " ".join(f"{v:7.1f}" for v in box)
+            lines.append(f"  {i:>3}  {name:<{side}}  {score:.3f}  {corners}")
+        if len(self) > _ROWS_SHOWN:
+            lines.append(f"  and {len(self) - _ROWS_SHOWN} more")
+        return "\n".join(lines)
+
+
+def _as_index(index: Any) -> Any:
+    """Numpy takes an empty list for floats; here it selects nothing."""
+    if isinstance(index, slice):
+        return index
+    array = np.asarray(index)
+    return array.astype(int) if array.size == 0 and array.dtype != bool else array
