@@ -25,9 +25,7 @@ def smooth_l1(difference: Tensor, beta: float) -> Tensor:
 
 def binary_cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
     """Element-wise, stable for logits of any size."""
-    return (
-        ops.maximum(logits, 0.0) - logits * targets + ops.log1p(ops.exp(-ops.abs(logits)))
-    )
+    return ops.maximum(logits, 0.0) - logits * targets + ops.log1p(ops.exp(-ops.abs(logits)))
 
 
 def rpn_losses(

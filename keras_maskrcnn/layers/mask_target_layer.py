@@ -19,6 +19,7 @@ Tensor = Any
 
 def _take_objects(values: Tensor, images: Tensor, matched: Tensor) -> Tensor:
     """`values[images, matched]`: `[B, N, ...]` -> `[P, ...]`."""
+    images, matched = ops.cast(images, "int32"), ops.cast(matched, "int32")
     rows = images * ops.cast(ops.shape(values)[1], "int32") + matched
     shape = (-1, *(ops.shape(values)[i] for i in range(2, len(values.shape))))
     return ops.take(ops.reshape(values, shape), rows, axis=0)

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import keras
 from keras import ops
 
 from keras_maskrcnn import losses
+from keras_maskrcnn.evaluation import CocoEvaluation
 from keras_maskrcnn.models.config import MaskRCNNConfig
 from keras_maskrcnn.models.network import Network
+from keras_maskrcnn.weights import backbone_conventions, load_backbone_weights
 
 Tensor = Any
+
+logger = logging.getLogger("keras_maskrcnn")
 
 _TARGETS = ("image_sizes", "boxes", "classes", "crowd_boxes")
 
@@ -70,6 +75,12 @@ class MaskRCNN(keras.Model):
             raise ValueError(
                 "MaskRCNN needs num_classes, or a config. Received: num_classes=None, config=None"
             )
+        elif weights is not None:
+            # Strides and pixel values as these weights were trained, unless the caller knows better.
+            fields = {
+                **backbone_conventions(fields.get("backbone", "resnet50"), weights),
+                **fields,
+            }
         config = MaskRCNNConfig(**fields)
         network = Network(config)
         images = keras.Input((None, None, 3), name="images")
@@ -106,9 +117,17 @@ class MaskRCNN(keras.Model):
             )
         ]
         if weights is not None:
-            from keras_maskrcnn.weights import load_backbone_weights
+            self._load_backbone(weights)
 
-            self.load_report = load_backbone_weights(network.backbone, weights)
+    def _load_backbone(self, weights: str) -> None:
+        stages = [m for m in (self.network.backbone, self.network.stage5) if m is not None]
+        report = load_backbone_weights(stages, weights, preprocessing=self.config.preprocessing)
+        self.load_report = report
+        logger.warning(
+            "%s\nOnly the backbone has these weights: feature pyramid, RPN and heads are random "
+            "and must be trained before predictions mean anything.",
+            report,
+        )
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -130,9 +149,7 @@ class MaskRCNN(keras.Model):
             **kwargs: of `keras.Model.compile`. Losses are the model's own.
         """
         if kwargs.get("loss") is not None:
-            raise ValueError(
-                f"MaskRCNN brings its own losses. Received: loss={kwargs['loss']!r}"
-            )
+            raise ValueError(f"MaskRCNN brings its own losses. Received: loss={kwargs['loss']!r}")
         if optimizer is None:
             optimizer = keras.optimizers.SGD(0.0025, momentum=0.9, global_clipnorm=10.0)
         super().compile(optimizer=optimizer, **kwargs)
@@ -219,6 +236,23 @@ class MaskRCNN(keras.Model):
         for mean, part in zip(self._loss_means, parts, strict=True):
             mean.update_state(part, sample_weight=images)
         return sum(parts[1:], parts[0])
+
+    def fit(self, x: Any = None, **kwargs: Any) -> keras.callbacks.History:
+        """Trains on a data set of `(images, targets)`.
+
+        Args:
+            x: a `tf.data.Dataset`, such as `DetectionData.batches` gives.
+            **kwargs: of `keras.Model.fit`. A `CocoEvaluation` among the callbacks goes first, so
+                that the others can monitor its numbers.
+
+        Returns:
+            Keras' history.
+        """
+        callbacks = kwargs.pop("callbacks", None)
+        if isinstance(callbacks, list | tuple):
+            callbacks = sorted(callbacks, key=lambda item: not isinstance(item, CocoEvaluation))
+        # The data set shuffles itself; Keras would warn that it cannot.
+        return super().fit(x, callbacks=callbacks, **{"shuffle": False, **kwargs})
 
     def _regularization(self) -> Tensor:
         """`weight_decay / 2` times the squared sum of all trained kernels."""

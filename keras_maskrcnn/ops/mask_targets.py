@@ -18,7 +18,8 @@ def _area_weights(start: Tensor, end: Tensor, frame_start: Tensor, frame_end: Te
     cell = ops.maximum(frame_end - frame_start, 1e-6) / cells
     bin_size = ops.maximum(end - start, 1e-6) / bins
     index = ops.arange(bins, dtype="float32")
-    low = (start[:, None] + index * bin_size[:, None] - frame_start[:, None]) / cell[:, None]
+    # Differences first: a small box far from the origin would lose its digits.
+    low = ((start - frame_start) / cell)[:, None] + index * (bin_size / cell)[:, None]
     high = low + (bin_size / cell)[:, None]
     edge = ops.arange(cells, dtype="float32")
     overlap = ops.minimum(high[..., None], edge + 1.0) - ops.maximum(low[..., None], edge)

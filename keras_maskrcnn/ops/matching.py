@@ -101,9 +101,7 @@ def match_boxes(
         return ops.where(ops.take(gt_valid, index, axis=1)[:, None], iou, -1.0)
 
     most = ops.max(ops.sum(ops.cast(gt_valid, "int32"), axis=1))
-    return match(
-        iou_with, most, shape, positive_iou, negative_iou, best_anchors, match_zero_iou
-    )
+    return match(iou_with, most, shape, positive_iou, negative_iou, best_anchors, match_zero_iou)
 
 
 def ignore_crowds(labels: Tensor, boxes: Tensor, crowd_boxes: Tensor, overlap: float) -> Tensor:
