@@ -5,6 +5,7 @@ from keras_maskrcnn.detections import Detections
 from keras_maskrcnn.evaluation import CocoEvaluation, coco_metrics, evaluate_coco
 from keras_maskrcnn.models.config import MaskRCNNConfig
 from keras_maskrcnn.models.mask_rcnn import MaskRCNN
+from keras_maskrcnn.schedules import WarmupSchedule
 
 __version__ = "0.1.0"
 
@@ -16,6 +17,7 @@ __all__ = [
     "Instance",
     "MaskRCNN",
     "MaskRCNNConfig",
+    "WarmupSchedule",
     "coco_metrics",
     "evaluate_coco",
     "load_coco",

@@ -16,7 +16,7 @@ Tensor = Any
 
 
 def smooth_l1(difference: Tensor, beta: float) -> Tensor:
-    """`.5 x^2 / beta` below `beta`, `|x| - .5 beta` above; `|x|` for `beta=0` (Fast R-CNN, eq. 3)."""
+    """`.5 x^2 / beta` below `beta`, `|x| - .5 beta` above; `|x|` for 0 (Fast R-CNN, eq. 3)."""
     size = ops.abs(difference)
     if beta == 0.0:
         return size

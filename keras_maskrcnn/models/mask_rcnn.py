@@ -76,7 +76,7 @@ class MaskRCNN(keras.Model):
                 "MaskRCNN needs num_classes, or a config. Received: num_classes=None, config=None"
             )
         elif weights is not None:
-            # Strides and pixel values as these weights were trained, unless the caller knows better.
+            # Strides and pixels as these weights were trained with, unless the caller knows better.
             fields = {
                 **backbone_conventions(fields.get("backbone", "resnet50"), weights),
                 **fields,

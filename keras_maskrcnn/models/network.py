@@ -16,6 +16,7 @@ from keras_maskrcnn.layers.anchor_target_layer import AnchorTargetLayer
 from keras_maskrcnn.layers.box_head import BoxHead
 from keras_maskrcnn.layers.detection_layer import DetectionLayer
 from keras_maskrcnn.layers.detection_target_layer import DetectionTargetLayer
+from keras_maskrcnn.layers.keypoint_decode_layer import KeypointDecodeLayer
 from keras_maskrcnn.layers.keypoint_head import KeypointHead
 from keras_maskrcnn.layers.mask_head import MaskHead
 from keras_maskrcnn.layers.mask_target_layer import KeypointTargetLayer, MaskTargetLayer
@@ -50,7 +51,7 @@ class Network:
     def __init__(self, config: MaskRCNNConfig) -> None:
         self.config = config
         c = config
-        residual = {
+        residual: dict[str, Any] = {
             "stride_in_1x1": c.stride_in_1x1,
             "norm": c.norm,
             "norm_epsilon": c.norm_epsilon,
@@ -66,7 +67,8 @@ class Network:
                 norm_epsilon=c.norm_epsilon,
             )
             self.stage5 = None
-            anchor_strides, roi_strides = (4, 8, 16, 32, 64), (4, 8, 16, 32)
+            anchor_strides: tuple[int, ...] = (4, 8, 16, 32, 64)
+            roi_strides: tuple[int, ...] = anchor_strides[:-1]
             rpn_channels = c.pyramid_channels
         else:
             self.backbone = build_resnet(c.backbone, outputs=("C4",), **residual)
@@ -144,6 +146,7 @@ class Network:
         if c.num_keypoints:
             self.keypoint_align = align(c.keypoint_pool_size, "keypoint_align")
             self.keypoint_head = KeypointHead(c.num_keypoints, name="keypoint_head")
+            self.decode_keypoints = KeypointDecodeLayer(name="decode_keypoints")
             self.keypoint_targets = KeypointTargetLayer(
                 4 * c.keypoint_pool_size, name="keypoint_targets"
             )
@@ -163,8 +166,10 @@ class Network:
         pooled = align(features[: len(align.strides)], *where)
         if self.stage5 is None:
             return pooled
-        flat = self.stage5(ops.reshape(pooled, (-1, *pooled.shape[-3:])))
-        return ops.reshape(flat, (*ops.shape(pooled)[:-3], *flat.shape[-3:]))
+        if len(pooled.shape) == 4:
+            return self.stage5(pooled)
+        flat = self.stage5(ops.reshape(pooled, (-1, *pooled.shape[2:])))
+        return ops.reshape(flat, (-1, pooled.shape[1], *flat.shape[1:]))
 
     def rpn(self, images: Tensor, features: list[Tensor], image_sizes: Tensor, training: bool):
         """Objectness, deltas and anchors per level, and the proposals they make."""
@@ -188,7 +193,7 @@ class Network:
             found["masks"] = self.restore(ops.sigmoid(logits), slots, kept)
         if self.config.num_keypoints:
             maps = self.keypoint_head(self.pool(self.keypoint_align, features, boxes, owners))
-            found["keypoint_maps"] = self.restore(maps, slots, kept)
+            found["keypoints"] = self.restore(self.decode_keypoints(maps, boxes), slots, kept)
         return found
 
     def training(
@@ -205,7 +210,8 @@ class Network:
         rois, roi_classes, roi_deltas, matched = self.detection_targets(
             rois, valid, boxes, classes, crowds
         )
-        class_logits, box_deltas = self.box_head(self.pool(self.box_align, features, rois))
+        roi_features = self.pool(self.box_align, features, rois)
+        class_logits, box_deltas = self.box_head(roi_features)
         outputs = {
             "rpn_logits": ops.concatenate(logits, axis=1),  # [B, A]
             "rpn_deltas": ops.concatenate(deltas, axis=1),  # [B, A, 4]
@@ -221,7 +227,10 @@ class Network:
         own_objects = self.take(matched, slots)
         if self.config.predict_masks:
             own_classes = self.take(roi_classes, slots)
-            pooled = self.pool(self.mask_align, features, own_rois, owners)
+            if self.stage5 is None:
+                pooled = self.pool(self.mask_align, features, own_rois, owners)
+            else:  # res5 has seen these RoIs already (section 3, figure 4 left)
+                pooled = self.take(roi_features, slots)
             make_targets = MaskTargetLayer(
                 self.mask_side,
                 self.config.mask_targets == "binary",

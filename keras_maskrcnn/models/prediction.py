@@ -49,7 +49,9 @@ def _as_picture(item: Any, position: int) -> np.ndarray:
 
 def _predict_batch(model: Any, pictures: list[np.ndarray]) -> list[Detections]:
     config = model.config
-    shapes = [resize_shape(*p.shape[:2], config.min_size, config.max_size) for p in pictures]
+    shapes = [
+        resize_shape(p.shape[0], p.shape[1], config.min_size, config.max_size) for p in pictures
+    ]
     divisor = config.size_divisor
     height, width = (-(-max(sides) // divisor) * divisor for sides in zip(*shapes, strict=True))
     images = np.zeros((len(pictures), height, width, 3), "float32")

@@ -14,7 +14,7 @@ Tensor = Any
 
 
 def _area_weights(start: Tensor, end: Tensor, frame_start: Tensor, frame_end: Tensor, bins, cells):
-    """Share of each of `bins` bins of [start, end] that each frame cell covers: `[P, bins, cells]`."""
+    """Share of each bin of [start, end] that each cell of the frame covers: `[P, bins, cells]`."""
     cell = ops.maximum(frame_end - frame_start, 1e-6) / cells
     bin_size = ops.maximum(end - start, 1e-6) / bins
     index = ops.arange(bins, dtype="float32")

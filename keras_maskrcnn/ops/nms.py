@@ -14,7 +14,7 @@ Tensor = Any
 
 
 def _largest_float32_not_above(threshold: float) -> float:
-    """Makes `iou > threshold` in float32 mean what it means for the real number: float32(.3) > .3."""
+    """Makes `iou > threshold` mean in float32 what it means in real numbers: float32(.3) > .3."""
     rounded = np.float32(threshold)
     above = float(rounded) > threshold  # as Python floats: NumPy would round the threshold too
     return float(np.nextafter(rounded, np.float32(-np.inf)) if above else rounded)

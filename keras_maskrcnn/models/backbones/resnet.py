@@ -60,9 +60,7 @@ def resnet_spec(name: str) -> ResNetSpec:
     return SPECS[name]
 
 
-def resnet_channels(
-    name: str, outputs: Sequence[str] = ("C2", "C3", "C4", "C5")
-) -> dict[str, int]:
+def resnet_channels(name: str, outputs: Sequence[str] = ("C2", "C3", "C4", "C5")) -> dict[str, int]:
     """Channels of the feature maps C2..C5 of the network `name`."""
     spec = resnet_spec(name)
     return {output: spec.output_channels(_stage_of(output)) for output in outputs}
@@ -144,9 +142,7 @@ def make_norm(kind: str, epsilon: float, **kwargs: Any) -> keras.layers.Layer:
         ValueError: for an unknown `kind`.
     """
     if kind in ("frozen", "frozen_statistics"):
-        return FrozenBatchNormalization(
-            epsilon, train_affine=kind == "frozen_statistics", **kwargs
-        )
+        return FrozenBatchNormalization(epsilon, train_affine=kind == "frozen_statistics", **kwargs)
     if kind in ("batch", "sync_batch"):
         # Momentum as in the reference implementations (0.1 of the new value).
         return keras.layers.BatchNormalization(

@@ -1,0 +1,53 @@
+# `make demo` and `make test` do everything on a fresh machine: environment, installation, run.
+# The Python that makes the environment can be chosen: `make test PYTHON=python3.12`.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+SETUP_FILES := setup.cfg setup.py pyproject.toml
+
+.PHONY: help install install-dev demo test check format clean
+
+help:
+	@echo "make demo     install, then train and evaluate on composed scenes (no network needed after installation)"
+	@echo "make test     install, then lint, format check, type check and tests"
+	@echo "make check    lint, format check and type check"
+	@echo "make format   put the code into the project's format"
+	@echo "make clean    remove the environment and what tools left behind"
+
+install: $(VENV)/.installed
+install-dev: $(VENV)/.installed-dev
+
+$(VENV)/.created:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "Python 3.11 or newer is needed; try: make $(MAKECMDGOALS) PYTHON=python3.11"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip setuptools wheel
+	@touch $@
+
+# The stamps make the installation run again when, and only when, its description changes.
+$(VENV)/.installed: $(SETUP_FILES) | $(VENV)/.created
+	$(BIN)/python -m pip install --quiet --editable .
+	@touch $@
+
+$(VENV)/.installed-dev: $(SETUP_FILES) | $(VENV)/.created
+	$(BIN)/python -m pip install --quiet --editable ".[dev]"
+	@touch $@ $(VENV)/.installed
+
+demo: install
+	$(BIN)/maskrcnn demo
+
+test: check
+	$(BIN)/python -m pytest
+
+check: install-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy keras_maskrcnn
+
+format: install-dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf $(VENV) .pytest_cache .ruff_cache .mypy_cache *.egg-info

@@ -1,0 +1,82 @@
+"""Parses the command line and turns errors in the user's data into one line."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import re
+import sys
+from collections.abc import Sequence
+
+from keras_maskrcnn.cli import demo, evaluate, predict, train
+
+_EPILOG = """\
+examples:
+  maskrcnn demo
+  maskrcnn train --data photos --weights imagenet --epochs 20 --output runs/photos
+  maskrcnn evaluate runs/photos/best.keras --data photos
+  maskrcnn predict runs/photos/best.keras holiday/*.jpg --output found
+
+`maskrcnn COMMAND --help` tells the options of a command.
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command.
+
+    Args:
+        arguments: words of the command line after `maskrcnn`; `None`: those of this process.
+
+    Returns:
+        The exit code: 0; 1 when some pictures could not be read; 2 after an error in options or
+        data, which is told in one line; 130 after an interrupt.
+    """
+    parser = build_parser()
+    args = parser.parse_args(arguments)
+    # TensorFlow's notes on start-up are of no use to the user of a command.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    terminal = logging.StreamHandler()
+    terminal.setLevel(logging.WARNING)
+    logging.basicConfig(format="%(message)s", handlers=[terminal])
+    try:
+        return args.run(args)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    except Exception as error:
+        message = describe_error(error)
+        if message is None or args.traceback:
+            raise
+        print(f"maskrcnn {args.command}: error: {message}", file=sys.stderr)
+        return 2
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of all commands."""
+    parser = argparse.ArgumentParser(
+        prog="maskrcnn",
+        description="Train Mask R-CNN, evaluate it, and find objects and their masks in pictures.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for module in (train, evaluate, predict, demo):
+        command = module.add_parser(commands)
+        command.set_defaults(run=module.run)
+        command.add_argument(
+            "--traceback", action="store_true", help="show where in the code an error arose"
+        )
+    return parser
+
+
+def describe_error(error: Exception) -> str | None:
+    """One line for the user, or `None` when the error is not about options or data."""
+    if isinstance(error, ValueError | OSError):
+        return " ".join(str(error).split())
+    # An error raised while tf.data reads a picture arrives as a TensorFlow error whose text holds
+    # the Python traceback.
+    if type(error).__module__.startswith("tensorflow"):
+        found = re.findall(r"^\s*(?:ValueError|OSError): (.+)$", str(error), re.MULTILINE)
+        return found[-1] if found else None
+    return None

@@ -1,0 +1,158 @@
+"""`maskrcnn predict`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from keras_maskrcnn.cli.options import load_model, say
+
+# What the data pipeline decodes.
+PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif")
+
+_DESCRIPTION = """\
+Find objects in pictures.
+
+For each picture NAME.EXT the output folder receives NAME.png with the objects drawn into it.
+predictions.json holds all of them in COCO's results format, in pixels of the pictures as
+they are on disk, with the picture's file and the class name added to each.
+Picture and category ids are those of --annotations, or else counted from 1.
+"""
+
+_EPILOG = """\
+examples:
+  maskrcnn predict runs/photos holiday.jpg
+  maskrcnn predict best.keras pictures/ more/*.png --threshold 0.7 --output found
+"""
+
+
+def add_parser(commands: Any) -> argparse.ArgumentParser:
+    """Adds the command to the parser."""
+    parser = commands.add_parser(
+        "predict",
+        help="find objects in pictures",
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("model", help="model file (.keras), or a run folder for its best model")
+    parser.add_argument("pictures", nargs="+", help="picture files, or folders of them")
+    parser.add_argument(
+        "--output", default="predictions", metavar="FOLDER", help="output folder: %(default)s"
+    )
+    parser.add_argument(
+        "--threshold",
+        type=float,
+        default=0.5,
+        metavar="SCORE",
+        help="lowest score that is drawn and written: %(default)s",
+    )
+    parser.add_argument(
+        "--annotations", metavar="FILE", help="COCO JSON file to take ids from, by file name"
+    )
+    return parser
+
+
+def run(args: argparse.Namespace) -> int:
+    """Predicts, draws and writes; returns 1 when a picture could not be read."""
+    files = find_pictures(args.pictures)
+    model = load_model(args.model)
+    names = list(model.class_names)
+    image_ids, category_ids = _ids(args.annotations, files, names)
+
+    import keras
+    from PIL import Image
+
+    from keras_maskrcnn.data.pipeline import read_image
+    from keras_maskrcnn.visualize import draw_detections
+
+    output = Path(args.output)
+    output.mkdir(parents=True, exist_ok=True)
+    results: list[dict[str, Any]] = []
+    failed: list[str] = []
+    bar = keras.utils.Progbar(len(files), unit_name="picture")
+    overlays = _overlay_names(files)
+    for file, overlay in zip(files, overlays, strict=True):
+        try:
+            image = read_image(file)
+        except ValueError as error:
+            failed.append(str(error))
+            bar.add(1)
+            continue
+        found = model.predict(image, verbose=0)[0]
+        found = found[found.scores >= args.threshold]
+        Image.fromarray(draw_detections(image, found, threshold=args.threshold)).save(
+            output / overlay
+        )
+        for result, k in zip(
+            found.to_coco(image_ids[file], category_ids), found.classes, strict=True
+        ):
+            results.append({**result, "file_name": str(file), "category_name": names[k]})
+        bar.add(1)
+    (output / "predictions.json").write_text(json.dumps(results) + "\n", encoding="utf-8")
+    read = len(files) - len(failed)
+    say(f"{len(results)} objects in {read} pictures: {output}")
+    for message in failed:
+        print(message, file=sys.stderr)
+    if failed:
+        print(f"{len(failed)} pictures could not be read", file=sys.stderr)
+    return 1 if failed else 0
+
+
+def find_pictures(given: list[str]) -> list[Path]:
+    """The given files, and the pictures in the given folders (not in folders below), once each.
+
+    Raises:
+        ValueError: when a path does not exist or a folder holds no picture.
+    """
+    files: list[Path] = []
+    for path in map(Path, given):
+        if path.is_dir():
+            inside = sorted(p for p in path.iterdir() if p.suffix.lower() in PICTURE_SUFFIXES)
+            if not inside:
+                raise ValueError(f"Expected pictures {PICTURE_SUFFIXES} in the folder {path}")
+            files.extend(inside)
+        elif path.is_file():
+            files.append(path)
+        else:
+            raise ValueError(f"No such picture or folder: {path}")
+    return list(dict.fromkeys(files))
+
+
+def _overlay_names(files: list[Path]) -> list[str]:
+    """A PNG name for each file; the extension stays in it where two would be called the same."""
+    stems = [file.stem for file in files]
+    names: list[str] = []
+    for file, stem in zip(files, stems, strict=True):
+        name = stem if stems.count(stem) == 1 else f"{file.parent.name}_{file.name}"
+        while f"{name}.png" in names:
+            name += "_"
+        names.append(f"{name}.png")
+    return names
+
+
+def _ids(
+    annotations: str | None, files: list[Path], names: list[str]
+) -> tuple[dict[Path, int], list[int]]:
+    """Picture ids by file, and the category id of each class."""
+    if annotations is None:
+        return {file: i for i, file in enumerate(files, 1)}, list(range(1, len(names) + 1))
+    content = json.loads(Path(annotations).read_text(encoding="utf-8"))
+    by_name = {Path(image["file_name"]).name: image["id"] for image in content["images"]}
+    missing = [file.name for file in files if file.name not in by_name]
+    if missing:
+        raise ValueError(
+            f"Expected every picture to be listed in {annotations}. Received: {missing[0]} and "
+            f"{len(missing) - 1} others that are not"
+        )
+    categories = {category["name"]: category["id"] for category in content["categories"]}
+    unknown = [name for name in names if name not in categories]
+    if unknown:
+        raise ValueError(
+            f"Expected the model's classes among the categories of {annotations}, "
+            f"{list(categories)}. Received: {unknown}"
+        )
+    return {file: by_name[file.name] for file in files}, [categories[name] for name in names]

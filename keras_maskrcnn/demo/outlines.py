@@ -1,0 +1,55 @@
+"""From a mask to COCO polygons that enclose exactly its pixels."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def pixel_outlines(mask: np.ndarray) -> list[list[int]]:
+    """Polygons along the pixels' edges.
+
+    Drawn by `pycocotools`, or by any rule that asks for pixel centres, they give the mask back.
+    Pixels that touch only at a corner belong to different polygons.
+
+    Args:
+        mask: bool `[h, w]` without holes.
+
+    Returns:
+        One `[x1, y1, x2, y2, ...]` per connected part, corners only, in pixels from the
+        picture's top left corner.
+    """
+    # Every border between an inner and an outer pixel, walked with the inside on the right.
+    padded = np.pad(mask.astype(bool), 1)
+    down = np.diff(padded.astype("int8"), axis=0)  # row y here: between mask rows y - 1 and y
+    right = np.diff(padded.astype("int8"), axis=1)
+    steps: dict[tuple[int, int], list[tuple[int, int]]] = {}
+    for y, x in np.argwhere(down[:, 1:-1] == 1).tolist():
+        steps.setdefault((x, y), []).append((1, 0))
+    for y, x in np.argwhere(down[:, 1:-1] == -1).tolist():
+        steps.setdefault((x + 1, y), []).append((-1, 0))
+    for y, x in np.argwhere(right[1:-1] == 1).tolist():
+        steps.setdefault((x, y + 1), []).append((0, -1))
+    for y, x in np.argwhere(right[1:-1] == -1).tolist():
+        steps.setdefault((x, y), []).append((0, 1))
+
+    outlines = []
+    while steps:
+        start = position = next(iter(steps))
+        direction = (0, 0)
+        corners: list[int] = []
+        while position in steps:
+            ways = steps[position]
+            # Where two pixels touch at a corner, turning right stays with the same pixel.
+            turn_right = (-direction[1], direction[0])
+            step = turn_right if turn_right in ways else ways[0]
+            ways.remove(step)
+            if not ways:
+                del steps[position]
+            if step != direction:
+                corners.extend(position)
+                direction = step
+            position = (position[0] + step[0], position[1] + step[1])
+        if position != start:
+            raise ValueError(f"the outline does not close. Received: mask of {mask.shape}")
+        outlines.append(corners)
+    return outlines

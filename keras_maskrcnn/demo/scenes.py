@@ -1,0 +1,262 @@
+"""A small COCO data set of composed scenes with exact masks, made without network.
+
+Objects (see `sprites.py`) are laid over photographs in random order, size, angle and light; what
+lies above hides what lies below. An object's mask is what is visible of it. Things of no class
+(bars, crosses, triangles, wedges) lie between them unlabelled.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pycocotools.mask
+from PIL import Image
+from scipy import ndimage
+
+from keras_maskrcnn.demo import sprites
+from keras_maskrcnn.demo.outlines import pixel_outlines
+
+# As in COCO itself, the ids have gaps.
+CATEGORY_IDS = (1, 3, 4, 7, 9)
+_CLUTTER = -1
+_MIN_VISIBLE = 0.5  # fraction of an object that must stay visible
+_MIN_CONTRAST = 0.22  # between a textured object and what it covers, in 0..1
+_TRIES = 12
+
+
+@dataclasses.dataclass(frozen=True)
+class Scene:
+    """One composed picture.
+
+    Args:
+        image: uint8 `[h, w, 3]`.
+        masks: bool `[N, h, w]`: the visible part of each object.
+        classes: int `[N]`: indices into `sprites.CLASS_NAMES`.
+    """
+
+    image: np.ndarray
+    masks: np.ndarray
+    classes: np.ndarray
+
+
+def build_scenes(
+    folder: str | os.PathLike[str],
+    *,
+    train: int = 240,
+    val: int = 48,
+    size: int = 192,
+    seed: int = 0,
+) -> Path:
+    """Writes a COCO data set of composed scenes.
+
+    The same arguments write the same bytes. Pictures with an odd id are JPEG, the others PNG;
+    masks are compressed RLE for horses and for whatever has a hole, polygons for the rest.
+
+    Args:
+        folder: is created; receives `train/`, `val/`, `instances_train.json` and
+            `instances_val.json`. File names in the JSON are relative to the split's folder.
+        train: number of pictures to train on.
+        val: number of pictures to validate on. They share no background, texture or coin with the
+            training pictures.
+        size: longer side of a picture in pixels. A picture is square, or its shorter side is
+            5/6 of it.
+        seed: of everything random.
+
+    Returns:
+        The folder.
+
+    Raises:
+        ValueError: when a count is below 1 or `size` below 64.
+    """
+    for name, count in (("train", train), ("val", val)):
+        if count < 1:
+            raise ValueError(f"{name} must be at least 1 picture. Received: {name}={count}")
+    if size < 64:
+        raise ValueError(f"size must be at least 64 pixels. Received: size={size}")
+    folder = Path(folder)
+    for split, count in (("train", train), ("val", val)):
+        (folder / split).mkdir(parents=True, exist_ok=True)
+        images: list[dict] = []
+        annotations: list[dict] = []
+        for image_id in range(1, count + 1):
+            rng = np.random.default_rng((seed, sprites.SPLITS.index(split), image_id))
+            scene = compose_scene(split, size, rng)
+            file_name = f"{image_id:06d}.{'jpg' if image_id % 2 else 'png'}"
+            Image.fromarray(scene.image).save(folder / split / file_name, quality=92)
+            height, width = scene.image.shape[:2]
+            images.append(
+                {"id": image_id, "file_name": file_name, "height": height, "width": width}
+            )
+            for mask, k in zip(scene.masks, scene.classes, strict=True):
+                annotations.append(_annotation(len(annotations) + 1, image_id, mask, int(k)))
+        content = {
+            "info": {"description": f"Composed scenes, {split}, seed {seed}"},
+            "categories": [
+                {"id": i, "name": name, "supercategory": "thing"}
+                for i, name in zip(CATEGORY_IDS, sprites.CLASS_NAMES, strict=True)
+            ],
+            "images": images,
+            "annotations": annotations,
+        }
+        (folder / f"instances_{split}.json").write_text(json.dumps(content) + "\n")
+    return folder
+
+
+def compose_scene(split: str, size: int, rng: np.random.Generator) -> Scene:
+    """Draws one scene of 2 to 5 objects and up to 3 pieces of clutter.
+
+    Args:
+        split: `"train"` or `"val"`.
+        size: longer side in pixels.
+        rng: the only source of randomness.
+    """
+    short = round(size * 5 / 6)
+    height, width = ((size, size), (short, size), (size, short))[rng.integers(3)]
+    canvas = _background(split, height, width, rng)
+    # Which layer is on top at each pixel; -1 is the background.
+    top = np.full((height, width), -1)
+    classes: list[int] = []
+    areas: list[int] = []
+    wanted = [int(k) for k in rng.integers(len(sprites.CLASS_NAMES), size=rng.integers(2, 6))]
+    wanted += [_CLUTTER] * int(rng.integers(0, 4))
+    for k in rng.permutation(wanted):
+        for _ in range(_TRIES):
+            layer = _draw(int(k), split, canvas, rng)
+            covered = layer.coverage >= 0.5
+            seen = np.where(covered, len(areas), top)
+            visible = np.bincount(seen[seen >= 0], minlength=len(areas) + 1)
+            whole = np.append(areas, int(covered.sum()))
+            objects = np.append(classes, k) != _CLUTTER
+            if np.all(visible[objects] >= _MIN_VISIBLE * whole[objects]):
+                canvas += layer.coverage[..., None] * (layer.colors - canvas)
+                top = seen
+                classes.append(int(k))
+                areas.append(int(whole[-1]))
+                break
+    noise = rng.normal(0, 0.012, canvas.shape)
+    image = (np.clip(canvas + noise, 0, 1) * 255).round().astype("uint8")
+    kept = [i for i, k in enumerate(classes) if k != _CLUTTER]
+    masks = np.stack([top == i for i in kept])
+    return Scene(image, masks, np.array([classes[i] for i in kept]))
+
+
+def _background(split: str, height: int, width: int, rng: np.random.Generator) -> np.ndarray:
+    """A random window of a random photograph, tinted and dimmed, `[height, width, 3]`."""
+    window = _texture(split, height, width, rng)
+    tint = rng.uniform(0.8, 1.1, size=3)
+    return np.clip(window * tint * rng.uniform(0.6, 1.0), 0, 1).astype("float32")
+
+
+def _texture(split: str, height: int, width: int, rng: np.random.Generator) -> np.ndarray:
+    photos = sprites.photographs(split)
+    photo = photos[rng.integers(len(photos))]
+    scale = min(photo.shape[0] / height, photo.shape[1] / width)
+    scale *= rng.uniform(min(1.0, 0.75 / scale), 1.0)
+    h, w = int(height * scale), int(width * scale)
+    y = rng.integers(photo.shape[0] - h + 1)
+    x = rng.integers(photo.shape[1] - w + 1)
+    window = sprites.resize(photo[y : y + h, x : x + w], height, width)
+    return window[:, ::-1] if rng.random() < 0.5 else window
+
+
+def _draw(k: int, split: str, canvas: np.ndarray, rng: np.random.Generator) -> sprites.Sprite:
+    """One object, placed: colours and coverage of the whole canvas."""
+    height, width = canvas.shape[:2]
+    side = rng.uniform(0.24, 0.5) * max(height, width)
+    angle = rng.uniform(0, 360)
+    name = sprites.CLASS_NAMES[k] if k != _CLUTTER else "clutter"
+    if name == "coin":
+        candidates = sprites.coins(split)
+        sprite = candidates[rng.integers(len(candidates))]
+        metal = np.array([(1.0, 1.0, 1.0), (1.1, 0.95, 0.65), (1.1, 0.8, 0.65)])[rng.integers(3)]
+        sprite = sprites.Sprite(sprite.colors * metal, sprite.coverage)
+    elif name == "cup":
+        sprite = sprites.cup()
+        side *= 1.15
+        angle = rng.uniform(-30, 30)
+    elif name == "horse":
+        sprite = _fill(sprites.horse(), split, rng)
+        side *= 1.25
+        angle = rng.uniform(-25, 25)
+    elif name == "ring":
+        sprite = _fill(sprites.ring(rng.uniform(0.25, 0.5)), split, rng)
+    elif name == "star":
+        shape = sprites.star(int(rng.integers(5, 8)), rng.uniform(0.4, 0.6))
+        sprite = _fill(shape, split, rng)
+    else:
+        sprite = _fill(sprites.clutter_shape(rng), split, rng)
+        side *= rng.uniform(0.5, 0.9)
+
+    scale = side / max(sprite.coverage.shape)
+    h, w = (max(8, round(s * scale)) for s in sprite.coverage.shape)
+    colors, coverage = sprites.resize(sprite.colors, h, w), sprites.resize(sprite.coverage, h, w)
+    if rng.random() < 0.5:
+        colors, coverage = colors[:, ::-1], coverage[:, ::-1]
+    coverage = ndimage.rotate(coverage, angle, order=1)
+    colors = ndimage.rotate(colors, angle, order=1, mode="nearest")
+    rows, columns = np.nonzero(coverage >= 0.5)
+    window = np.s_[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
+    colors, coverage = colors[window], coverage[window]
+
+    # Whole objects, but for a quarter that the picture's edge may cut off.
+    h, w = coverage.shape
+    y = int(rng.integers(-h // 4, height - h + h // 4 + 1))
+    x = int(rng.integers(-w // 4, width - w + w // 4 + 1))
+    y1, x1, y2, x2 = max(y, 0), max(x, 0), min(y + h, height), min(x + w, width)
+    place, part = np.s_[y1:y2, x1:x2], np.s_[y1 - y : y2 - y, x1 - x : x2 - x]
+    placed = np.zeros((height, width), "float32")
+    placed[place] = np.clip(coverage[part], 0, 1)
+    painted = canvas.copy()
+    painted[place] = colors[part] * rng.uniform(0.75, 1.15)
+    if name != "cup":
+        painted = _contrasted(painted, canvas, placed, rng)
+    return sprites.Sprite(np.clip(painted, 0, 1), placed)
+
+
+def _fill(coverage: np.ndarray, split: str, rng: np.random.Generator) -> sprites.Sprite:
+    """A shape filled with a tinted piece of a photograph."""
+    texture = _texture(split, coverage.shape[0], coverage.shape[1], rng)
+    paint = rng.uniform(0.1, 1.0, size=3)
+    colors = paint * (0.6 + 0.8 * (texture - texture.mean()))
+    return sprites.Sprite(np.clip(colors, 0, 1).astype("float32"), coverage)
+
+
+def _contrasted(
+    colors: np.ndarray, canvas: np.ndarray, coverage: np.ndarray, rng: np.random.Generator
+) -> np.ndarray:
+    """`colors` made lighter or darker until they stand out from what they cover."""
+    inside = coverage >= 0.5
+    below, above = canvas[inside].mean(), colors[inside].mean()
+    if abs(above - below) >= _MIN_CONTRAST:
+        return colors
+    contrast = rng.uniform(_MIN_CONTRAST, 2 * _MIN_CONTRAST)
+    target = below + contrast if below < 0.5 else below - contrast
+    return colors + np.float32(target - above)
+
+
+def _annotation(annotation_id: int, image_id: int, mask: np.ndarray, k: int) -> dict:
+    rows, columns = np.nonzero(mask)
+    x1, y1 = int(columns.min()), int(rows.min())
+    box = [x1, y1, int(columns.max()) + 1 - x1, int(rows.max()) + 1 - y1]
+    return {
+        "id": annotation_id,
+        "image_id": image_id,
+        "category_id": CATEGORY_IDS[k],
+        "segmentation": _segmentation(mask, as_rle=sprites.CLASS_NAMES[k] == "horse"),
+        "bbox": box,
+        "area": int(mask.sum()),
+        "iscrowd": 0,
+    }
+
+
+def _segmentation(mask: np.ndarray, *, as_rle: bool) -> dict | Sequence[Sequence[int]]:
+    """The mask as compressed RLE, or as polygons where it has no hole."""
+    if as_rle or not np.array_equal(ndimage.binary_fill_holes(mask), mask):
+        rle = pycocotools.mask.encode(np.asfortranarray(mask, dtype="uint8"))
+        return {"size": [int(s) for s in rle["size"]], "counts": rle["counts"].decode("ascii")}
+    return pixel_outlines(mask)

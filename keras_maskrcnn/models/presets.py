@@ -1,0 +1,227 @@
+"""Published models: how each is built, and where its weights come from."""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+from collections.abc import Mapping
+from typing import Any
+
+from keras_maskrcnn.models.coco_classes import COCO_IDS, COCO_NAMES, COCO_NAMES_BY_ID
+from keras_maskrcnn.models.config import MaskRCNNConfig
+
+_TORCHVISION_URL = "https://download.pytorch.org/models/"
+_TORCHVISION_SOURCE = "torchvision.models, docs of the weights (COCO val2017)"
+_DETECTRON2_URL = "https://dl.fbaipublicfiles.com/detectron2/"
+_DETECTRON2_SOURCE = "detectron2 MODEL_ZOO.md, 3x schedule (COCO val2017)"
+
+
+@dataclasses.dataclass(frozen=True)
+class Preset:
+    """One published model.
+
+    Args:
+        name: of the preset.
+        fields: of `MaskRCNNConfig`.
+        category_ids: COCO category of each class.
+        url: of the official weights.
+        checksum: first hexadecimal digits of the file's checksum, as in its name.
+        algorithm: of the checksum. torchvision puts 8 digits of SHA-256 into a file name,
+            detectron2 6 digits of MD5: enough against a broken download, not against forgery.
+        published: average precisions that the publisher states: `box`, `mask`, `keypoint`.
+        source: where it states them.
+    """
+
+    name: str
+    fields: Mapping[str, Any]
+    category_ids: tuple[int, ...]
+    url: str
+    checksum: str
+    algorithm: str
+    published: Mapping[str, float]
+    source: str
+
+    def config(self, **fields: Any) -> MaskRCNNConfig:
+        """The model's config.
+
+        Args:
+            **fields: to change; with another `num_classes`, names are dropped unless given.
+        """
+        merged = {**self.fields, **fields}
+        if merged["num_classes"] != self.fields["num_classes"] and "class_names" not in fields:
+            merged["class_names"] = ()
+        return MaskRCNNConfig(**merged)
+
+
+# Everything in which torchvision's models differ from our defaults, see the golden files' traps.
+_TORCHVISION: dict[str, Any] = {
+    "backbone": "resnet50",
+    "preprocessing": "torch",
+    "anchor_style": "torchvision",
+    "roi_align_aligned": False,
+    "roi_align_samples": 2,
+    "match_zero_iou": True,
+    "mask_targets": "soft",
+    "box_beta": 1.0 / 9.0,
+}
+_COCO_90: dict[str, Any] = {"num_classes": 90, "class_names": COCO_NAMES_BY_ID}
+_COCO_80: dict[str, Any] = {"num_classes": 80, "class_names": COCO_NAMES}
+_PERSON: dict[str, Any] = {
+    "num_classes": 1,
+    "class_names": ("person",),
+    "num_keypoints": 17,
+    "predict_masks": False,
+}
+# As torchvision does when it loads these files.
+_FROZEN_WITHOUT_EPSILON: dict[str, Any] = {"norm": "frozen", "norm_epsilon": 0.0}
+
+_DETECTRON2: dict[str, Any] = {
+    "proposals_train": 1000,
+    "roi_align_aligned": True,
+    "roi_align_samples": 0,
+    "match_zero_iou": True,
+    "mask_targets": "binary",
+    "box_beta": 0.0,
+}
+_DETECTRON2_C4: dict[str, Any] = {
+    "neck": "c4",
+    "size_divisor": 1,
+    "anchor_sizes": ((32, 64, 128, 256, 512),),
+    "proposals_pre_nms_train": 12000,
+    "proposals_pre_nms_test": 6000,
+    "proposals_train": 2000,
+    "proposals_test": 1000,
+    "box_pool_size": 14,
+    "box_head_fcs": 0,
+    "mask_head_convs": 0,
+}
+_DETECTRON2_KEYPOINTS: dict[str, Any] = {**_PERSON, "proposals_train": 1500, "box_beta": 0.5}
+_MSRA: dict[str, Any] = {"stride_in_1x1": True, "preprocessing": "caffe"}
+_DETECTRON2_BACKBONES: dict[str, dict[str, Any]] = {
+    "R_50": {"backbone": "resnet50", **_MSRA},
+    "R_101": {"backbone": "resnet101", **_MSRA},
+    # BGR over the ImageNet deviation: RGB likewise once the stem's kernel is turned round, which
+    # the reader does.
+    "X_101_32x8d": {"backbone": "resnext101_32x8d", "preprocessing": "torch"},
+}
+
+
+def _torchvision(name: str, file: str, fields: Mapping[str, Any], **published: float) -> Preset:
+    keypoints = "num_keypoints" in fields
+    return Preset(
+        name=name,
+        fields=types.MappingProxyType({**_TORCHVISION, **fields}),
+        category_ids=(1,) if keypoints else tuple(range(1, 91)),
+        url=_TORCHVISION_URL + file,
+        checksum=file.removesuffix(".pth").rpartition("-")[2],
+        algorithm="sha256",
+        published=types.MappingProxyType(published),
+        source=_TORCHVISION_SOURCE,
+    )
+
+
+def _detectron2(architecture: str, file: str, **published: float) -> Preset:
+    """A model of detectron2's zoo.
+
+    Args:
+        architecture: its config's name without the schedule, such as `"mask_rcnn_R_50_FPN"`.
+        file: its number and file name.
+        **published: average precisions.
+    """
+    task, _, network = architecture.partition("_rcnn_")
+    backbone, _, neck = network.rpartition("_")
+    fields = {**_DETECTRON2, **_DETECTRON2_BACKBONES[backbone]}
+    fields.update(_COCO_80 if task == "mask" else _DETECTRON2_KEYPOINTS)
+    if neck == "C4":
+        fields.update(_DETECTRON2_C4)
+    folder = {"mask": "COCO-InstanceSegmentation", "keypoint": "COCO-Keypoints"}[task]
+    return Preset(
+        name=architecture,
+        fields=types.MappingProxyType(fields),
+        category_ids=COCO_IDS if task == "mask" else (1,),
+        url=f"{_DETECTRON2_URL}{folder}/{architecture}_3x/{file}",
+        checksum=file.removesuffix(".pkl").rpartition("_")[2],
+        algorithm="md5",
+        published=types.MappingProxyType(published),
+        source=_DETECTRON2_SOURCE,
+    )
+
+
+PRESETS: Mapping[str, Preset] = types.MappingProxyType(
+    {
+        preset.name: preset
+        for preset in (
+            _torchvision(
+                "maskrcnn_resnet50_fpn_coco",
+                "maskrcnn_resnet50_fpn_coco-bf2d0c1e.pth",
+                {**_COCO_90, **_FROZEN_WITHOUT_EPSILON},
+                box=37.9,
+                mask=34.6,
+            ),
+            _torchvision(
+                "maskrcnn_resnet50_fpn_v2_coco",
+                "maskrcnn_resnet50_fpn_v2_coco-73cbd019.pth",
+                {
+                    **_COCO_90,
+                    "norm": "batch",
+                    "head_norm": "batch",
+                    "rpn_convs": 2,
+                    "box_head_convs": 4,
+                    "box_head_fcs": 1,
+                },
+                box=47.4,
+                mask=41.8,
+            ),
+            _torchvision(
+                "keypointrcnn_resnet50_fpn_coco",
+                "keypointrcnn_resnet50_fpn_coco-fc266e95.pth",
+                {**_PERSON, **_FROZEN_WITHOUT_EPSILON},
+                box=54.6,
+                keypoint=65.0,
+            ),
+            _detectron2(
+                "mask_rcnn_R_50_C4", "137849525/model_final_4ce675.pkl", box=39.8, mask=34.4
+            ),
+            _detectron2(
+                "mask_rcnn_R_50_FPN", "137849600/model_final_f10217.pkl", box=41.0, mask=37.2
+            ),
+            _detectron2(
+                "mask_rcnn_R_101_C4", "138363239/model_final_a2914c.pkl", box=42.6, mask=36.7
+            ),
+            _detectron2(
+                "mask_rcnn_R_101_FPN", "138205316/model_final_a3ec72.pkl", box=42.9, mask=38.6
+            ),
+            _detectron2(
+                "mask_rcnn_X_101_32x8d_FPN",
+                "139653917/model_final_2d9806.pkl",
+                box=44.3,
+                mask=39.5,
+            ),
+            _detectron2(
+                "keypoint_rcnn_R_50_FPN",
+                "137849621/model_final_a6e10b.pkl",
+                box=55.4,
+                keypoint=65.5,
+            ),
+            _detectron2(
+                "keypoint_rcnn_R_101_FPN",
+                "138363331/model_final_997cc7.pkl",
+                box=56.4,
+                keypoint=66.1,
+            ),
+            _detectron2(
+                "keypoint_rcnn_X_101_32x8d_FPN",
+                "139686956/model_final_5ad38f.pkl",
+                box=57.3,
+                keypoint=66.0,
+            ),
+        )
+    }
+)
+
+
+def get_preset(name: str) -> Preset:
+    """The preset of that name; `ValueError` with all names for an unknown one."""
+    if name not in PRESETS:
+        raise ValueError(f"unknown preset; known are {', '.join(PRESETS)}. Received: name={name!r}")
+    return PRESETS[name]
