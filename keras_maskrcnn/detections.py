@@ -160,6 +160,18 @@ class Detections:
         known = 0 <= class_index < len(self.class_names)
         return self.class_names[class_index] if known else f"class_{class_index}"
 
+    def with_classes(self, classes: np.ndarray, class_names: Sequence[str]) -> Detections:
+        """The same objects under another numbering of the classes.
+
+        Args:
+            classes: int `[K]`, the new class of each old one; objects of class -1 are left out.
+            class_names: of the new numbering.
+        """
+        renamed = dataclasses.replace(
+            self, classes=np.asarray(classes, "int32")[self.classes], class_names=class_names
+        )
+        return renamed[renamed.classes >= 0]
+
     @functools.cached_property
     def masks(self) -> np.ndarray:
         """bool `[D, h, w]`, pasted into the whole picture on first use and kept.

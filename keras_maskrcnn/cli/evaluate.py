@@ -10,7 +10,6 @@ from typing import Any
 
 from keras_maskrcnn.cli.options import (
     DATA_HELP,
-    check_classes,
     find_split,
     load_model,
     read_data,
@@ -67,7 +66,6 @@ def run(args: argparse.Namespace) -> int:
         raise ValueError("Expected --data FOLDER, or --annotations FILE with --images FOLDER")
     data = read_data(annotations, images)
     model = load_model(args.model)
-    check_classes(model, data, annotations)
 
     from keras_maskrcnn.evaluation import evaluate_coco
 

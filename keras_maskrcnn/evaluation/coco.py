@@ -20,6 +20,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from keras_maskrcnn.detections import Detections
+from keras_maskrcnn.evaluation.classes import match_classes
 
 if TYPE_CHECKING:
     from keras_maskrcnn.data.records import DetectionData, ImageRecord, Instance
@@ -88,9 +89,13 @@ def evaluate_coco(
 
     Returns:
         `CocoMetrics`.
+
+    Raises:
+        ValueError: when the data has a class that the model does not know.
     """
     min_size = model.config.min_size if min_size is None else min_size
     max_size = model.config.max_size if max_size is None else max_size
+    classes = match_classes(model, data)
     records = {record.image_id: record for record in data.records}
     bar = keras.utils.Progbar(math.ceil(len(records) / batch_size), verbose=int(progress))
     results: list[dict[str, Any]] = []
@@ -112,8 +117,8 @@ def evaluate_coco(
                 row,
                 image_size=sizes[row],
                 original_size=(record.height, record.width),
-                class_names=data.class_names,
             )
+            found = found.with_classes(classes, data.class_names)
             results.extend(found.to_coco(image_id, data.category_ids))
         bar.add(1)
     if iou_types is None:

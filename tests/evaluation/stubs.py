@@ -43,7 +43,13 @@ class StubModel:
     """
 
     def __init__(self, data, answer=perfect, masks=True, min_size=90, max_size=200):
-        self.config = SimpleNamespace(min_size=min_size, max_size=max_size, size_divisor=64)
+        self.config = SimpleNamespace(
+            min_size=min_size,
+            max_size=max_size,
+            size_divisor=64,
+            num_classes=len(data.class_names),
+            class_names=tuple(data.class_names),
+        )
         self.data, self.answer, self.masks = data, answer, masks
         self.position = 0
         self.batches = []
