@@ -6,7 +6,7 @@ from typing import Any
 
 import keras
 
-from keras_maskrcnn.models.backbones.resnet import make_norm
+from keras_maskrcnn.layers.norms import make_norm
 
 Tensor = Any
 
@@ -48,7 +48,9 @@ class ConvBlock(keras.layers.Layer):
             dtype=self.dtype_policy,
             name="conv",
         )
-        self.norm = None if norm is None else make_norm(norm, 1e-5, name="norm")
+        self.norm = (
+            None if norm is None else make_norm(norm, 1e-5, dtype=self.dtype_policy, name="norm")
+        )
 
     def build(self, input_shape: Any) -> None:
         self.conv.build(input_shape)

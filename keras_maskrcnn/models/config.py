@@ -60,7 +60,8 @@ class MaskRCNNConfig:
         box_head_convs, box_head_fcs, box_head_dim: 3x3 convolutions and fully connected layers of
             the box head.
         rpn_box_weights, box_weights: scale of the four box deltas.
-        box_beta: where smooth L1 turns from quadratic to linear; 0 is L1.
+        rpn_box_beta, box_beta: where smooth L1 of the RPN's and of the heads' boxes turns from
+            quadratic to linear; 0 is L1.
         mask_head_convs, mask_head_dim: 3x3 convolutions of the mask head and their channels.
         mask_targets: `"soft"` (torchvision) or `"binary"` (detectron2: thresholded at .5).
         num_keypoints: 0 for no keypoint head.
@@ -117,6 +118,7 @@ class MaskRCNNConfig:
     box_head_dim: int = 1024
     rpn_box_weights: tuple[float, float, float, float] = (1.0, 1.0, 1.0, 1.0)
     box_weights: tuple[float, float, float, float] = (10.0, 10.0, 5.0, 5.0)
+    rpn_box_beta: float = 1.0 / 9.0
     box_beta: float = 1.0 / 9.0
     mask_head_convs: int = 4
     mask_head_dim: int = 256

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_maskrcnn.models.backbones.resnet import make_norm
+from keras_maskrcnn.layers.norms import make_norm
 
 
 @keras.saving.register_keras_serializable(package="keras_maskrcnn")

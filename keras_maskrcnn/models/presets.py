@@ -62,6 +62,7 @@ _TORCHVISION: dict[str, Any] = {
     "roi_align_samples": 2,
     "match_zero_iou": True,
     "mask_targets": "soft",
+    "rpn_box_beta": 1.0 / 9.0,
     "box_beta": 1.0 / 9.0,
 }
 _COCO_90: dict[str, Any] = {"num_classes": 90, "class_names": COCO_NAMES_BY_ID}
@@ -81,6 +82,7 @@ _DETECTRON2: dict[str, Any] = {
     "roi_align_samples": 0,
     "match_zero_iou": True,
     "mask_targets": "binary",
+    "rpn_box_beta": 0.0,
     "box_beta": 0.0,
 }
 _DETECTRON2_C4: dict[str, Any] = {

@@ -67,14 +67,22 @@ def _kernel_gradient(
     """For each of the k * k taps, one matrix product per group over all pixels."""
     side, _, ci, out_channels = w.shape
     co = out_channels // groups
+    channels = groups * ci
     height, width = tf.shape(dy)[1], tf.shape(dy)[2]
+    if stride > 1:
+        # Every tap sees each stride-th pixel. Sorting the pixels by phase once, into the channels,
+        # makes that a plain slice: strided slices are ten times slower.
+        rest = [-(tf.shape(x)[axis]) % stride for axis in (1, 2)]
+        x = tf.pad(x, [[0, 0], [0, rest[0]], [0, rest[1]], [0, 0]])
+        x = tf.nn.space_to_depth(x, stride)
     # dy: [B, h, w, g co] -> [g, B h w, co]
     dy = tf.transpose(tf.reshape(dy, [-1, groups, co]), [1, 0, 2])
     taps = []
     for row in range(side):
         for column in range(side):
-            seen = x[:, row : row + (height - 1) * stride + 1 : stride]
-            seen = seen[:, :, column : column + (width - 1) * stride + 1 : stride]
+            top, left = row // stride, column // stride
+            phase = channels * (row % stride * stride + column % stride)
+            seen = x[:, top : top + height, left : left + width, phase : phase + channels]
             seen = tf.transpose(tf.reshape(seen, [-1, groups, ci]), [1, 2, 0])
             taps.append(tf.matmul(seen, dy))  # [g, ci, co]
     # [k k, g, ci, co] -> [k, k, ci, g co]

@@ -13,8 +13,8 @@ from typing import Any
 
 import keras
 
-from keras_maskrcnn.layers.frozen_batch_norm import FrozenBatchNormalization
 from keras_maskrcnn.layers.grouped_conv import GroupedConv2D
+from keras_maskrcnn.layers.norms import make_norm
 
 STAGES = ("stem", "res2", "res3", "res4", "res5")
 
@@ -128,32 +128,6 @@ def build_resnet_stage5(
     features = keras.Input((None, None, spec.output_channels("res4")), name="roi_features")
     builder = _Builder(spec, stride_in_1x1, norm, norm_epsilon, freeze_at)
     return keras.Model(features, builder.stage(features, "res5"), name="res5")
-
-
-def make_norm(kind: str, epsilon: float, **kwargs: Any) -> keras.layers.Layer:
-    """A normalisation layer over the channels.
-
-    Args:
-        kind: one of `config.NORMS`; `"group"` takes 32 groups.
-        epsilon: added to the variance.
-        **kwargs: of `keras.layers.Layer`.
-
-    Raises:
-        ValueError: for an unknown `kind`.
-    """
-    if kind in ("frozen", "frozen_statistics"):
-        return FrozenBatchNormalization(epsilon, train_affine=kind == "frozen_statistics", **kwargs)
-    if kind in ("batch", "sync_batch"):
-        # Momentum as in the reference implementations (0.1 of the new value).
-        return keras.layers.BatchNormalization(
-            epsilon=epsilon, momentum=0.9, synchronized=kind == "sync_batch", **kwargs
-        )
-    if kind == "group":
-        return keras.layers.GroupNormalization(groups=32, epsilon=epsilon, **kwargs)
-    raise ValueError(
-        "norm must be one of ('frozen', 'frozen_statistics', 'batch', 'sync_batch', 'group'). "
-        f"Received: norm={kind!r}"
-    )
 
 
 def _stage_of(output: str) -> str:

@@ -1,0 +1,136 @@
+"""ImageNet ResNets in the form of keras.applications: its own files, and folded networks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import h5py
+import keras
+import numpy as np
+
+from keras_maskrcnn.weights.layouts import parse_resnet_layer, split_path
+from keras_maskrcnn.weights.report import Slot
+
+# Of every batch norm in keras.applications' ResNets.
+EPSILON = 1.001e-5
+
+_URL = "https://storage.googleapis.com/tensorflow/keras-applications/resnet/"
+# File name of each network to the MD5 that keras.applications checks.
+_FILES = {
+    "resnet50": (
+        "resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5",
+        "4d473c1dd8becc155b73f8504c6f6626",
+    ),
+    "resnet101": (
+        "resnet101_weights_tf_dim_ordering_tf_kernels_notop.h5",
+        "88cf7a10940856eca736dc7b7e228a21",
+    ),
+}
+
+
+def download(name: str) -> Path:
+    """Fetches the ImageNet weights of ResNet-50 or -101, once, into Keras' cache.
+
+    Args:
+        name: `"resnet50"` or `"resnet101"`.
+    """
+    if name not in _FILES:
+        raise ValueError(
+            f"weights='imagenet' knows {tuple(_FILES)}; give a path for other backbones. "
+            f"Received: backbone={name!r}"
+        )
+    file_name, checksum = _FILES[name]
+    return Path(
+        keras.utils.get_file(
+            file_name, origin=_URL + file_name, cache_subdir="models", file_hash=checksum
+        )
+    )
+
+
+def read_hdf5_file(path: str | Path) -> dict[str, np.ndarray]:
+    """Reads a legacy Keras weights file.
+
+    Returns:
+        `"<layer>/<variable>"`, such as `"conv1_conv/kernel"`, to array.
+    """
+    tensors: dict[str, np.ndarray] = {}
+
+    def visit(name: str, item: h5py.HLObject) -> None:
+        if isinstance(item, h5py.Dataset):
+            # "conv1_conv/conv1_conv/kernel:0"; some writers repeat the model's name.
+            layer, variable = name.split("/")[-2:]
+            tensors[f"{layer}/{variable.removesuffix(':0')}"] = item[()]
+
+    with h5py.File(path, "r") as file:
+        file.visititems(visit)
+    return tensors
+
+
+def _layer_names(path: str) -> tuple[str, str] | None:
+    """Convolution and batch norm: `"conv2_block1_1_conv"`, `"conv2_block1_1_bn"`."""
+    parsed = parse_resnet_layer(path)
+    if parsed is None:
+        return None
+    if parsed.stage == 1:
+        base = "conv1"
+    else:
+        number = 0 if parsed.part == "shortcut" else int(parsed.part.removeprefix("conv"))
+        base = f"conv{parsed.stage}_block{parsed.block}_{number}"
+    return f"{base}_conv", f"{base}_bn"
+
+
+def backbone_slots(
+    variables: Sequence[keras.Variable], *, norm_epsilon: float, folded: bool
+) -> list[Slot]:
+    """Slots of the variables of a bottleneck ResNet.
+
+    keras.applications' convolutions have biases before a batch norm: they are taken off its mean,
+    and its epsilon, which differs from ours, is moved into the variance. Both are exact.
+
+    Args:
+        variables: of models that `build_resnet` and `build_resnet_stage5` made.
+        norm_epsilon: of those models.
+        folded: the file holds convolutions with the batch norm folded in, and no batch norm:
+            ours gets statistics that do nothing, and the bias as `beta`.
+    """
+    slots = []
+    for variable in variables:
+        layer, name = split_path(variable)
+        layers = _layer_names(layer)
+        if layers is None:
+            slots.append(Slot(variable, (), _same))
+            continue
+        convolution, norm = layers
+        bias, kernel = f"{convolution}/bias", f"{convolution}/kernel"
+        constants = {
+            "gamma": float(np.sqrt(1.0 + norm_epsilon)),
+            "moving_mean": 0.0,
+            "moving_variance": 1.0,
+        }
+        if name == "kernel":
+            slot = Slot(variable, (kernel,), _same)
+        elif folded and name == "beta":
+            slot = Slot(variable, (bias,), _same)
+        elif folded:
+            slot = Slot(variable, (bias,), _constant(constants[name]))
+        elif name == "moving_mean":
+            slot = Slot(variable, (f"{norm}/moving_mean", bias), np.subtract)
+        elif name == "moving_variance":
+            slot = Slot(variable, (f"{norm}/moving_variance",), _shifted(EPSILON - norm_epsilon))
+        else:
+            slot = Slot(variable, (f"{norm}/{name}",), _same)
+        slots.append(slot)
+    return slots
+
+
+def _same(tensor: np.ndarray) -> np.ndarray:
+    return tensor
+
+
+def _constant(value: float) -> Callable[[np.ndarray], np.ndarray]:
+    return lambda tensor: np.full_like(tensor, value)
+
+
+def _shifted(difference: float) -> Callable[[np.ndarray], np.ndarray]:
+    return lambda tensor: tensor + tensor.dtype.type(difference)

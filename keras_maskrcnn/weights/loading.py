@@ -1,0 +1,265 @@
+"""Loading weights files into models."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from keras_maskrcnn.models.presets import Preset
+from keras_maskrcnn.weights import detectron2, keras_applications, torchvision
+from keras_maskrcnn.weights.download import fetch
+from keras_maskrcnn.weights.files import WeightsFile, read_weights_file
+from keras_maskrcnn.weights.report import LoadReport, Slot, fill
+
+# What a file may hold beyond the variables, by regular expression.
+_NEEDLESS = {
+    r".*num_batches_tracked": "a counter",
+    r"(fc|stem\.fc|fc1000)\.(weight|bias)": "the ImageNet classifier",
+    r"(predictions|probs|fc1000)/(kernel|bias)": "the ImageNet classifier",
+    r"pixel_(mean|std)": "the preprocessing is in the config",
+    r".*anchor_generator\.cell_anchors\..*": "anchors are computed",
+}
+
+# How the networks of each kind were trained. Shapes do not tell, results do. detectron2: the
+# published MSRA ResNets, and FAIR's ResNeXt, whose BGR kernel is turned round on loading.
+_CONVENTIONS = {
+    "torchvision": {"stride_in_1x1": False, "preprocessing": "torch"},
+    "keras_applications": {"stride_in_1x1": True, "preprocessing": "caffe"},
+    "folded": {"stride_in_1x1": True, "preprocessing": "torch"},
+    "detectron2": {"stride_in_1x1": True, "preprocessing": "caffe"},
+    "detectron2 resnext": {"stride_in_1x1": False, "preprocessing": "torch"},
+}
+
+
+def backbone_conventions(name: str, source: str | Path) -> dict[str, Any]:
+    """Config fields with which the weights of a source work as they were trained.
+
+    Args:
+        name: of the backbone, such as `"resnet50"`.
+        source: `"imagenet"` or a path.
+
+    Returns:
+        `stride_in_1x1` and `preprocessing`.
+    """
+    kind = "keras_applications" if source == "imagenet" else read_weights_file(source).kind
+    return dict(_conventions(kind, name))
+
+
+def load_backbone_weights(
+    backbone: keras.Model | Sequence[keras.Model],
+    source: str | Path,
+    *,
+    preprocessing: str | None = None,
+) -> LoadReport:
+    """Loads a pre-trained ResNet into a backbone; the rest of a detector stays as it is.
+
+    Args:
+        backbone: what `build_resnet` returned, or with a C4 model that and `build_resnet_stage5`'s.
+        source: `"imagenet"` (ResNet-50 and -101, through Keras' download), or a path whose kind
+            is recognised by its content: torchvision's `.pth` or detectron2's `.pkl` (of
+            classification networks or whole detectors), keras.applications' `.h5`, or `.npz` of
+            its layers with the batch norm folded in.
+        preprocessing: of the model's config, to be compared with how the weights were trained.
+
+    Returns:
+        What was loaded and what was left aside.
+
+    Raises:
+        ValueError: when a variable of the backbone has no tensor or a tensor of a backbone no
+            variable, listing both; or when strides stand elsewhere than in the weights' network.
+
+    Warns:
+        UserWarning: when `preprocessing` is not that of the weights, or the strides stand
+            elsewhere than in detectron2's own ResNets.
+    """
+    models = [backbone] if isinstance(backbone, keras.Model) else list(backbone)
+    name = models[0].name
+    file = read_weights_file(keras_applications.download(name) if source == "imagenet" else source)
+    _check_norms(models, file)
+    _check_conventions(models, file, preprocessing)
+    variables = [variable for model in models for variable in model.weights]
+    return fill(
+        _backbone_slots(variables, models[0], file, preprocessing),
+        file.tensors,
+        source=str(file),
+        ignore=_ignored(file, backbone_only=True),
+        note="the backbone only: pyramid and heads keep their values and want training",
+    )
+
+
+def load_detector_weights(
+    model: keras.Model, source: str | Path, *, fresh_classes: bool = False
+) -> LoadReport:
+    """Loads a whole Mask or Keypoint R-CNN of torchvision or detectron2.
+
+    Args:
+        model: a `MaskRCNN` of the same architecture.
+        source: path of the `.pth` or `.pkl` file.
+        fresh_classes: leave the layers whose size depends on the classes as they are: for other
+            classes than the file's. Said loudly.
+
+    Returns:
+        What was loaded and what was left aside.
+
+    Raises:
+        ValueError: when a variable has no tensor, a tensor no variable, or a shape differs; all
+            are listed, and nothing is loaded.
+
+    Warns:
+        UserWarning: with `fresh_classes`, naming the layers that must be trained.
+    """
+    file = read_weights_file(source)
+    if not file.detector:
+        raise ValueError(
+            f"{file.path} holds a backbone only: load it with load_backbone_weights, or give a "
+            "detector's file"
+        )
+    config = model.config
+    _check_conventions([model.get_layer(config.backbone)], file, config.preprocessing)
+    if file.kind == "torchvision":
+        slots = torchvision.detector_slots(
+            model.weights,
+            box_head_convs=config.box_head_convs,
+            box_pool_size=config.box_pool_size,
+            fresh_classes=fresh_classes,
+        )
+    else:
+        slots = detectron2.detector_slots(
+            model.weights,
+            neck=config.neck,
+            preprocessing=config.preprocessing,
+            box_pool_size=config.box_pool_size,
+            fresh_classes=fresh_classes,
+        )
+    report = fill(
+        slots,
+        file.tensors,
+        source=str(file),
+        ignore=_ignored(file, backbone_only=False),
+        advice=(
+            f"The model has num_classes={config.num_classes}; for other classes than the file's, "
+            "fresh_classes=True leaves the layers that depend on them to be trained."
+        ),
+    )
+    if report.fresh:
+        warnings.warn(
+            f"{report.source}: these layers keep random weights and must be trained before the "
+            f"model is of use: {', '.join(report.fresh)}",
+            stacklevel=2,
+        )
+    return report
+
+
+def load_preset_weights(
+    model: keras.Model, preset: Preset, weights_file: str | Path | None = None
+) -> LoadReport:
+    """Loads a published model's weights into a model of its architecture.
+
+    Args:
+        model: a `MaskRCNN` built from `preset.config(...)`. With another number of classes than the
+            preset's, the layers that depend on it are left to be trained.
+        preset: whose weights.
+        weights_file: the official file, when it is at hand; by default it is downloaded once, and
+            checked.
+
+    Returns:
+        What was loaded and what was left aside.
+    """
+    if weights_file is None:
+        weights_file = fetch(preset.url, preset.checksum, preset.algorithm)
+    fresh = model.config.num_classes != preset.fields["num_classes"]
+    return load_detector_weights(model, weights_file, fresh_classes=fresh)
+
+
+def _backbone_slots(
+    variables: Sequence[keras.Variable],
+    backbone: keras.Model,
+    file: WeightsFile,
+    preprocessing: str | None,
+) -> list[Slot]:
+    if file.kind == "torchvision":
+        prefix = torchvision.BODY if file.detector else ""
+        return torchvision.backbone_slots(variables, prefix)
+    if file.kind == "detectron2":
+        preprocessing = preprocessing or _conventions(file.kind, backbone.name)["preprocessing"]
+        if not file.detector:
+            return detectron2.backbone_slots(variables, preprocessing=preprocessing)
+        is_pyramid = "backbone.bottom_up.stem.conv1.weight" in file.tensors
+        return detectron2.detector_slots(
+            variables,
+            neck="fpn" if is_pyramid else "c4",
+            preprocessing=preprocessing,
+            box_pool_size=1,
+        )
+    epsilon = backbone.get_layer("stem_conv_norm").epsilon
+    return keras_applications.backbone_slots(
+        variables, norm_epsilon=epsilon, folded=file.kind == "folded"
+    )
+
+
+def _conventions(kind: str, name: str) -> dict[str, Any]:
+    return _CONVENTIONS[
+        f"{kind} resnext" if (kind, name[:7]) == ("detectron2", "resnext") else kind
+    ]
+
+
+def _check_norms(models: Sequence[keras.Model], file: WeightsFile) -> None:
+    for model in models:
+        for layer in model.layers:
+            if isinstance(layer, keras.layers.GroupNormalization):
+                raise ValueError(
+                    f"{file} has batch norm; a backbone with norm='group' cannot take its weights"
+                )
+
+
+def _check_conventions(
+    models: Sequence[keras.Model], file: WeightsFile, preprocessing: str | None
+) -> None:
+    expected = _conventions(file.kind, models[0].name)
+    in_1x1 = expected["stride_in_1x1"]
+    if any(_strides_in_1x1(model) not in (None, in_1x1) for model in models):
+        message = (
+            f"{file} was trained with stride_in_1x1={in_1x1}: build the model with that, or its "
+            f"features are wrong. Received: stride_in_1x1={not in_1x1}"
+        )
+        # detectron2's names are also those of networks that others trained.
+        if file.kind != "detectron2":
+            raise ValueError(message)
+        warnings.warn(message, stacklevel=3)
+    if preprocessing is not None and preprocessing != expected["preprocessing"]:
+        warnings.warn(
+            f"{file} was trained with preprocessing={expected['preprocessing']!r}, and the model "
+            f"has preprocessing={preprocessing!r}: features will be worse than they could be",
+            stacklevel=3,
+        )
+
+
+def _strides_in_1x1(model: keras.Model) -> bool | None:
+    """Where the bottlenecks stride; `None` for a model in which none does."""
+    layers = {layer.name: layer for layer in model.layers}
+    for stage in ("res3", "res4", "res5"):
+        if f"{stage}_block1_conv3" in layers:
+            return layers[f"{stage}_block1_conv1"].strides == (2, 2)
+    return None
+
+
+def _ignored(file: WeightsFile, *, backbone_only: bool) -> dict[str, str]:
+    reasons = dict(_NEEDLESS)
+    if backbone_only and file.detector:
+        body = (
+            re.escape(torchvision.BODY)
+            if file.kind == "torchvision"
+            else r"(backbone\.(bottom_up\.)?|roi_heads\.)(stem|res\d)\."
+        )
+        reasons[rf"(?!{body}).*"] = "not of the backbone"
+    return {
+        name: reason
+        for name in file.tensors
+        for pattern, reason in reasons.items()
+        if re.fullmatch(pattern, name)
+    }

@@ -1,0 +1,144 @@
+"""Filling variables from tensors, with an account of every one of both."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable, Mapping
+
+import keras
+import numpy as np
+
+
+@dataclasses.dataclass(frozen=True)
+class Slot:
+    """One variable and what fills it.
+
+    Args:
+        variable: to be set.
+        names: tensors of the file that `convert` takes, in order.
+        convert: from those tensors to the variable's value.
+        fresh: leave the variable as it is (a layer that is trained anew).
+    """
+
+    variable: keras.Variable
+    names: tuple[str, ...]
+    convert: Callable[..., np.ndarray]
+    fresh: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class LoadReport:
+    """What became of a weights file.
+
+    Args:
+        source: the file, and whose format it is.
+        matched: variable path to the tensors that filled it.
+        fresh: paths of variables left at their initial values on purpose.
+        ignored: tensors left aside on purpose, with the reason.
+        missing: paths of variables that the file has no tensor for.
+        left: tensors that no variable took.
+        note: what else a user must know.
+    """
+
+    source: str
+    matched: dict[str, tuple[str, ...]]
+    fresh: tuple[str, ...] = ()
+    ignored: dict[str, str] = dataclasses.field(default_factory=dict)
+    missing: tuple[str, ...] = ()
+    left: tuple[str, ...] = ()
+    note: str = ""
+
+    def __str__(self) -> str:
+        lines = [f"{self.source}: {len(self.matched)} variables loaded"]
+        if self.note:
+            lines.append(f"  {self.note}")
+        reasons: dict[str, list[str]] = {}
+        for name, reason in self.ignored.items():
+            reasons.setdefault(reason, []).append(name)
+        for reason, names in reasons.items():
+            lines.append(f"  not needed, {reason}: {_listed(names)}")
+        if self.fresh:
+            lines.append(f"  FRESH, TO BE TRAINED: {_listed(self.fresh, 100)}")
+        if self.missing:
+            lines.append(f"  variables without a tensor: {_listed(self.missing, 100)}")
+        if self.left:
+            lines.append(f"  tensors without a variable: {_listed(self.left, 100)}")
+        return "\n".join(lines)
+
+
+def fill(
+    slots: Iterable[Slot],
+    tensors: Mapping[str, np.ndarray],
+    *,
+    source: str,
+    ignore: Mapping[str, str],
+    note: str = "",
+    advice: str = "",
+) -> LoadReport:
+    """Sets every variable, or none of them.
+
+    Args:
+        slots: one for each variable of the model.
+        tensors: of the file.
+        source: for the report.
+        ignore: names that may be left over, with the reason.
+        note: for the report.
+        advice: for the error, where shapes differ.
+
+    Returns:
+        The report; its `missing` and `left` are empty.
+
+    Raises:
+        ValueError: when a variable has no tensor, a tensor no variable, or a shape differs. All
+            of them are listed, and no variable has changed.
+    """
+    values: list[tuple[keras.Variable, np.ndarray]] = []
+    matched: dict[str, tuple[str, ...]] = {}
+    fresh, missing, wrong = [], [], []
+    used: set[str] = set()
+    ignored = dict(ignore)
+    for slot in slots:
+        path, shape = slot.variable.path, tuple(slot.variable.shape)
+        if slot.fresh:
+            fresh.append(path)
+            ignored.update({n: "of layers that start fresh" for n in slot.names if n in tensors})
+            continue
+        absent = [name for name in slot.names if name not in tensors]
+        if absent or not slot.names:
+            missing.append(f"{path} ({', '.join(absent) or 'no name known'})")
+            continue
+        used.update(slot.names)
+        given = [np.asarray(tensors[name]) for name in slot.names]
+        try:
+            value = slot.convert(*given)
+            problem = "" if value.shape == shape else f"becomes {value.shape}"
+        except ValueError as error:
+            problem = str(error)
+        if problem:
+            shapes = ", ".join(f"{n} {t.shape}" for n, t in zip(slot.names, given, strict=True))
+            wrong.append(f"{path} {shape} from {shapes}: {problem}")
+            continue
+        values.append((slot.variable, value))
+        matched[path] = slot.names
+    left = [name for name in tensors if name not in used and name not in ignored]
+    ignored = {name: why for name, why in ignored.items() if name not in used}
+    if missing or left or wrong:
+        lists = {
+            "Variables without a tensor": missing,
+            "Tensors without a variable": left,
+            "Shapes that differ": wrong,
+        }
+        raise ValueError(
+            f"{source} does not fit the model, and nothing was loaded. "
+            + " ".join(f"{title}: {_listed(found, 40)}." for title, found in lists.items() if found)
+            + (f" {advice}" if wrong and advice else "")
+        )
+    for variable, value in values:
+        variable.assign(value)
+    return LoadReport(source, matched, tuple(fresh), ignored, note=note)
+
+
+def _listed(names: Iterable[str], most: int = 6) -> str:
+    names = list(names)
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return f"{len(names)} ({', '.join(names[:most])}{more})"

@@ -1,0 +1,58 @@
+"""ImageNormalization against the three conventions and the recorded network input."""
+
+import keras
+import numpy as np
+import pytest
+
+from keras_maskrcnn.layers.preprocessing import ImageNormalization
+
+
+def test_worked_by_hand():
+    pixel = np.array([[[[255, 0, 51]]]], "uint8")
+    expected = {
+        "torch": [(1 - 0.485) / 0.229, -0.456 / 0.224, (0.2 - 0.406) / 0.225],
+        "caffe": [51 - 103.53, 0 - 116.28, 255 - 123.675],
+        "tf": [1.0, -1.0, 51 / 127.5 - 1],
+    }
+    for preprocessing, values in expected.items():
+        y = ImageNormalization(preprocessing)(pixel)
+        np.testing.assert_allclose(np.ravel(y), values, rtol=1e-5)
+        as_float = ImageNormalization(preprocessing)(pixel.astype("float32"))
+        np.testing.assert_array_equal(y, as_float)
+
+
+def test_padding_is_zero_after_normalisation():
+    images = np.full((2, 3, 4, 3), 7, "uint8")
+    sizes = np.array([[2, 3], [3, 4]], "int32")
+    y = np.array(ImageNormalization("caffe")(images, sizes))
+    assert np.all(y[0, 2:] == 0) and np.all(y[0, :, 3:] == 0)
+    assert np.all(y[0, :2, :3] != 0) and np.all(y[1] != 0)
+
+
+@pytest.mark.parametrize("case", ["tv_mask_r50_fpn", "d2_mask_r50_fpn"])
+def test_recorded_input(golden, case):
+    image = golden("images")["image0"]
+    y = ImageNormalization({"t": "torch", "d": "caffe"}[case[0]])(image[None])
+    y = np.transpose(y, (0, 3, 1, 2))[:, :, ::8, ::8]
+    recorded = golden(case)["input_nchw"]
+    np.testing.assert_allclose(y, recorded, atol=1e-6 * np.abs(recorded).max())
+
+
+def test_arithmetic_is_float32_under_a_mixed_policy():
+    # 123.9 is 124 in bfloat16, which would make the difference to the mean .325.
+    layer = ImageNormalization("caffe", dtype="mixed_bfloat16")
+    y = layer(np.array([[[[123.9, 0, 0]]]], "float32"))
+    assert keras.backend.standardize_dtype(y.dtype) == "bfloat16"
+    y = np.array(keras.ops.cast(y, "float32"))
+    np.testing.assert_allclose(y[0, 0, 0, 2], 0.225, atol=0.002)
+    assert layer.compute_output_spec(keras.KerasTensor((1, 2, 3, 3))).dtype == "bfloat16"
+
+
+def test_unknown_convention():
+    with pytest.raises(ValueError, match=r"\('torch', 'caffe', 'tf'\). Received: .*='bgr'"):
+        ImageNormalization("bgr")
+
+
+def test_config():
+    config = ImageNormalization("tf", name="n").get_config()
+    assert ImageNormalization.from_config(config).preprocessing == "tf"

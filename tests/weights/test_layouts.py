@@ -1,0 +1,85 @@
+"""Layouts worked on small tensors, and names of every layer of a ResNet."""
+
+import keras
+import numpy as np
+import pytest
+
+from keras_maskrcnn.models.backbones.resnet import build_resnet
+from keras_maskrcnn.weights import detectron2, layouts, torchvision
+
+
+def test_dense_over_flattened_maps():
+    # One input pixel at a time: channels first in PyTorch's order, last in ours.
+    channels, side, outputs = 2, 3, 4
+    weight = np.random.default_rng(0).normal(size=(outputs, channels * side * side))
+    chw = np.random.default_rng(1).normal(size=(channels, side, side))
+    kernel = layouts.from_torch_flattened(weight, side)
+    np.testing.assert_allclose(chw.transpose(1, 2, 0).ravel() @ kernel, weight @ chw.ravel())
+    with pytest.raises(ValueError, match="4 x 4"):
+        layouts.from_torch_flattened(weight, 4)
+
+
+def test_transposed_convolution():
+    # PyTorch: out[o, y * 2 + i, x * 2 + j] += in[c, y, x] * w[c, o, i, j]
+    rng = np.random.default_rng(0)
+    w, x = rng.normal(size=(3, 2, 2, 2)), rng.normal(size=(3, 2, 3))
+    expected = np.einsum("cyx,coij->oyixj", x, w).reshape(2, 4, 6)
+    layer = keras.layers.Conv2DTranspose(2, 2, strides=2, use_bias=False)
+    layer.build((None, None, None, 3))
+    layer.kernel.assign(layouts.from_torch(w))
+    y = layer(x.transpose(1, 2, 0)[None].astype("float32"))
+    np.testing.assert_allclose(np.transpose(y[0], (2, 0, 1)), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_small_ones():
+    assert layouts.background_last(np.arange(4)).tolist() == [1, 2, 3, 0]
+    assert layouts.from_torch(np.zeros((1, 2, 3, 4))).shape == (3, 4, 2, 1)
+    assert layouts.from_torch(np.zeros((1, 2))).shape == (2, 1)
+    assert layouts.flip_input_channels(np.arange(3).reshape(1, 3, 1, 1)).ravel().tolist() == [
+        *(2, 1, 0)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("layer", "torch_module", "detectron2_module"),
+    [
+        ("stem_conv", "conv1", "stem.conv1"),
+        ("stem_conv_norm", "bn1", "stem.conv1.norm"),
+        ("res2_block1_conv1", "layer1.0.conv1", "res2.0.conv1"),
+        ("res4_block23_conv3_norm", "layer3.22.bn3", "res4.22.conv3.norm"),
+        ("res3_block1_shortcut", "layer2.0.downsample.0", "res3.0.shortcut"),
+        ("res5_block1_shortcut_norm", "layer4.0.downsample.1", "res5.0.shortcut.norm"),
+        ("res5_block1_out", None, None),
+        ("box_head/fc1", None, None),
+    ],
+)
+def test_names(layer, torch_module, detectron2_module):
+    assert torchvision.backbone_module(layer) == torch_module
+    assert detectron2.backbone_module(layer) == detectron2_module
+
+
+def test_every_layer_has_a_name_of_its_own():
+    model = build_resnet("resnet50")
+    for reader in (torchvision, detectron2):
+        slots = reader.backbone_slots(
+            model.weights, **({"preprocessing": "caffe"} if reader is detectron2 else {})
+        )
+        names = [slot.names[0] for slot in slots]
+        assert len(set(names)) == len(names) == len(model.weights) == 53 * 5
+
+
+def test_old_torchvision_names():
+    old = [
+        "backbone.fpn.inner_blocks.0.weight",
+        "backbone.fpn.layer_blocks.3.bias",
+        "rpn.head.conv.weight",
+        "roi_heads.mask_head.mask_fcn4.bias",
+        "roi_heads.mask_predictor.mask_fcn_logits.weight",
+    ]
+    assert list(torchvision.rename_old({name: np.zeros(1) for name in old})) == [
+        "backbone.fpn.inner_blocks.0.0.weight",
+        "backbone.fpn.layer_blocks.3.0.bias",
+        "rpn.head.conv.0.0.weight",
+        "roi_heads.mask_head.3.0.bias",
+        "roi_heads.mask_predictor.mask_fcn_logits.weight",
+    ]
