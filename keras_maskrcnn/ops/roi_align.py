@@ -45,8 +45,8 @@ def roi_align(
     Args:
         features: one float32, bfloat16 or float16 `[B, H_l, W_l, C]` per level, at most 8.
         boxes: float32 `[R, 4]`, x1 y1 x2 y2 in image pixels.
-        batch_indices: int32 `[R]`, the image of each box.
-        levels: int32 `[R]`, the index into `features` of each box.
+        batch_indices: integers `[R]`, the image of each box.
+        levels: integers `[R]`, the index into `features` of each box.
         output_size: bins per side, or (height, width).
         scales: 1 / stride of each level.
         sampling_ratio: samples per bin and axis; 0 takes as many as the bin has cells.
@@ -168,5 +168,4 @@ def check_arguments(
         raise ValueError(
             f"boxes must be [R, 4], x1 y1 x2 y2. Received: boxes of shape {boxes.shape}"
         )
-    batch_indices = tf.convert_to_tensor(batch_indices, tf.int32)
-    return features, boxes, batch_indices, tf.convert_to_tensor(levels, tf.int32), size
+    return features, boxes, tf.cast(batch_indices, tf.int32), tf.cast(levels, tf.int32), size

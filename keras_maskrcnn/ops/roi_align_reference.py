@@ -114,7 +114,7 @@ def _axis_taps(
         weights, float32 [R, P, T], zero for samples more than one cell outside of the map. T
         serves the RoI of most samples; the taps of another RoI stand first in its rows.
     """
-    slots = tf.range(sampling_ratio or tf.reduce_max(samples))
+    slots = tf.range(sampling_ratio or tf.maximum(tf.reduce_max(samples), 0))
     bin_size = (size / bins)[:, None, None]  # [R, 1, 1]
     bin_start = start[:, None, None] + tf.range(bins, dtype=tf.float32)[:, None] * bin_size
     per_bin = tf.maximum(tf.cast(samples, tf.float32), 1.0)[:, None, None]
