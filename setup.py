@@ -25,6 +25,7 @@ CUSTOM_OPS = Path(__file__).resolve().parent / "custom_ops"
 def load_builder():
     """custom_ops/build.py as a module."""
     spec = importlib.util.spec_from_file_location("custom_ops_build", CUSTOM_OPS / "build.py")
+    assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)

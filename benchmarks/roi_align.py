@@ -192,18 +192,15 @@ def bytes_that_must_move(rois: int, bins: int, gradient: bool) -> int:
     features, boxes, levels, _ = make_inputs(rois, bins)
     cells = 0
     for level, feature in enumerate(features):
-        touched = np.zeros(feature.shape[1:3], bool)
+        height, width = feature.shape[1:3]
+        touched = np.zeros((height, width), bool)
         for x1, y1, x2, y2 in boxes[levels == level] / STRIDES[level] - 0.5:
             xs, ys = (
                 low + (high - low) * (np.arange(2 * bins) + 0.5) / (2 * bins)
                 for low, high in ((x1, x2), (y1, y2))
             )
-            xs = np.unique(np.concatenate([np.floor(xs), np.ceil(xs)])).clip(
-                0, touched.shape[1] - 1
-            )
-            ys = np.unique(np.concatenate([np.floor(ys), np.ceil(ys)])).clip(
-                0, touched.shape[0] - 1
-            )
+            xs = np.unique(np.concatenate([np.floor(xs), np.ceil(xs)])).clip(0, width - 1)
+            ys = np.unique(np.concatenate([np.floor(ys), np.ceil(ys)])).clip(0, height - 1)
             touched[np.ix_(ys.astype(int), xs.astype(int))] = True
         cells += int(touched.sum())
     pooled = rois * bins * bins

@@ -111,7 +111,8 @@ class Case:
         maps = [torch.empty_like(f) for f in self.features] if is_gradient else self.features
         bins = self.upstream if is_gradient else torch.empty_like(self.upstream)
         batch, _, _, channels = self.shapes[0]
-        levels = (Level * 8)(*((h, w, 0.25 / 2**i) for i, (_, h, w, _) in enumerate(self.shapes)))
+        sizes = enumerate(shape[1:3] for shape in self.shapes)
+        levels = (Level * 8)(*(Level(h, w, 0.25 / 2**i) for i, (h, w) in sizes))
         problem = Problem(
             *(batch, channels, len(self.shapes), levels, len(self.boxes)),
             *(self.boxes.data_ptr(), self.images.data_ptr(), self.levels.data_ptr()),
@@ -255,36 +256,6 @@ def benchmark(folder: Path) -> None:
                     print(f"  torchvision, {name}, with its transpositions: {peer:.3f} ms")
 
 
-TRAINING_STEP = """
-import numpy as np, tensorflow as tf
-from keras_maskrcnn.layers.roi_align import RoIAlignLayer
-from keras_maskrcnn.ops.roi_align import roi_align_backend
-import sys
-sys.path.insert(0, "tests")
-from helpers import tiny_model
-assert tf.config.list_physical_devices("GPU"), "TensorFlow sees no GPU"
-assert roi_align_backend() == "compiled", "the compiled op is not in use"
-with tf.device("GPU"):
-    features = [tf.random.normal((1, 32, 32, 8))]
-    pooled = RoIAlignLayer(7, strides=(4,))(features, np.array([[[0, 0, 60, 60]]], "float32"))
-assert "GPU" in pooled.device, pooled.device
-model = tiny_model()
-model.compile("sgd")
-images = np.random.default_rng(0).integers(0, 255, (2, 64, 96, 3)).astype("uint8")
-boxes = np.tile(np.array([[[8, 8, 40, 48]]], "float32"), (2, 1, 1))
-targets = {
-    "image_sizes": np.array([[64, 96]] * 2, "int32"), "boxes": boxes,
-    "classes": np.zeros((2, 1), "int32"), "masks": np.full((2, 1, 112, 112), 255, "uint8"),
-    "crowd_boxes": np.zeros((2, 1, 4), "float32"), "image_ids": np.arange(2),
-    "original_sizes": np.array([[64, 96]] * 2, "int32"),
-}
-data = tf.data.Dataset.from_tensors((images, targets)).repeat(3)
-losses = model.fit(data, epochs=1, verbose=2).history
-assert np.isfinite(losses["loss"]).all(), losses
-print("training steps on the GPU:", losses)
-"""
-
-
 def check_tensorflow() -> None:
     """Step 4."""
     if importlib.util.find_spec("tensorflow") is None:
@@ -294,8 +265,8 @@ def check_tensorflow() -> None:
     environment = {**os.environ, "PYTHONPATH": f"{root}:{os.environ.get('PYTHONPATH', '')}"}
     for command in (
         [sys.executable, "custom_ops/build.py"],
-        [sys.executable, "-m", "pytest", "-q", "tests/ops/test_roi_align.py"],
-        [sys.executable, "-c", TRAINING_STEP],
+        [sys.executable, "-m", "pytest", "-q", "tests/ops", "-k", "roi"],
+        [sys.executable, "custom_ops/test/training_step.py"],
         [sys.executable, "benchmarks/roi_align.py"],
     ):
         subprocess.run(command, cwd=root, env=environment, check=True)

@@ -80,12 +80,9 @@ def roi_align_reference(
             rows = tf.range(tf.size(columns)) // columns.shape[1]
         else:
             rows, columns, weights = _ragged_outer_products(y_taps, x_taps, 2 * samples)
-        matrix = tf.raw_ops.SparseTensorToCSRSparseMatrix(
-            indices=tf.cast(tf.stack([rows, tf.reshape(columns, [-1])], 1), tf.int64),
-            values=tf.reshape(weights, [-1]),
-            dense_shape=tf.cast(tf.stack([tf.shape(boxes)[0] * bins, sum(cells)]), tf.int64),
-        )
-        pooled = _sparse_matmul(matrix, features)
+        indices = tf.cast(tf.stack([rows, tf.reshape(columns, [-1])], 1), tf.int64)
+        shape = tf.cast(tf.stack([tf.shape(boxes)[0] * bins, sum(cells)]), tf.int64)
+        pooled = _sparse_matmul(features, indices, tf.reshape(weights, [-1]), shape)
     rois = -1 if boxes.shape[0] is None else boxes.shape[0]
     return tf.reshape(pooled, (rois, *output_size, features[0].shape[-1]))
 
@@ -180,18 +177,26 @@ def _gather_matmul(
     return tf.cast(pooled, features[0].dtype)
 
 
-def _sparse_matmul(matrix: tf.Tensor, features: Sequence[tf.Tensor]) -> tf.Tensor:
-    """The product [R ph pw, C] with a CSR matrix. The gradient reaches the features only."""
+def _sparse_matmul(
+    features: Sequence[tf.Tensor], indices: tf.Tensor, weights: tf.Tensor, shape: tf.Tensor
+) -> tf.Tensor:
+    """The product [R ph pw, C]. The gradient reaches the features only."""
+
+    def make_matrix() -> tf.Tensor:
+        return tf.raw_ops.SparseTensorToCSRSparseMatrix(
+            indices=indices, values=weights, dense_shape=shape
+        )
 
     @tf.custom_gradient
     def product(*features: tf.Tensor):
         dtype = features[0].dtype
         shapes = [tf.shape(feature) for feature in features]
-        pooled = tf.raw_ops.SparseMatrixMatMul(a=matrix, b=_flatten_cells(features))
+        pooled = tf.raw_ops.SparseMatrixMatMul(a=make_matrix(), b=_flatten_cells(features))
 
         def gradient(upstream: tf.Tensor):
-            # Transposed first, so that each thread owns rows of the result.
-            transposed = tf.raw_ops.SparseMatrixTranspose(input=matrix, type=tf.float32)
+            # The matrix is made again: a variant tensor may neither leave a tf.function nor enter a
+            # SavedModel. Transposed first, so that each thread owns rows of the result.
+            transposed = tf.raw_ops.SparseMatrixTranspose(input=make_matrix(), type=tf.float32)
             summed = tf.raw_ops.SparseMatrixMatMul(a=transposed, b=tf.cast(upstream, tf.float32))
             levels = tf.split(summed, [tf.reduce_prod(shape[:3]) for shape in shapes])
             return [
