@@ -6,11 +6,12 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 SETUP_FILES := setup.cfg setup.py pyproject.toml
 
-.PHONY: help install install-dev demo test check format clean
+.PHONY: help install install-dev demo test parity check format clean
 
 help:
 	@echo "make demo     install, then train and evaluate on composed scenes (no network needed after installation)"
 	@echo "make test     install, then lint, format check, type check and tests"
+	@echo "make parity   print how far every number is from torchvision's and detectron2's (ten minutes)"
 	@echo "make check    lint, format check and type check"
 	@echo "make format   put the code into the project's format"
 	@echo "make clean    remove the environment and what tools left behind"
@@ -39,6 +40,9 @@ demo: install
 
 test: check
 	$(BIN)/python -m pytest
+
+parity: install-dev
+	$(BIN)/python tests/parity/table.py
 
 check: install-dev
 	$(BIN)/ruff check .

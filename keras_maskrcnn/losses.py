@@ -8,6 +8,7 @@ Legend: `A` anchors, `S` sampled RoIs, `P` RoIs with an object, `K` classes, `M`
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from keras import ops
@@ -129,3 +130,9 @@ def keypoint_loss(logits: Tensor, cells: Tensor, valid: Tensor) -> Tensor:
     chosen = ops.take_along_axis(log_probabilities, cells[..., None], axis=-1)[..., 0]
     count = ops.maximum(ops.sum(ops.cast(valid, "float32")), 1.0)
     return -ops.sum(ops.where(valid, chosen, 0.0)) / count
+
+
+def weight_penalty(kernels: Iterable[Tensor], weight_decay: float) -> Tensor:
+    """`weight_decay / 2` times the squared sum of all kernels: what SGD calls weight decay."""
+    squares = [ops.sum(ops.square(ops.cast(kernel, "float32"))) for kernel in kernels]
+    return 0.5 * weight_decay * sum(squares, ops.zeros(()))

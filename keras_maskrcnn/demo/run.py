@@ -46,7 +46,7 @@ def run_demo(
     *,
     scenes: int = 240,
     val_scenes: int = 40,
-    epochs: int = 20,
+    epochs: int = 14,
     seed: int = 0,
     say: Callable[[str], None] = print,
 ) -> CocoMetrics:

@@ -29,6 +29,8 @@ class DetectionLayer(GeometryLayer):
         nms_iou: overlap from which the worse of two boxes of a class is dropped.
         max_detections: `D`.
         box_weights: scale of the deltas.
+        one_class_per_roi: only the best class of a proposal is a candidate; none where that is the
+            background.
 
     Call arguments:
         rois: float32 `[B, R, 4]`.
@@ -48,6 +50,7 @@ class DetectionLayer(GeometryLayer):
         nms_iou: float = 0.5,
         max_detections: int = 100,
         box_weights: tuple[float, ...] = (10.0, 10.0, 5.0, 5.0),
+        one_class_per_roi: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -55,6 +58,7 @@ class DetectionLayer(GeometryLayer):
         self.nms_iou = nms_iou
         self.max_detections = max_detections
         self.box_weights = tuple(box_weights)
+        self.one_class_per_roi = one_class_per_roi
 
     def call(
         self, rois: Tensor, valid: Tensor, class_logits: Tensor, deltas: Tensor, image_sizes: Tensor
@@ -64,6 +68,9 @@ class DetectionLayer(GeometryLayer):
         boxes = ops.reshape(clip_boxes(boxes, image_sizes), (ops.shape(rois)[0], -1, 4))
         scores = ops.softmax(class_logits, axis=-1)[..., :num_classes]
         scores = ops.where(valid[..., None], scores, 0.0)
+        if self.one_class_per_roi:
+            best = ops.argmax(class_logits, axis=-1)[..., None]
+            scores = ops.where(ops.arange(num_classes, dtype=best.dtype) == best, scores, 0.0)
         scores = ops.reshape(scores, (ops.shape(rois)[0], -1))  # [B, R * K]
         sides = boxes[..., 2:] - boxes[..., :2]
         scores = ops.where(ops.all(sides >= _MIN_SIDE, axis=-1), scores, 0.0)
@@ -89,4 +96,5 @@ class DetectionLayer(GeometryLayer):
             "nms_iou": self.nms_iou,
             "max_detections": self.max_detections,
             "box_weights": self.box_weights,
+            "one_class_per_roi": self.one_class_per_roi,
         }

@@ -8,6 +8,7 @@ import keras
 from keras import ops
 
 from keras_maskrcnn.layers.conv_block import ConvBlock
+from keras_maskrcnn.layers.roi_selection import at_least_one
 
 Tensor = Any
 
@@ -59,10 +60,10 @@ class KeypointHead(keras.layers.Layer):
         self.deconv.build(shape)
 
     def call(self, features: Tensor) -> Tensor:
-        x = features
+        x = at_least_one(features)
         for conv in self.convs:
             x = conv(x)
-        x = ops.cast(self.deconv(x), "float32")
+        x = ops.cast(self.deconv(x), "float32")[: ops.shape(features)[0]]
         side = 2 * x.shape[1]
         return ops.image.resize(x, (side, side), interpolation="bilinear")
 

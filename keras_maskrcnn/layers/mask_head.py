@@ -8,6 +8,7 @@ import keras
 from keras import ops
 
 from keras_maskrcnn.layers.conv_block import ConvBlock
+from keras_maskrcnn.layers.roi_selection import at_least_one
 
 Tensor = Any
 
@@ -81,10 +82,11 @@ class MaskHead(keras.layers.Layer):
         self.mask_logits.build((*shape[:-1], self.dim))
 
     def call(self, features: Tensor, classes: Tensor, training: bool = False) -> Tensor:
-        x = features
+        x = at_least_one(features)
         for conv in self.convs:
             x = conv(x, training=training)
         x = self.mask_logits(self.deconv(x))  # [P, 2p, 2p, K]
+        x = x[: ops.shape(features)[0]]
         own = ops.take_along_axis(x, classes[:, None, None, None], axis=-1)[..., 0]
         return ops.cast(own, "float32")
 

@@ -10,10 +10,12 @@ from keras import ops
 
 # (reverse channels, mean, deviation), in the order of the channels after the reversal, 0..255.
 # torch: torchvision's ImageNet statistics. caffe: detectron2's PIXEL_MEAN for the MSRA weights.
+# matterport: MEAN_PIXEL of its configuration.
 _STATISTICS = {
     "torch": (False, (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)),
     "caffe": (True, (103.53, 116.28, 123.675), (1.0, 1.0, 1.0)),
     "tf": (False, (127.5, 127.5, 127.5), (127.5, 127.5, 127.5)),
+    "matterport": (False, (123.7, 116.8, 103.9), (1.0, 1.0, 1.0)),
 }
 
 
@@ -22,11 +24,12 @@ class ImageNormalization(keras.layers.Layer):
     """Normalises RGB pictures as the backbone's weights were trained.
 
     Padding must be zero *after* normalisation, as in the reference implementations, so pixels
-    outside `image_sizes` are zeroed when the sizes are given.
+    outside `image_sizes` are zeroed when the sizes are given. Matterport pads before: there they
+    are black.
 
     Args:
         preprocessing: `"torch"`: RGB, ImageNet mean and deviation; `"caffe"`: BGR minus mean;
-            `"tf"`: RGB to -1..1.
+            `"tf"`: RGB to -1..1; `"matterport"`: RGB minus mean.
 
     Call arguments:
         images: `[B, H, W, 3]` RGB 0..255, uint8 or float.
@@ -52,6 +55,7 @@ class ImageNormalization(keras.layers.Layer):
         if reverse:
             images = images[..., ::-1]
         images = (images - np.array(mean, "float32")) / np.array(deviation, "float32")
+        padding = -np.array(mean, "float32") if self.preprocessing == "matterport" else 0.0
         if image_sizes is not None:
             # valid: [B, H, W, 1]
             _, height, width, _ = ops.shape(images)
@@ -59,7 +63,7 @@ class ImageNormalization(keras.layers.Layer):
             columns = ops.arange(width, dtype="int32")[None, None, :, None]
             sizes = ops.cast(image_sizes, "int32")[:, :, None, None, None]
             valid = ops.logical_and(rows < sizes[:, 0], columns < sizes[:, 1])
-            images = ops.where(valid, images, 0.0)
+            images = ops.where(valid, images, padding)
         return ops.cast(images, self.compute_dtype)
 
     def compute_output_spec(self, images: Any, image_sizes: Any = None) -> keras.KerasTensor:

@@ -30,6 +30,7 @@ class ProposalLayer(GeometryLayer):
         num_train, num_test: `R`, proposals per image.
         nms_iou: overlap from which the worse of two boxes is dropped.
         box_weights: scale of the deltas.
+        per_level: `False` takes the best anchors, and suppresses, over all levels together.
 
     Call arguments:
         logits: list of float32 `[B, A_l]` objectness.
@@ -51,6 +52,7 @@ class ProposalLayer(GeometryLayer):
         num_test: int = 1000,
         nms_iou: float = 0.7,
         box_weights: tuple[float, ...] = (1.0, 1.0, 1.0, 1.0),
+        per_level: bool = True,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -60,6 +62,7 @@ class ProposalLayer(GeometryLayer):
         self.num_test = num_test
         self.nms_iou = nms_iou
         self.box_weights = tuple(box_weights)
+        self.per_level = per_level
 
     def call(
         self,
@@ -71,6 +74,10 @@ class ProposalLayer(GeometryLayer):
     ) -> tuple[Tensor, Tensor, Tensor]:
         pre_nms = self.pre_nms_train if training else self.pre_nms_test
         num_proposals = self.num_train if training else self.num_test
+        if not self.per_level:
+            logits, deltas, anchors = (
+                [ops.concatenate(levels, axis=1)] for levels in (logits, deltas, anchors)
+            )
         level_boxes, level_logits, level_ids = [], [], []
         for level, (score, delta, anchor) in enumerate(zip(logits, deltas, anchors, strict=True)):
             count = ops.minimum(ops.shape(score)[1], pre_nms)
@@ -103,4 +110,5 @@ class ProposalLayer(GeometryLayer):
             "num_test": self.num_test,
             "nms_iou": self.nms_iou,
             "box_weights": self.box_weights,
+            "per_level": self.per_level,
         }

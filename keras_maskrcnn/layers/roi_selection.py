@@ -12,6 +12,48 @@ from keras_maskrcnn.layers.geometry import GeometryLayer
 Tensor = Any
 
 
+def at_least_one(values: Tensor) -> Tensor:
+    """`values` `[P, ...]`, or one row of zeros when `P` is 0.
+
+    For convolutions, whose results are then cut to `P` rows: TensorFlow's oneDNN kernels (seen in
+    2.21) give an empty batch the channels of the input instead of the filters', and the next
+    operation fails.
+    """
+    missing = ops.cast(ops.equal(ops.shape(values)[0], 0), "int32")
+    padded = ops.pad(values, [[0, missing], *[[0, 0]] * (len(values.shape) - 1)])
+    return ops.reshape(padded, (-1, *values.shape[1:]))  # with known sizes again
+
+
+@keras.saving.register_keras_serializable(package="keras_maskrcnn")
+class AtLeastOne(GeometryLayer):
+    """The function `at_least_one` as a layer, for Functional graphs; any dtype."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(autocast=False, **kwargs)
+
+    def call(self, values: Tensor) -> Tensor:
+        return at_least_one(values)
+
+
+@keras.saving.register_keras_serializable(package="keras_maskrcnn")
+class SameRows(GeometryLayer):
+    """Cuts what was made of `AtLeastOne(rows)` to as many rows as `rows` has; any dtype.
+
+    Call arguments:
+        values: `[max(P, 1), ...]`.
+        rows: `[P, ...]`.
+
+    Returns:
+        `[P, ...]`.
+    """
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(autocast=False, **kwargs)
+
+    def call(self, values: Tensor, rows: Tensor) -> Tensor:
+        return values[: ops.shape(rows)[0]]
+
+
 @keras.saving.register_keras_serializable(package="keras_maskrcnn")
 class SelectRoIs(GeometryLayer):
     """Lists the chosen RoIs of a batch, dropping padding: most slots are empty, heads are costly.

@@ -7,7 +7,7 @@ from typing import Any
 
 BACKBONES = ("resnet18", "resnet34", "resnet50", "resnet101", "resnext101_32x8d")
 NORMS = ("frozen", "frozen_statistics", "batch", "sync_batch", "group")
-PREPROCESSING = ("torch", "caffe", "tf")
+PREPROCESSING = ("torch", "caffe", "tf", "matterport")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -24,6 +24,8 @@ class MaskRCNNConfig:
         neck: `"fpn"` (P2..P6) or `"c4"` (one map at stride 16, res5 in the box head).
         stride_in_1x1: stage strides in the first 1x1 convolution (MSRA, keras.applications) rather
             than in the 3x3 (torchvision).
+        stem_pool: padding of the stem's max pool: `"symmetric"`, or `"same"`: TensorFlow's, of an
+            even side only at the bottom and right (Matterport).
         norm: normalisation of the backbone. `"frozen"`: statistics and affine constant;
             `"frozen_statistics"`: affine trains; `"batch"`, `"sync_batch"`, `"group"`: all trains.
         norm_epsilon: added to the variance.
@@ -32,7 +34,7 @@ class MaskRCNNConfig:
         freeze_at: how many of stem, res2, res3, ... do not train. 2 is the reference's choice for
             ImageNet weights; a model without pre-trained weights wants 0.
         preprocessing: `"torch"`: RGB / 255, ImageNet mean and deviation; `"caffe"`: BGR minus mean;
-            `"tf"`: x / 127.5 - 1.
+            `"tf"`: x / 127.5 - 1; `"matterport"`: RGB minus mean, padding black rather than zero.
         min_size, max_size: `predict` resizes a picture so that the shorter side is `min_size` and
             the longer side at most `max_size`.
         size_divisor: batches are padded to a multiple of it.
@@ -43,7 +45,11 @@ class MaskRCNNConfig:
             model does; 0.5 on the centre of the first cell.
         anchor_style: `"exact"`, or `"torchvision"`: cell anchors rounded and ratio-major, strides
             taken as padded size // grid size.
+        box_style: `"continuous"`, or `"matterport"`: inside the network boxes end on their last
+            pixel (x2 - 1), and proposals may reach into the padding. Results and ground truth are
+            continuous either way.
         rpn_convs: 3x3 convolutions of the RPN head (2 in torchvision's v2 models).
+        rpn_channels: theirs; `None` for as many as the features have.
         rpn_iou_positive, rpn_iou_negative: anchor labelling thresholds.
         match_zero_iou: whether an object that no anchor overlaps turns every anchor without overlap
             positive, as torchvision and detectron2 do.
@@ -53,7 +59,11 @@ class MaskRCNNConfig:
         proposals_pre_nms_train, proposals_pre_nms_test: best anchors per level before NMS.
         proposals_train, proposals_test: proposals per image after NMS.
         proposals_nms_iou: NMS threshold of the RPN.
+        proposals_per_level: take the best anchors, and suppress, level by level; or else over all
+            levels together (Matterport).
         roi_samples, roi_positive_fraction, roi_iou: RoIs that enter the head losses per image.
+        roi_align_method: `"roi_align"`, or `"crop_and_resize"`: one reading per bin, from the box's
+            edge to its edge, and levels rounded to the nearest (Matterport).
         roi_align_aligned, roi_align_samples: RoIAlign's half-pixel shift, and samples per bin and
             axis (0: adaptive).
         box_pool_size, mask_pool_size, keypoint_pool_size: RoIAlign output sides.
@@ -65,8 +75,11 @@ class MaskRCNNConfig:
         mask_head_convs, mask_head_dim: 3x3 convolutions of the mask head and their channels.
         mask_targets: `"soft"` (torchvision) or `"binary"` (detectron2: thresholded at .5).
         num_keypoints: 0 for no keypoint head.
+        keypoint_scores: of predictions: the `"logit"` at the heat map's peak (torchvision), or its
+            softmax `"probability"` (detectron2).
         predict_masks: whether the model has a mask head.
         score_threshold, nms_iou, max_detections: which detections are kept.
+        one_class_per_roi: a RoI may become an object of its best class only (Matterport).
         weight_decay: L2 penalty coefficient; the loss grows by half of it times the squared sum of
             every trained kernel, as SGD's weight decay in the reference implementations.
         seed: of the samplers.
@@ -80,6 +93,7 @@ class MaskRCNNConfig:
     backbone: str = "resnet50"
     neck: str = "fpn"
     stride_in_1x1: bool = False
+    stem_pool: str = "symmetric"
     norm: str = "frozen"
     norm_epsilon: float = 1e-5
     head_norm: str | None = None
@@ -93,7 +107,9 @@ class MaskRCNNConfig:
     anchor_ratios: tuple[float, ...] = (0.5, 1.0, 2.0)
     anchor_offset: float = 0.0
     anchor_style: str = "exact"
+    box_style: str = "continuous"
     rpn_convs: int = 1
+    rpn_channels: int | None = None
     rpn_iou_positive: float = 0.7
     rpn_iou_negative: float = 0.3
     match_zero_iou: bool = False
@@ -105,9 +121,11 @@ class MaskRCNNConfig:
     proposals_train: int = 2000
     proposals_test: int = 1000
     proposals_nms_iou: float = 0.7
+    proposals_per_level: bool = True
     roi_samples: int = 512
     roi_positive_fraction: float = 0.25
     roi_iou: float = 0.5
+    roi_align_method: str = "roi_align"
     roi_align_aligned: bool = True
     roi_align_samples: int = 2
     box_pool_size: int = 7
@@ -124,10 +142,12 @@ class MaskRCNNConfig:
     mask_head_dim: int = 256
     mask_targets: str = "soft"
     num_keypoints: int = 0
+    keypoint_scores: str = "logit"
     predict_masks: bool = True
     score_threshold: float = 0.05
     nms_iou: float = 0.5
     max_detections: int = 100
+    one_class_per_roi: bool = False
     weight_decay: float = 1e-4
     seed: int = 0
 
@@ -138,8 +158,12 @@ class MaskRCNNConfig:
             "norm": NORMS,
             "head_norm": (None, *NORMS),
             "preprocessing": PREPROCESSING,
+            "stem_pool": ("symmetric", "same"),
             "anchor_style": ("exact", "torchvision"),
+            "box_style": ("continuous", "matterport"),
+            "roi_align_method": ("roi_align", "crop_and_resize"),
             "mask_targets": ("soft", "binary"),
+            "keypoint_scores": ("logit", "probability"),
         }
         for name, allowed in choices.items():
             value = getattr(self, name)

@@ -3,22 +3,32 @@
 from __future__ import annotations
 
 import logging
+import os
+from pathlib import Path
 from typing import Any
 
 import keras
 from keras import ops
 
-from keras_maskrcnn import losses
 from keras_maskrcnn.evaluation import CocoEvaluation
 from keras_maskrcnn.models.config import MaskRCNNConfig
 from keras_maskrcnn.models.network import Network
-from keras_maskrcnn.weights import backbone_conventions, load_backbone_weights
+from keras_maskrcnn.models.objective import (
+    has_whole_masks,
+    join_targets,
+    loss_names,
+    loss_parts,
+)
+from keras_maskrcnn.models.presets import get_preset
+from keras_maskrcnn.weights import (
+    backbone_conventions,
+    load_backbone_weights,
+    load_preset_weights,
+)
 
 Tensor = Any
 
 logger = logging.getLogger("keras_maskrcnn")
-
-_TARGETS = ("image_sizes", "boxes", "classes", "crowd_boxes")
 
 
 @keras.saving.register_keras_serializable(package="keras_maskrcnn")
@@ -35,7 +45,8 @@ class MaskRCNN(keras.Model):
             (see `keras_maskrcnn.weights.load_backbone_weights`).
         config: a `MaskRCNNConfig`; other fields replace its values.
         name: of the model.
-        dtype: Keras dtype policy of the heavy layers; coordinates and losses stay float32.
+        dtype: dtype policy of the heavy layers, such as `"mixed_bfloat16"`; by default Keras'
+            global one. Coordinates and losses stay float32. A saved model keeps its policy.
         **fields: any field of `MaskRCNNConfig`, such as `backbone="resnet101"`.
 
     Call arguments:
@@ -65,6 +76,7 @@ class MaskRCNN(keras.Model):
         weights: str | None = None,
         config: MaskRCNNConfig | None = None,
         name: str = "mask_rcnn",
+        dtype: Any = None,
         **fields: Any,
     ) -> None:
         if num_classes is not None:
@@ -82,14 +94,19 @@ class MaskRCNN(keras.Model):
                 **fields,
             }
         config = MaskRCNNConfig(**fields)
-        network = Network(config)
-        images = keras.Input((None, None, 3), name="images")
+        images = keras.Input((None, None, 3), dtype="float32", name="images")
         image_sizes = keras.Input((2,), dtype="int32", name="image_sizes")
-        super().__init__(
-            inputs={"images": images, "image_sizes": image_sizes},
-            outputs=network.inference(images, image_sizes),
-            name=name,
-        )
+        outside = keras.config.dtype_policy()
+        keras.config.set_dtype_policy(outside if dtype is None else dtype)
+        try:
+            network = Network(config)
+            super().__init__(
+                inputs={"images": images, "image_sizes": image_sizes},
+                outputs=network.inference(images, image_sizes),
+                name=name,
+            )
+        finally:
+            keras.config.set_dtype_policy(outside)
         self.config = config
         self.network = network
         # Layers that only training uses: tracked for their random state.
@@ -104,18 +121,7 @@ class MaskRCNN(keras.Model):
             return graphs[whole_masks]
 
         self.training_graph = training_graph
-        self._loss_means = [
-            keras.metrics.Mean(name=loss_name)
-            for loss_name in (
-                "rpn_class_loss",
-                "rpn_box_loss",
-                "class_loss",
-                "box_loss",
-                *(["mask_loss"] if config.predict_masks else []),
-                *(["keypoint_loss"] if config.num_keypoints else []),
-                "regularization_loss",
-            )
-        ]
+        self._loss_means = [keras.metrics.Mean(name=name) for name in loss_names(config)]
         if weights is not None:
             self._load_backbone(weights)
 
@@ -128,6 +134,38 @@ class MaskRCNN(keras.Model):
             "and must be trained before predictions mean anything.",
             report,
         )
+
+    @classmethod
+    def from_preset(
+        cls,
+        preset: str,
+        *,
+        weights_file: str | Path | None = None,
+        load_weights: bool = True,
+        name: str = "mask_rcnn",
+        **fields: Any,
+    ) -> MaskRCNN:
+        """A published model, with the weights of torchvision, detectron2 or Matterport.
+
+        Args:
+            preset: a name of `keras_maskrcnn.PRESETS`, such as `"mask_rcnn_R_50_FPN"`.
+            weights_file: path of the published file; `None` downloads it once and checks it.
+            load_weights: `False` gives the architecture with random weights.
+            name: of the model.
+            **fields: fields of `MaskRCNNConfig` to change. Another `num_classes` leaves the layers
+                that depend on it fresh, and says which.
+
+        Returns:
+            The model; `load_report` tells what became of every tensor of the file.
+
+        Raises:
+            ValueError: for an unknown preset, or a file that does not fit exactly.
+        """
+        published = get_preset(preset)
+        model = cls(config=published.config(**fields), name=name)
+        if load_weights:
+            model.load_report = load_preset_weights(model, published, weights_file)
+        return model
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -163,7 +201,7 @@ class MaskRCNN(keras.Model):
         if not isinstance(inputs, dict):
             inputs = {"images": inputs}
         if "boxes" in inputs:
-            graph = self.training_graph(_has_whole_masks(inputs))
+            graph = self.training_graph(has_whole_masks(inputs))
             return graph({name: inputs[name] for name in graph.input}, training=training)
         images = inputs["images"]
         sizes = inputs.get("image_sizes")
@@ -173,26 +211,11 @@ class MaskRCNN(keras.Model):
             sizes = ops.tile(row, (batch, 1))
         return super().call({"images": images, "image_sizes": sizes}, training=training)
 
-    def _join(self, data: Any) -> Any:
-        """Moves the ground truth to the model's input: targets depend on the proposals."""
-        images, targets, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-        if sample_weight is not None:
-            raise ValueError(
-                "MaskRCNN does not weight samples. Received: a data set of three parts"
-            )
-        if not isinstance(targets, dict) or not set(_TARGETS) <= set(targets):
-            raise ValueError(
-                "training needs a data set of (images, targets), targets a dict with "
-                f"{_TARGETS}. Received: targets={type(targets).__name__}"
-                + (f" with {sorted(targets)}" if isinstance(targets, dict) else "")
-            )
-        return {"images": images, **targets}, targets
-
     def train_step(self, data: Any) -> Any:
-        return super().train_step(self._join(data))
+        return super().train_step(join_targets(self.config, data))
 
     def test_step(self, data: Any) -> Any:
-        return super().test_step(self._join(data))
+        return super().test_step(join_targets(self.config, data))
 
     def compute_loss(
         self,
@@ -202,40 +225,12 @@ class MaskRCNN(keras.Model):
         sample_weight: Any = None,
         training: bool = True,
     ) -> Tensor:
-        config = self.config
-        images = ops.cast(ops.shape(y["boxes"])[0], "float32")
-        rpn_class, rpn_box = losses.rpn_losses(
-            y_pred["rpn_logits"],
-            y_pred["rpn_deltas"],
-            y_pred["rpn_labels"],
-            y_pred["rpn_target_deltas"],
-            config.rpn_samples * images,
-            config.box_beta,
-        )
-        parts = [
-            rpn_class,
-            rpn_box,
-            losses.class_loss(y_pred["class_logits"], y_pred["roi_classes"]),
-            losses.box_loss(
-                y_pred["box_deltas"],
-                y_pred["roi_classes"],
-                y_pred["roi_target_deltas"],
-                config.num_classes,
-                config.box_beta,
-            ),
-        ]
-        if config.predict_masks:
-            parts.append(losses.mask_loss(y_pred["mask_logits"], y_pred["mask_targets"]))
-        if config.num_keypoints:
-            parts.append(
-                losses.keypoint_loss(
-                    y_pred["keypoint_logits"], y_pred["keypoint_cells"], y_pred["keypoint_valid"]
-                )
-            )
-        parts.append(self._regularization())
-        for mean, part in zip(self._loss_means, parts, strict=True):
-            mean.update_state(part, sample_weight=images)
-        return sum(parts[1:], parts[0])
+        kernels = [v for v in self.trainable_variables if v.name == "kernel"]
+        parts = loss_parts(self.config, y_pred, kernels)
+        images = ops.shape(y["boxes"])[0]
+        for mean in self._loss_means:
+            mean.update_state(parts[mean.name], sample_weight=images)
+        return sum(parts.values())
 
     def fit(self, x: Any = None, **kwargs: Any) -> keras.callbacks.History:
         """Trains on a data set of `(images, targets)`.
@@ -253,14 +248,6 @@ class MaskRCNN(keras.Model):
             callbacks = sorted(callbacks, key=lambda item: not isinstance(item, CocoEvaluation))
         # The data set shuffles itself; Keras would warn that it cannot.
         return super().fit(x, callbacks=callbacks, **{"shuffle": False, **kwargs})
-
-    def _regularization(self) -> Tensor:
-        """`weight_decay / 2` times the squared sum of all trained kernels."""
-        kernels = [v for v in self.trainable_variables if v.name == "kernel"]
-        if not kernels or not self.config.weight_decay:
-            return ops.zeros(())
-        squares = [ops.sum(ops.square(ops.cast(v, "float32"))) for v in kernels]
-        return 0.5 * self.config.weight_decay * sum(squares[1:], squares[0])
 
     def predict(self, x: Any, batch_size: int = 1, verbose: Any = "auto") -> list[Any]:
         """Finds the objects of pictures.
@@ -283,16 +270,66 @@ class MaskRCNN(keras.Model):
             return predict_dataset(self, x, show)
         return predict_pictures(self, x, batch_size, show)
 
+    def save_own_variables(self, store: Any) -> None:
+        """Saves the samplers' random states, which Keras leaves out of its files."""
+        for name in ("anchor_targets", "detection_targets"):
+            store[name] = getattr(self, name).seed_generator.state
+
+    def load_own_variables(self, store: Any) -> None:
+        for name in {"anchor_targets", "detection_targets"}.intersection(store.keys()):
+            getattr(self, name).seed_generator.state.assign(store[name])
+
+    def load_weights(self, filepath: Any, skip_mismatch: bool = False, **kwargs: Any) -> None:
+        """Loads weights that `save_weights` wrote.
+
+        Args:
+            filepath: a `.weights.h5` file, or a `.keras` file.
+            skip_mismatch: leave layers of other shapes as they are, with a warning for each.
+            **kwargs: of `keras.Model.load_weights`.
+
+        Raises:
+            ValueError: when the file is of another architecture or number of classes.
+        """
+        try:
+            super().load_weights(filepath, skip_mismatch=skip_mismatch, **kwargs)
+        except ValueError as error:
+            raise ValueError(
+                "expected weights of a model of the same architecture and number of classes, here "
+                f"backbone={self.config.backbone!r} and num_classes={self.config.num_classes}; "
+                "skip_mismatch=True leaves layers of other shapes as they are. "
+                f"Received: filepath={str(filepath)!r}: {error}"
+            ) from error
+
+    def export(
+        self,
+        filepath: str | os.PathLike[str],
+        format: str = "tf_saved_model",
+        verbose: Any = None,
+        **options: Any,
+    ) -> None:
+        """Writes a model for TensorFlow Serving, ONNX or LiteRT, which runs without this package.
+
+        Args:
+            filepath: folder of all versions of a SavedModel; or a file `.onnx` or `.tflite`.
+            format: `"tf_saved_model"`, `"onnx"` or `"litert"`.
+            verbose: `False` does not print what was written.
+            **options: see `keras_maskrcnn.export.export_model`, which tells inputs and outputs too.
+        """
+        from keras_maskrcnn.export import export_model
+
+        written = export_model(self, filepath, format, **options)
+        if verbose is not False:
+            print(f"exported: {written}")
+
     def get_config(self) -> dict[str, Any]:
-        return {"name": self.name, "config": self.config.to_dict()}
+        return {
+            "name": self.name,
+            "dtype": self.dtype_policy.name,
+            "config": self.config.to_dict(),
+        }
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> MaskRCNN:
-        return cls(config=MaskRCNNConfig(**config["config"]), name=config["name"])
-
-
-def _has_whole_masks(targets: dict[str, Tensor]) -> bool:
-    """Whether masks `[B, N, H, W]` cover the pictures rather than the boxes."""
-    if "masks" not in targets:
-        return False
-    return tuple(targets["masks"].shape[2:]) == tuple(targets["images"].shape[1:3])
+        return cls(
+            config=MaskRCNNConfig(**config["config"]), name=config["name"], dtype=config["dtype"]
+        )

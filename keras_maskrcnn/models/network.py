@@ -14,6 +14,8 @@ from keras import ops
 from keras_maskrcnn.layers.anchor_layer import AnchorLayer
 from keras_maskrcnn.layers.anchor_target_layer import AnchorTargetLayer
 from keras_maskrcnn.layers.box_head import BoxHead
+from keras_maskrcnn.layers.box_limits import BoxLimits
+from keras_maskrcnn.layers.crop_and_resize import CropAndResizeLayer
 from keras_maskrcnn.layers.detection_layer import DetectionLayer
 from keras_maskrcnn.layers.detection_target_layer import DetectionTargetLayer
 from keras_maskrcnn.layers.keypoint_decode_layer import KeypointDecodeLayer
@@ -23,7 +25,13 @@ from keras_maskrcnn.layers.mask_target_layer import KeypointTargetLayer, MaskTar
 from keras_maskrcnn.layers.preprocessing import ImageNormalization
 from keras_maskrcnn.layers.proposal_layer import ProposalLayer
 from keras_maskrcnn.layers.roi_align import RoIAlignLayer
-from keras_maskrcnn.layers.roi_selection import RestoreSlots, SelectRoIs, TakeSlots
+from keras_maskrcnn.layers.roi_selection import (
+    AtLeastOne,
+    RestoreSlots,
+    SameRows,
+    SelectRoIs,
+    TakeSlots,
+)
 from keras_maskrcnn.layers.rpn_head import RPNHead
 from keras_maskrcnn.models.backbones.resnet import (
     build_resnet,
@@ -32,6 +40,7 @@ from keras_maskrcnn.models.backbones.resnet import (
 )
 from keras_maskrcnn.models.config import MaskRCNNConfig
 from keras_maskrcnn.models.feature_pyramid import build_feature_pyramid
+from keras_maskrcnn.ops.boxes import end_after_last_pixel, end_on_last_pixel
 
 Tensor = Any
 
@@ -59,7 +68,7 @@ class Network:
         }
         self.normalization = ImageNormalization(c.preprocessing, name="normalization")
         if c.neck == "fpn":
-            self.backbone = build_resnet(c.backbone, **residual)
+            self.backbone = build_resnet(c.backbone, stem_pool=c.stem_pool, **residual)
             self.pyramid = build_feature_pyramid(
                 tuple(resnet_channels(c.backbone).values()),
                 channels=c.pyramid_channels,
@@ -71,7 +80,9 @@ class Network:
             roi_strides: tuple[int, ...] = anchor_strides[:-1]
             rpn_channels = c.pyramid_channels
         else:
-            self.backbone = build_resnet(c.backbone, outputs=("C4",), **residual)
+            self.backbone = build_resnet(
+                c.backbone, outputs=("C4",), stem_pool=c.stem_pool, **residual
+            )
             self.pyramid = None
             self.stage5 = build_resnet_stage5(c.backbone, **residual)
             anchor_strides, roi_strides = (16,), (16,)
@@ -85,8 +96,12 @@ class Network:
             name="anchors",
         )
         self.rpn_head = RPNHead(
-            self.anchors.anchors_per_cell, c.rpn_convs, rpn_channels, name="rpn_head"
+            self.anchors.anchors_per_cell,
+            c.rpn_convs,
+            c.rpn_channels or rpn_channels,
+            name="rpn_head",
         )
+        self.box_limits = BoxLimits(c.box_style, name="box_limits")
         self.proposals = ProposalLayer(
             c.proposals_pre_nms_train,
             c.proposals_pre_nms_test,
@@ -94,6 +109,7 @@ class Network:
             c.proposals_test,
             c.proposals_nms_iou,
             c.rpn_box_weights,
+            c.proposals_per_level,
             name="proposals",
         )
         self.anchor_targets = AnchorTargetLayer(
@@ -119,6 +135,8 @@ class Network:
         )
 
         def align(size: int, name: str) -> RoIAlignLayer:
+            if c.roi_align_method == "crop_and_resize":
+                return CropAndResizeLayer(size, roi_strides, name=name)
             return RoIAlignLayer(
                 size, roi_strides, c.roi_align_samples, c.roi_align_aligned, name=name
             )
@@ -133,8 +151,15 @@ class Network:
             name="box_head",
         )
         self.detections = DetectionLayer(
-            c.score_threshold, c.nms_iou, c.max_detections, c.box_weights, name="detections"
+            c.score_threshold,
+            c.nms_iou,
+            c.max_detections,
+            c.box_weights,
+            c.one_class_per_roi,
+            name="detections",
         )
+        self.at_least_one = AtLeastOne(name="at_least_one")
+        self.same_rows = SameRows(name="same_rows")
         self.select = SelectRoIs(name="select_rois")
         self.take = TakeSlots(name="take_slots")
         self.restore = RestoreSlots(name="restore_slots")
@@ -146,15 +171,26 @@ class Network:
         if c.num_keypoints:
             self.keypoint_align = align(c.keypoint_pool_size, "keypoint_align")
             self.keypoint_head = KeypointHead(c.num_keypoints, name="keypoint_head")
-            self.decode_keypoints = KeypointDecodeLayer(name="decode_keypoints")
-            self.keypoint_targets = KeypointTargetLayer(
-                4 * c.keypoint_pool_size, name="keypoint_targets"
-            )
+            self.decode_keypoints = KeypointDecodeLayer(c.keypoint_scores, name="decode_keypoints")
+            self.keypoint_targets = KeypointTargetLayer(self.keypoint_side, name="keypoint_targets")
 
     @property
     def mask_side(self) -> int:
         """`M`: the mask head doubles the side of its pooled (for C4: halved by res5) features."""
         return self.config.mask_pool_size * 2 // (1 if self.stage5 is None else 2)
+
+    def to_inner(self, boxes: Tensor) -> Tensor:
+        """Continuous boxes in the style that the network computes with."""
+        return boxes if self.config.box_style == "continuous" else end_on_last_pixel(boxes)
+
+    def to_outer(self, boxes: Tensor) -> Tensor:
+        """Inverse of `to_inner`."""
+        return boxes if self.config.box_style == "continuous" else end_after_last_pixel(boxes)
+
+    @property
+    def keypoint_side(self) -> int:
+        """Side of the keypoint head's maps: four times that of its (for C4: halved) features."""
+        return self.config.keypoint_pool_size * 4 // (1 if self.stage5 is None else 2)
 
     def features(self, images: Tensor, image_sizes: Tensor) -> list[Tensor]:
         """Feature maps, finest first; the RPN reads all, the heads all but P6."""
@@ -167,15 +203,16 @@ class Network:
         if self.stage5 is None:
             return pooled
         if len(pooled.shape) == 4:
-            return self.stage5(pooled)
+            return self.same_rows(self.stage5(self.at_least_one(pooled)), pooled)
         flat = self.stage5(ops.reshape(pooled, (-1, *pooled.shape[2:])))
         return ops.reshape(flat, (-1, pooled.shape[1], *flat.shape[1:]))
 
     def rpn(self, images: Tensor, features: list[Tensor], image_sizes: Tensor, training: bool):
         """Objectness, deltas and anchors per level, and the proposals they make."""
         logits, deltas = self.rpn_head(features)
-        anchors = self.anchors(images, features)
-        found = self.proposals(logits, deltas, anchors, image_sizes, training=training)
+        anchors = [self.to_inner(boxes) for boxes in self.anchors(images, features)]
+        limits, _ = self.box_limits(images, image_sizes)
+        found = self.proposals(logits, deltas, anchors, limits, training=training)
         return logits, deltas, anchors, found
 
     def inference(self, images: Tensor, image_sizes: Tensor) -> dict[str, Tensor]:
@@ -183,25 +220,29 @@ class Network:
         features = self.features(images, image_sizes)
         *_, (rois, _, valid) = self.rpn(images, features, image_sizes, training=False)
         class_logits, deltas = self.box_head(self.pool(self.box_align, features, rois))
-        found = self.detections(rois, valid, class_logits, deltas, image_sizes)
+        _, limits = self.box_limits(images, image_sizes)
+        found = self.detections(rois, valid, class_logits, deltas, limits)
         kept = found["classes"] >= 0
         # Masks and keypoints are read off the refined boxes (section 3.1, Inference).
         boxes, owners, slots = self.select(found["boxes"], kept)
+        outer = self.to_outer(boxes)
         if self.config.predict_masks:
             classes = self.take(found["classes"], slots)
             logits = self.mask_head(self.pool(self.mask_align, features, boxes, owners), classes)
             found["masks"] = self.restore(ops.sigmoid(logits), slots, kept)
         if self.config.num_keypoints:
             maps = self.keypoint_head(self.pool(self.keypoint_align, features, boxes, owners))
-            found["keypoints"] = self.restore(self.decode_keypoints(maps, boxes), slots, kept)
+            found["keypoints"] = self.restore(self.decode_keypoints(maps, outer), slots, kept)
+        if outer is not boxes:
+            found["boxes"] = self.restore(outer, slots, kept)
         return found
 
     def training(
         self, images: Tensor, targets: dict[str, Tensor], whole_masks: bool
     ) -> dict[str, Tensor]:
         """From pictures and ground truth to what the losses compare."""
-        sizes, boxes, classes = (targets[k] for k in ("image_sizes", "boxes", "classes"))
-        crowds = targets["crowd_boxes"]
+        sizes, classes = targets["image_sizes"], targets["classes"]
+        boxes, crowds = (self.to_inner(targets[k]) for k in ("boxes", "crowd_boxes"))
         features = self.features(images, sizes)
         logits, deltas, anchors, (rois, _, valid) = self.rpn(images, features, sizes, training=True)
         labels, anchor_deltas = self.anchor_targets(
@@ -225,6 +266,7 @@ class Network:
         positive = (roi_classes >= 0) & (roi_classes < self.config.num_classes)
         own_rois, owners, slots = self.select(rois, positive)
         own_objects = self.take(matched, slots)
+        frames = self.to_outer(own_rois)
         if self.config.predict_masks:
             own_classes = self.take(roi_classes, slots)
             if self.stage5 is None:
@@ -240,13 +282,13 @@ class Network:
             )
             outputs["mask_logits"] = self.mask_head(pooled, own_classes)  # [P, M, M]
             outputs["mask_targets"] = make_targets(
-                own_rois, owners, own_objects, targets["masks"], boxes
+                frames, owners, own_objects, targets["masks"], targets["boxes"]
             )
         if self.config.num_keypoints:
             pooled = self.pool(self.keypoint_align, features, own_rois, owners)
             outputs["keypoint_logits"] = self.keypoint_head(pooled)
             outputs["keypoint_cells"], outputs["keypoint_valid"] = self.keypoint_targets(
-                own_rois, owners, own_objects, targets["keypoints"]
+                frames, owners, own_objects, targets["keypoints"]
             )
         return outputs
 

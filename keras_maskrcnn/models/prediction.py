@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +19,13 @@ def predict_pictures(model: Any, pictures: Any, batch_size: int, show: bool) -> 
     Raises:
         TypeError, ValueError: for what is no picture, with its position.
     """
-    single = isinstance(pictures, str | Path) or (
-        isinstance(pictures, np.ndarray) and pictures.ndim == 3
-    )
+    if isinstance(pictures, Mapping):
+        raise TypeError(
+            "predict takes pictures or a data set; predict_on_batch takes a dict of images and "
+            f"image_sizes. Received: a dict with {sorted(pictures)}"
+        )
+    # A tensor counts as an array.
+    single = isinstance(pictures, str | Path) or len(getattr(pictures, "shape", ())) == 3
     items = [pictures] if single else list(pictures)
     progress = keras.utils.Progbar(len(items), unit_name="picture") if show else None
     results: list[Detections] = []

@@ -14,6 +14,8 @@ _TORCHVISION_URL = "https://download.pytorch.org/models/"
 _TORCHVISION_SOURCE = "torchvision.models, docs of the weights (COCO val2017)"
 _DETECTRON2_URL = "https://dl.fbaipublicfiles.com/detectron2/"
 _DETECTRON2_SOURCE = "detectron2 MODEL_ZOO.md, 3x schedule (COCO val2017)"
+_MATTERPORT_URL = "https://github.com/matterport/Mask_RCNN/releases/download/v2.0/"
+_MATTERPORT_SOURCE = "release notes of matterport/Mask_RCNN 2.0 (COCO 2014 minival)"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,9 +27,11 @@ class Preset:
         fields: of `MaskRCNNConfig`.
         category_ids: COCO category of each class.
         url: of the official weights.
-        checksum: first hexadecimal digits of the file's checksum, as in its name.
+        checksum: first hexadecimal digits of the file's checksum, as in its name; empty where the
+            publisher states none.
         algorithm: of the checksum. torchvision puts 8 digits of SHA-256 into a file name,
             detectron2 6 digits of MD5: enough against a broken download, not against forgery.
+            Matterport publishes no checksum.
         published: average precisions that the publisher states: `box`, `mask`, `keypoint`.
         source: where it states them.
     """
@@ -97,7 +101,12 @@ _DETECTRON2_C4: dict[str, Any] = {
     "box_head_fcs": 0,
     "mask_head_convs": 0,
 }
-_DETECTRON2_KEYPOINTS: dict[str, Any] = {**_PERSON, "proposals_train": 1500, "box_beta": 0.5}
+_DETECTRON2_KEYPOINTS: dict[str, Any] = {
+    **_PERSON,
+    "proposals_train": 1500,
+    "box_beta": 0.5,
+    "keypoint_scores": "probability",
+}
 _MSRA: dict[str, Any] = {"stride_in_1x1": True, "preprocessing": "caffe"}
 _DETECTRON2_BACKBONES: dict[str, dict[str, Any]] = {
     "R_50": {"backbone": "resnet50", **_MSRA},
@@ -105,6 +114,46 @@ _DETECTRON2_BACKBONES: dict[str, dict[str, Any]] = {
     # BGR over the ImageNet deviation: RGB likewise once the stem's kernel is turned round, which
     # the reader does.
     "X_101_32x8d": {"backbone": "resnext101_32x8d", "preprocessing": "torch"},
+}
+
+
+# What Matterport's weights mean: a model that differs in one of these computes something else.
+MATTERPORT_CONVENTIONS: Mapping[str, Any] = types.MappingProxyType(
+    {
+        "stride_in_1x1": True,
+        "stem_pool": "same",
+        "preprocessing": "matterport",
+        "anchor_style": "exact",
+        "anchor_offset": 0.0,
+        "box_style": "matterport",
+        "rpn_box_weights": (10.0, 10.0, 5.0, 5.0),
+        "box_weights": (10.0, 10.0, 5.0, 5.0),
+        "proposals_per_level": False,
+        "roi_align_method": "crop_and_resize",
+        "one_class_per_roi": True,
+    }
+)
+# Its architecture and settings, which its users may have changed for models of their own. Its
+# ratios are widths over heights.
+_MATTERPORT: dict[str, Any] = {
+    **MATTERPORT_CONVENTIONS,
+    "backbone": "resnet101",
+    "norm_epsilon": 1e-3,
+    "min_size": 800,
+    "max_size": 1024,
+    "size_divisor": 1024,
+    "anchor_ratios": (2.0, 1.0, 0.5),
+    "rpn_channels": 512,
+    "match_zero_iou": True,
+    "proposals_pre_nms_train": 6000,
+    "proposals_pre_nms_test": 6000,
+    "roi_samples": 200,
+    "roi_positive_fraction": 0.33,
+    "rpn_box_beta": 1.0,
+    "box_beta": 1.0,
+    "mask_targets": "binary",
+    "score_threshold": 0.7,
+    "nms_iou": 0.3,
 }
 
 
@@ -216,6 +265,16 @@ PRESETS: Mapping[str, Preset] = types.MappingProxyType(
                 "139686956/model_final_5ad38f.pkl",
                 box=57.3,
                 keypoint=66.0,
+            ),
+            Preset(
+                name="matterport_mask_rcnn_coco",
+                fields=types.MappingProxyType({**_MATTERPORT, **_COCO_80}),
+                category_ids=COCO_IDS,
+                url=f"{_MATTERPORT_URL}mask_rcnn_coco.h5",
+                checksum="",
+                algorithm="sha256",
+                published=types.MappingProxyType({"box": 34.7}),
+                source=_MATTERPORT_SOURCE,
             ),
         )
     }

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
 from keras import ops
 
 Tensor = Any
@@ -16,6 +17,9 @@ Tensor = Any
 # Largest log-scale change that a delta may ask for: an object 1000 / 16 times its anchor
 # (detectron2 and torchvision; keeps exp() finite early in training).
 DELTA_CLAMP = math.log(1000.0 / 16.0)
+
+# An array: a tensor would belong to whichever graph was being traced.
+_LAST_PIXEL = np.array((0.0, 0.0, 1.0, 1.0), "float32")
 
 
 def box_area(boxes: Tensor) -> Tensor:
@@ -108,6 +112,16 @@ def clip_boxes(boxes: Tensor, image_sizes: Tensor) -> Tensor:
     limits = ops.stack([sizes[:, 1], sizes[:, 0], sizes[:, 1], sizes[:, 0]], axis=-1)
     limits = ops.reshape(limits, (-1, *([1] * (len(boxes.shape) - 2)), 4))
     return ops.minimum(ops.maximum(boxes, 0.0), limits)
+
+
+def end_on_last_pixel(boxes: Tensor) -> Tensor:
+    """Boxes `[..., 4]` whose far corner is the last pixel's index rather than the edge after it."""
+    return boxes - _LAST_PIXEL
+
+
+def end_after_last_pixel(boxes: Tensor) -> Tensor:
+    """Inverse of `end_on_last_pixel`: back to continuous boxes."""
+    return boxes + _LAST_PIXEL
 
 
 def assign_levels(

@@ -44,9 +44,16 @@ def batched_nms(
     Returns:
         indices int32 `[B, D]` by falling score, 0 in unused slots, and counts int32 `[B]`.
     """
-    # Groups are moved apart, so that one call serves them all (as torchvision does).
-    extent = tf.reduce_max(tf.abs(boxes), axis=[1, 2], keepdims=True) + 1.0
-    boxes = boxes + tf.cast(groups, boxes.dtype)[..., None] * (2.0 * extent)
+    # Groups are moved apart, so that one call serves them all (as torchvision does). They stand on
+    # a square around the origin rather than in one row: 90 classes in a row put the last at 10^5
+    # pixels, where float32 holds a coordinate to 1/128 and NMS keeps other boxes.
+    limits = [tf.reduce_max(boxes, axis=[1, 2]), tf.reduce_min(boxes, axis=[1, 2])]
+    span = (limits[0] - limits[1] + 1.0)[:, None]
+    side = tf.math.ceil(tf.sqrt(tf.cast(tf.reduce_max(groups) + 1, boxes.dtype)))
+    row = tf.floor(tf.cast(groups, boxes.dtype) / side)
+    column = tf.cast(groups, boxes.dtype) - row * side
+    shifts = [span * (place - tf.floor(side / 2.0)) for place in (column, row)]
+    boxes = boxes + tf.stack([*shifts, *shifts], axis=-1)
 
     def one_image(args):
         kept, count = tf.raw_ops.NonMaxSuppressionV4(

@@ -7,6 +7,10 @@ centre `(x + .5, y + .5)` lies at `u = (x + .5 - x1) / (x2 - x1) * M - .5` on th
 there is bilinear with zeros outside the grid, and the pixel belongs to the object where the value
 reaches the threshold. Bilinear interpolation is separable, so a mask is two small matrix products,
 `Wy @ mask @ Wx.T`, over the few pixels that its box can reach.
+
+A pixel must not depend on who computes it (`ops/export_rle.py` draws the same masks in a TensorFlow
+graph). A row of weights has two entries at most, and a float32 times a float32 is exact in float64:
+so each product rounds once, whatever the order or the instructions of the matrix library.
 """
 
 from __future__ import annotations
@@ -18,15 +22,21 @@ from pycocotools import mask as coco_mask
 
 
 def _axis_weights(start: float, end: float, side: int, length: int) -> tuple[int, np.ndarray]:
-    """First pixel that the grid reaches along one axis, and `[pixels, M]` bilinear weights."""
+    """First pixel that the grid reaches along one axis, and `[pixels, M]` bilinear weights.
+
+    The weights are float32 numbers, held in float64.
+    """
     extent = end - start
     margin = extent / (2 * side)  # Half a cell: beyond it the grid counts as zero.
     first = int(max(0.0, np.floor(start - margin - 0.5)))
     last = int(min(float(length), np.ceil(end + margin + 0.5)))
     centres = np.arange(first, max(first, last)) + 0.5
     u = (centres - start) / extent * side - 0.5
-    weights = np.maximum(0.0, 1.0 - np.abs(u[:, None] - np.arange(side)))
-    return first, weights.astype("float32")
+    low = np.floor(u)
+    fraction = (u - low).astype("float32")[:, None]
+    cell = np.arange(side) - low[:, None]  # 0 and 1 are the two cells around the pixel's centre.
+    weights = np.where(cell == 0, 1 - fraction, 0) + np.where(cell == 1, fraction, 0)
+    return first, weights.astype("float64")
 
 
 def paste_crop(
@@ -46,10 +56,11 @@ def paste_crop(
     x1, y1, x2, y2 = (float(v) for v in box)
     if not (np.isfinite([x1, y1, x2, y2]).all() and x2 > x1 and y2 > y1):
         return 0, 0, np.zeros((0, 0), "float32")
-    mask = np.asarray(mask, "float32")
+    mask = np.asarray(mask, "float32").astype("float64")
     top, rows = _axis_weights(y1, y2, mask.shape[0], image_size[0])
     left, columns = _axis_weights(x1, x2, mask.shape[1], image_size[1])
-    return left, top, rows @ (mask @ columns.T)
+    across = (mask @ columns.T).astype("float32").astype("float64")
+    return left, top, (rows @ across).astype("float32")
 
 
 def paste_mask(

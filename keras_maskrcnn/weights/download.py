@@ -13,7 +13,8 @@ def fetch(url: str, checksum: str, algorithm: str) -> Path:
 
     Args:
         url: of the file.
-        checksum: first hexadecimal digits of its checksum, as publishers put into file names.
+        checksum: first hexadecimal digits of its checksum, as publishers put into file names;
+            empty where none is published: then nothing is checked.
         algorithm: of `hashlib`.
 
     Returns:

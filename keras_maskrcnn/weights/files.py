@@ -21,8 +21,8 @@ class WeightsFile:
 
     Args:
         path: of the file.
-        kind: `"torchvision"`, `"detectron2"`, `"keras_applications"` or `"folded"` (convolutions
-            of keras.applications' ResNets with the batch norm folded in).
+        kind: `"torchvision"`, `"detectron2"`, `"matterport"`, `"keras_applications"` or `"folded"`
+            (convolutions of keras.applications' ResNets with the batch norm folded in).
         detector: whether it holds a whole detector rather than a classification network.
         tensors: name to array, in the file's layout.
     """
@@ -41,7 +41,8 @@ def read_weights_file(path: str | Path) -> WeightsFile:
     """Reads a weights file of any known kind.
 
     Args:
-        path: torchvision's `.pth`, detectron2's `.pkl`, keras.applications' `.h5`, or `.npz`.
+        path: torchvision's `.pth`, detectron2's `.pkl`, Matterport's or keras.applications' `.h5`,
+            or `.npz`.
 
     Raises:
         FileNotFoundError: when there is none.
@@ -64,7 +65,7 @@ def read_weights_file(path: str | Path) -> WeightsFile:
     else:
         raise ValueError(
             f"{path} is no weights file of a known kind: expected torchvision's .pth, "
-            "detectron2's .pkl, keras.applications' .h5, or .npz"
+            "detectron2's .pkl, Matterport's or keras.applications' .h5, or .npz"
         )
     kind, detector = _recognise(tensors, path)
     if kind == "torchvision" and detector:
@@ -93,6 +94,7 @@ def _recognise(tensors: dict[str, np.ndarray], path: Path) -> tuple[str, bool]:
         r"backbone\.body\.layer4\.0\.conv1\.weight": ("torchvision", True),
         r"res5\.0\.conv1\.weight": ("detectron2", False),
         r"(backbone\.bottom_up|roi_heads)\.res5\.0\.conv1\.weight": ("detectron2", True),
+        r"res5a_branch2a/kernel": ("matterport", True),
         r"conv5_block1_1_bn/gamma": ("keras_applications", False),
         r"conv5_block1_1_conv/bias": ("folded", False),
     }
@@ -101,6 +103,6 @@ def _recognise(tensors: dict[str, np.ndarray], path: Path) -> tuple[str, bool]:
             return kind
     raise ValueError(
         f"{path} holds no network that is known here: expected a ResNet of torchvision, detectron2 "
-        f"or keras.applications, or a detector on one. It has {len(tensors)} tensors, such as "
-        f"{sorted(tensors)[:5]}"
+        "or keras.applications, or a detector on one (Matterport's too). It has "
+        f"{len(tensors)} tensors, such as {sorted(tensors)[:5]}"
     )

@@ -114,14 +114,27 @@ def backbone_slots(
             slot = Slot(variable, (bias,), _same)
         elif folded:
             slot = Slot(variable, (bias,), _constant(constants[name]))
-        elif name == "moving_mean":
-            slot = Slot(variable, (f"{norm}/moving_mean", bias), np.subtract)
-        elif name == "moving_variance":
-            slot = Slot(variable, (f"{norm}/moving_variance",), _shifted(EPSILON - norm_epsilon))
         else:
-            slot = Slot(variable, (f"{norm}/{name}",), _same)
+            slot = norm_slot(variable, norm, bias, EPSILON - norm_epsilon)
         slots.append(slot)
     return slots
+
+
+def norm_slot(variable: keras.Variable, norm: str, bias: str, epsilon: float) -> Slot:
+    """Slot of a batch norm's variable, where the convolution before it has a bias in the file.
+
+    Args:
+        variable: of ours.
+        norm: layer of the file.
+        bias: tensor of the file, taken off the mean.
+        epsilon: added to the variance: by how much the file's epsilon is larger than ours.
+    """
+    name = split_path(variable)[1]
+    if name == "moving_mean":
+        return Slot(variable, (f"{norm}/moving_mean", bias), np.subtract)
+    if name == "moving_variance":
+        return Slot(variable, (f"{norm}/moving_variance",), _shifted(epsilon))
+    return Slot(variable, (f"{norm}/{name}",), _same)
 
 
 def _same(tensor: np.ndarray) -> np.ndarray:

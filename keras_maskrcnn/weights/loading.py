@@ -10,8 +10,8 @@ from typing import Any
 
 import keras
 
-from keras_maskrcnn.models.presets import Preset
-from keras_maskrcnn.weights import detectron2, keras_applications, torchvision
+from keras_maskrcnn.models.presets import MATTERPORT_CONVENTIONS, Preset
+from keras_maskrcnn.weights import detectron2, keras_applications, matterport, torchvision
 from keras_maskrcnn.weights.download import fetch
 from keras_maskrcnn.weights.files import WeightsFile, read_weights_file
 from keras_maskrcnn.weights.report import LoadReport, Slot, fill
@@ -22,7 +22,7 @@ _NEEDLESS = {
     r"(fc|stem\.fc|fc1000)\.(weight|bias)": "the ImageNet classifier",
     r"(predictions|probs|fc1000)/(kernel|bias)": "the ImageNet classifier",
     r"pixel_(mean|std)": "the preprocessing is in the config",
-    r".*anchor_generator\.cell_anchors\..*": "anchors are computed",
+    r".*anchor_generator\.cell_anchors\..*|anchors/.*": "anchors are computed",
 }
 
 # How the networks of each kind were trained. Shapes do not tell, results do. detectron2: the
@@ -33,6 +33,10 @@ _CONVENTIONS = {
     "folded": {"stride_in_1x1": True, "preprocessing": "torch"},
     "detectron2": {"stride_in_1x1": True, "preprocessing": "caffe"},
     "detectron2 resnext": {"stride_in_1x1": False, "preprocessing": "torch"},
+    "matterport": {
+        name: MATTERPORT_CONVENTIONS[name]
+        for name in ("stride_in_1x1", "preprocessing", "stem_pool")
+    },
 }
 
 
@@ -44,7 +48,7 @@ def backbone_conventions(name: str, source: str | Path) -> dict[str, Any]:
         source: `"imagenet"` or a path.
 
     Returns:
-        `stride_in_1x1` and `preprocessing`.
+        `stride_in_1x1` and `preprocessing`; of Matterport's files `stem_pool` too.
     """
     kind = "keras_applications" if source == "imagenet" else read_weights_file(source).kind
     return dict(_conventions(kind, name))
@@ -62,8 +66,8 @@ def load_backbone_weights(
         backbone: what `build_resnet` returned, or with a C4 model that and `build_resnet_stage5`'s.
         source: `"imagenet"` (ResNet-50 and -101, through Keras' download), or a path whose kind
             is recognised by its content: torchvision's `.pth` or detectron2's `.pkl` (of
-            classification networks or whole detectors), keras.applications' `.h5`, or `.npz` of
-            its layers with the batch norm folded in.
+            classification networks or whole detectors), Matterport's or keras.applications' `.h5`,
+            or `.npz` of the latter's layers with the batch norm folded in.
         preprocessing: of the model's config, to be compared with how the weights were trained.
 
     Returns:
@@ -95,11 +99,11 @@ def load_backbone_weights(
 def load_detector_weights(
     model: keras.Model, source: str | Path, *, fresh_classes: bool = False
 ) -> LoadReport:
-    """Loads a whole Mask or Keypoint R-CNN of torchvision or detectron2.
+    """Loads a whole Mask or Keypoint R-CNN of torchvision or detectron2, or Matterport's.
 
     Args:
         model: a `MaskRCNN` of the same architecture.
-        source: path of the `.pth` or `.pkl` file.
+        source: path of the `.pth`, `.pkl` or `.h5` file.
         fresh_classes: leave the layers whose size depends on the classes as they are: for other
             classes than the file's. Said loudly.
 
@@ -127,6 +131,11 @@ def load_detector_weights(
             box_head_convs=config.box_head_convs,
             box_pool_size=config.box_pool_size,
             fresh_classes=fresh_classes,
+        )
+    elif file.kind == "matterport":
+        _check_matterport(config, file)
+        slots = matterport.detector_slots(
+            model.weights, norm_epsilon=config.norm_epsilon, fresh_classes=fresh_classes
         )
     else:
         slots = detectron2.detector_slots(
@@ -171,6 +180,12 @@ def load_preset_weights(
         What was loaded and what was left aside.
     """
     if weights_file is None:
+        if not preset.checksum:
+            warnings.warn(
+                f"{preset.url}: its publisher states no checksum, so what is downloaded is checked "
+                "only by its tensors' names and shapes",
+                stacklevel=2,
+            )
         weights_file = fetch(preset.url, preset.checksum, preset.algorithm)
     fresh = model.config.num_classes != preset.fields["num_classes"]
     return load_detector_weights(model, weights_file, fresh_classes=fresh)
@@ -197,6 +212,8 @@ def _backbone_slots(
             box_pool_size=1,
         )
     epsilon = backbone.get_layer("stem_conv_norm").epsilon
+    if file.kind == "matterport":
+        return matterport.backbone_slots(variables, norm_epsilon=epsilon)
     return keras_applications.backbone_slots(
         variables, norm_epsilon=epsilon, folded=file.kind == "folded"
     )
@@ -239,6 +256,19 @@ def _check_conventions(
         )
 
 
+def _check_matterport(config: Any, file: WeightsFile) -> None:
+    wrong = [
+        f"{name}={value!r} rather than {getattr(config, name)!r}"
+        for name, value in MATTERPORT_CONVENTIONS.items()
+        if getattr(config, name) != value
+    ]
+    if wrong:
+        raise ValueError(
+            f"{file} means something else in this model: it must be built with {', '.join(wrong)}. "
+            "The preset 'matterport_mask_rcnn_coco' binds them all"
+        )
+
+
 def _strides_in_1x1(model: keras.Model) -> bool | None:
     """Where the bottlenecks stride; `None` for a model in which none does."""
     layers = {layer.name: layer for layer in model.layers}
@@ -251,11 +281,11 @@ def _strides_in_1x1(model: keras.Model) -> bool | None:
 def _ignored(file: WeightsFile, *, backbone_only: bool) -> dict[str, str]:
     reasons = dict(_NEEDLESS)
     if backbone_only and file.detector:
-        body = (
-            re.escape(torchvision.BODY)
-            if file.kind == "torchvision"
-            else r"(backbone\.(bottom_up\.)?|roi_heads\.)(stem|res\d)\."
-        )
+        body = {
+            "torchvision": re.escape(torchvision.BODY),
+            "detectron2": r"(backbone\.(bottom_up\.)?|roi_heads\.)(stem|res\d)\.",
+            "matterport": matterport.BACKBONE,
+        }[file.kind]
         reasons[rf"(?!{body}).*"] = "not of the backbone"
     return {
         name: reason

@@ -70,6 +70,7 @@ def build_resnet(
     name: str,
     *,
     stride_in_1x1: bool = False,
+    stem_pool: str = "symmetric",
     norm: str = "frozen",
     norm_epsilon: float = 1e-5,
     freeze_at: int = 0,
@@ -82,6 +83,7 @@ def build_resnet(
         stride_in_1x1: whether a bottleneck stage strides in its first 1x1 convolution (MSRA,
             keras.applications) rather than in the 3x3 (torchvision). Without effect on
             ResNet-18/34.
+        stem_pool: padding of the stem's max pool: `"symmetric"`, or `"same"` (TensorFlow's).
         norm: one of `config.NORMS`.
         norm_epsilon: added to the variance.
         freeze_at: how many of stem, res2, res3, ... do not train.
@@ -97,7 +99,7 @@ def build_resnet(
         raise ValueError(f"outputs must name at least one of C2..C5. Received: outputs={outputs}")
     builder = _Builder(spec, stride_in_1x1, norm, norm_epsilon, freeze_at)
     images = keras.Input((None, None, 3), name="images")
-    x = builder.stem(images)
+    x = builder.stem(images, stem_pool)
     maps = {}
     for stage in STAGES[1:]:
         x = builder.stage(x, stage)
@@ -152,8 +154,10 @@ class _Builder:
         self.epsilon = epsilon
         self.frozen = STAGES[:freeze_at]
 
-    def stem(self, x: Any) -> Any:
+    def stem(self, x: Any, pool: str) -> Any:
         x = self.conv(x, "stem_conv", 64, 7, stride=2, relu=True)
+        if pool == "same":
+            return keras.layers.MaxPooling2D(3, strides=2, padding="same", name="stem_pool")(x)
         # Zeros pad the pool as minus infinity would: its input comes out of a ReLU.
         x = keras.layers.ZeroPadding2D(1, name="stem_pool_pad")(x)
         return keras.layers.MaxPooling2D(3, strides=2, name="stem_pool")(x)

@@ -1,0 +1,122 @@
+"""What a training step needs beside the network: its data, taken apart, and its losses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import keras
+from keras import ops
+
+from keras_maskrcnn import losses
+from keras_maskrcnn.models.config import MaskRCNNConfig
+from keras_maskrcnn.models.network import MASK_CROP_SIDE
+
+Tensor = Any
+
+
+def loss_names(config: MaskRCNNConfig) -> list[str]:
+    """The losses of a model, as they appear in Keras' logs."""
+    return [
+        "rpn_class_loss",
+        "rpn_box_loss",
+        "class_loss",
+        "box_loss",
+        *(["mask_loss"] if config.predict_masks else []),
+        *(["keypoint_loss"] if config.num_keypoints else []),
+        "regularization_loss",
+    ]
+
+
+def loss_parts(
+    config: MaskRCNNConfig, outputs: dict[str, Tensor], kernels: Iterable[Tensor]
+) -> dict[str, Tensor]:
+    """The losses of one batch.
+
+    Args:
+        config: of the model.
+        outputs: of `Network.training`.
+        kernels: of all trained layers.
+
+    Returns:
+        scalars under `loss_names`; their sum is what training minimises.
+    """
+    images = ops.cast(ops.shape(outputs["rpn_labels"])[0], "float32")
+    rpn_class, rpn_box = losses.rpn_losses(
+        outputs["rpn_logits"],
+        outputs["rpn_deltas"],
+        outputs["rpn_labels"],
+        outputs["rpn_target_deltas"],
+        config.rpn_samples * images,
+        config.rpn_box_beta,
+    )
+    parts = {
+        "rpn_class_loss": rpn_class,
+        "rpn_box_loss": rpn_box,
+        "class_loss": losses.class_loss(outputs["class_logits"], outputs["roi_classes"]),
+        "box_loss": losses.box_loss(
+            outputs["box_deltas"],
+            outputs["roi_classes"],
+            outputs["roi_target_deltas"],
+            config.num_classes,
+            config.box_beta,
+        ),
+    }
+    if config.predict_masks:
+        parts["mask_loss"] = losses.mask_loss(outputs["mask_logits"], outputs["mask_targets"])
+    if config.num_keypoints:
+        parts["keypoint_loss"] = losses.keypoint_loss(
+            outputs["keypoint_logits"], outputs["keypoint_cells"], outputs["keypoint_valid"]
+        )
+    parts["regularization_loss"] = losses.weight_penalty(kernels, config.weight_decay)
+    return parts
+
+
+def join_targets(config: MaskRCNNConfig, data: Any) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Moves the ground truth of a batch to the model's input: targets depend on the proposals.
+
+    Args:
+        config: of the model.
+        data: `(images, targets)`.
+
+    Returns:
+        the model's input, and the targets.
+
+    Raises:
+        ValueError: when the data is of another form.
+    """
+    images, targets, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+    if sample_weight is not None:
+        raise ValueError("MaskRCNN does not weight samples. Received: a data set of three parts")
+    needed = {
+        *("image_sizes", "boxes", "classes", "crowd_boxes"),
+        *(["masks"] if config.predict_masks else []),
+        *(["keypoints"] if config.num_keypoints else []),
+    }
+    if not isinstance(targets, dict) or not needed <= set(targets):
+        raise ValueError(
+            "training needs a data set of (images, targets), targets a dict with "
+            f"{sorted(needed)}. Received: targets={type(targets).__name__}"
+            + (f" with {sorted(targets)}" if isinstance(targets, dict) else "")
+        )
+    return {"images": images, **targets}, targets
+
+
+def has_whole_masks(inputs: dict[str, Tensor]) -> bool:
+    """Whether masks `[B, N, H, W]` cover the pictures rather than the boxes.
+
+    Raises:
+        ValueError: when they are neither of the crops' side nor of the pictures' size.
+    """
+    if "masks" not in inputs:
+        return False
+    side = tuple(inputs["masks"].shape[2:])
+    picture = tuple(inputs["images"].shape[1:3])
+    if side == (MASK_CROP_SIDE, MASK_CROP_SIDE):
+        return False
+    if None not in (*side, *picture) and side != picture:
+        raise ValueError(
+            f"masks must be crops of side {MASK_CROP_SIDE}, or as large as the pictures "
+            f"{picture}. Received: masks of shape {tuple(inputs['masks'].shape)}"
+        )
+    return True

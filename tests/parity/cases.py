@@ -1,0 +1,39 @@
+"""Every golden file and what checks it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import keras
+
+from parity import geometry_ops, learning_ops
+from parity.golden_models import CASES, build
+from parity.inference import inference_checks
+from parity.record import Check
+from parity.training import training_checks
+
+SINGLE_OPS = {
+    "roi_align": geometry_ops.roi_align_checks,
+    "multiscale_roi_align": geometry_ops.multiscale_checks,
+    "anchors": geometry_ops.anchor_checks,
+    "box_coder": geometry_ops.box_checks,
+    "nms": geometry_ops.nms_checks,
+    "matcher": geometry_ops.matcher_checks,
+    "losses": learning_ops.loss_checks,
+    "paste_keypoints": learning_ops.paste_keypoint_checks,
+    "transform": learning_ops.transform_checks,
+    "d2_ops": learning_ops.detectron2_checks,
+    "images": learning_ops.image_checks,
+}
+GOLDEN_FILES = (*SINGLE_OPS, *CASES)
+
+
+def checks_of(name: str) -> Iterator[Check]:
+    """The checks of a golden file."""
+    if name in SINGLE_OPS:
+        yield from SINGLE_OPS[name]().checks
+        return
+    model = build(name)
+    yield from inference_checks(name, model).checks
+    yield from training_checks(name, model).checks
+    keras.backend.clear_session()
