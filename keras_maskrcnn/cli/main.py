@@ -9,7 +9,7 @@ import re
 import sys
 from collections.abc import Sequence
 
-from keras_maskrcnn.cli import demo, evaluate, predict, train
+from keras_maskrcnn.cli import demo, evaluate, export, predict, train
 
 _EPILOG = """\
 examples:
@@ -17,6 +17,7 @@ examples:
   maskrcnn train --data photos --weights imagenet --epochs 20 --output runs/photos
   maskrcnn evaluate runs/photos/best.keras --data photos
   maskrcnn predict runs/photos/best.keras holiday/*.jpg --output found
+  maskrcnn export runs/photos/best.keras --output served/photos
 
 `maskrcnn COMMAND --help` tells the options of a command.
 """
@@ -61,7 +62,7 @@ def build_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for module in (train, evaluate, predict, demo):
+    for module in (train, evaluate, predict, export, demo):
         command = module.add_parser(commands)
         command.set_defaults(run=module.run)
         command.add_argument(

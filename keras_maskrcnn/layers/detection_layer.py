@@ -67,9 +67,9 @@ class DetectionLayer(GeometryLayer):
         boxes = decode_boxes(deltas, rois[:, :, None], self.box_weights)  # [B, R, K, 4]
         boxes = ops.reshape(clip_boxes(boxes, image_sizes), (ops.shape(rois)[0], -1, 4))
         scores = ops.softmax(class_logits, axis=-1)[..., :num_classes]
-        scores = ops.where(valid[..., None], scores, 0.0)
+        scores = ops.where(ops.expand_dims(valid, -1), scores, 0.0)
         if self.one_class_per_roi:
-            best = ops.argmax(class_logits, axis=-1)[..., None]
+            best = ops.expand_dims(ops.argmax(class_logits, axis=-1), -1)
             scores = ops.where(ops.arange(num_classes, dtype=best.dtype) == best, scores, 0.0)
         scores = ops.reshape(scores, (ops.shape(rois)[0], -1))  # [B, R * K]
         sides = boxes[..., 2:] - boxes[..., :2]
@@ -81,9 +81,9 @@ class DetectionLayer(GeometryLayer):
             boxes, scores, classes, self.nms_iou, self.max_detections, self.score_threshold
         )
         kept = ops.arange(self.max_detections) < counts[:, None]
-        boxes = ops.take_along_axis(boxes, index[..., None], axis=1)
+        boxes = ops.take_along_axis(boxes, ops.expand_dims(index, -1), axis=1)
         return {
-            "boxes": ops.where(kept[..., None], boxes, 0.0),
+            "boxes": ops.where(ops.expand_dims(kept, -1), boxes, 0.0),
             "scores": ops.where(kept, ops.take_along_axis(scores, index, axis=1), 0.0),
             "classes": ops.where(kept, ops.take_along_axis(classes, index, axis=1), -1),
             "counts": counts,

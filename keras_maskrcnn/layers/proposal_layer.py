@@ -82,7 +82,7 @@ class ProposalLayer(GeometryLayer):
         for level, (score, delta, anchor) in enumerate(zip(logits, deltas, anchors, strict=True)):
             count = ops.minimum(ops.shape(score)[1], pre_nms)
             best, index = ops.top_k(score, count)
-            delta = ops.take_along_axis(delta, index[..., None], axis=1)
+            delta = ops.take_along_axis(delta, ops.expand_dims(index, -1), axis=1)
             anchor = ops.take(anchor[0], index, axis=0)
             level_boxes.append(decode_boxes(delta, anchor, self.box_weights))
             level_logits.append(best)
@@ -95,9 +95,9 @@ class ProposalLayer(GeometryLayer):
         scores = ops.where(ops.all(sides >= _MIN_SIDE, axis=-1), scores, float("-inf"))
         index, counts = batched_nms(boxes, scores, levels, self.nms_iou, num_proposals)
         valid = ops.arange(num_proposals) < counts[:, None]
-        boxes = ops.take_along_axis(boxes, index[..., None], axis=1)
+        boxes = ops.take_along_axis(boxes, ops.expand_dims(index, -1), axis=1)
         scores = ops.take_along_axis(scores, index, axis=1)
-        boxes = ops.where(valid[..., None], boxes, 0.0)
+        boxes = ops.where(ops.expand_dims(valid, -1), boxes, 0.0)
         scores = ops.where(valid, scores, 0.0)
         return ops.stop_gradient(boxes), ops.stop_gradient(scores), valid
 

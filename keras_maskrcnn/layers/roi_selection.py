@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import keras
+import tensorflow as tf
 from keras import ops
 
 from keras_maskrcnn.layers.geometry import GeometryLayer
@@ -71,7 +72,8 @@ class SelectRoIs(GeometryLayer):
         self.supports_jit = False  # P depends on the data
 
     def call(self, rois: Tensor, chosen: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        slots = ops.cast(ops.nonzero(ops.reshape(chosen, (-1,)))[0], "int32")
+        # Not ops.nonzero: LiteRT cannot unstack its int64 result.
+        slots = ops.reshape(ops.cast(tf.where(ops.reshape(chosen, (-1,))), "int32"), (-1,))
         flat = ops.take(ops.reshape(rois, (-1, 4)), slots, axis=0)
         return flat, slots // ops.cast(ops.shape(rois)[1], "int32"), slots
 

@@ -15,7 +15,7 @@ _TORCHVISION_SOURCE = "torchvision.models, docs of the weights (COCO val2017)"
 _DETECTRON2_URL = "https://dl.fbaipublicfiles.com/detectron2/"
 _DETECTRON2_SOURCE = "detectron2 MODEL_ZOO.md, 3x schedule (COCO val2017)"
 _MATTERPORT_URL = "https://github.com/matterport/Mask_RCNN/releases/download/v2.0/"
-_MATTERPORT_SOURCE = "release notes of matterport/Mask_RCNN 2.0 (COCO 2014 minival)"
+_MATTERPORT_SOURCE = "facebookresearch/maskrcnn-benchmark, issue 449 (COCO 2014 minival)"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -57,7 +57,8 @@ def decode_keypoints(maps: Tensor, rois: Tensor) -> Tensor:
         heat = ops.transpose(heat, (2, 0, 1))  # [J, M, M]
         full = ops.matmul(ops.matmul(rows, heat), ops.transpose(columns))  # [J, height, width]
         flat = ops.reshape(full, (num_keypoints, -1))
-        peak = ops.cast(ops.argmax(flat, axis=1), "int32")
+        # Not ops.argmax, which looks at the bits of -0.0: ONNX has no op for that.
+        peak = tf.argmax(flat, axis=1, output_type=tf.int32)
         logit = ops.max(flat, axis=1)
         x, y = peak % width, peak // width
         scale = extent / whole

@@ -1,0 +1,89 @@
+"""One door to all formats."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from keras_maskrcnn.export.converters import FILE_FORMATS, export_file
+from keras_maskrcnn.export.saved_model import export_saved_model
+
+FORMATS = ("tf_saved_model", *FILE_FORMATS)
+
+
+def export_model(
+    model: Any,
+    path: str | os.PathLike[str],
+    format: str = "tf_saved_model",
+    *,
+    version: int | None = None,
+    rle_masks: bool = False,
+    score_threshold: float | None = None,
+    max_detections: int | None = None,
+    nms_iou: float | None = None,
+    **options: Any,
+) -> Path:
+    """Writes a model that runs without this package.
+
+    `"tf_saved_model"` writes the folder `path/version/` for TensorFlow Serving, of stock TensorFlow
+    ops. It takes pictures as clients have them and answers in their own pixels:
+
+    - `serving_default`: `images`, uint8 `[B, h, w, 3]`, RGB, of any size;
+    - `encoded`: `image_bytes`, string `[B]`, whole JPEG, PNG, BMP or GIF files, of unlike sizes. A
+      file that cannot be decoded fails the call, with its position in the message.
+
+    Both return, for `D` slots per picture, best score first, padding last: `boxes` float32
+    `[B, D, 4]`, `classes` int32 `[B, D]` (-1 where padded), `scores` float32 `[B, D]`, `counts`
+    int32 `[B]`, `image_sizes` int32 `[B, 2]` (height, width), `masks` float32 `[B, D, M, M]` over
+    the boxes, `keypoints` float32 `[B, D, J, 3]` where the model has them, and with `rle_masks`
+    `mask_rles` string `[B, D]`: the full-size mask, as the `counts` of COCO's compressed run-length
+    encoding. Class names and the configuration lie in `assets/`.
+
+    `"onnx"` and `"litert"` write one file through Keras' exporters. It holds the network alone:
+    `images` float32 `[B, H, W, 3]`, 0..255, sides a multiple of the model's `size_divisor`, and
+    `image_sizes` int32 `[B, 2]`; it returns what the model returns, in pixels of its input.
+
+    The thresholds are fixed at export. A signature of TensorFlow Serving has no optional inputs, so
+    as inputs every client would have to send them; the number of slots is a shape. Since results
+    come sorted by score, a client that wants fewer drops the tail.
+
+    Args:
+        model: a `MaskRCNN`.
+        path: folder of all versions; or the file, ending `.onnx` or `.tflite`.
+        format: one of `FORMATS`.
+        version: number of the SavedModel's folder; by default the highest there is, plus 1.
+        rle_masks: whether the SavedModel returns full-size masks, too.
+        score_threshold, max_detections, nms_iou: in place of the model's own.
+        **options: of Keras' ONNX and LiteRT exporters, such as `opset_version`, `input_signature`
+            or `optimizations`.
+
+    Returns:
+        The folder or file written. Nothing is left behind where an error is raised.
+
+    Raises:
+        ValueError: for arguments that do not fit, an op that the server would lack (it is named),
+            or a model that the format cannot hold (with the reason).
+        ImportError: where a converter's package is missing.
+    """
+    thresholds = {
+        "score_threshold": score_threshold,
+        "max_detections": max_detections,
+        "nms_iou": nms_iou,
+    }
+    if format == "tf_saved_model":
+        if options:
+            raise ValueError(
+                f"format='tf_saved_model' has no further options. Received: {sorted(options)}"
+            )
+        return export_saved_model(
+            model, path, version=version, rle_masks=rle_masks, thresholds=thresholds
+        )
+    if format not in FORMATS:
+        raise ValueError(f"format must be one of {FORMATS}. Received: format={format!r}")
+    if version is not None or rle_masks:
+        raise ValueError(
+            "version and rle_masks belong to format='tf_saved_model'. "
+            f"Received: {format=}, {version=}, {rle_masks=}"
+        )
+    return export_file(model, path, format, thresholds=thresholds, options=options)

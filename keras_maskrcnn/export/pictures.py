@@ -1,0 +1,144 @@
+"""From pictures as clients send them to the network's input, in stock TensorFlow ops.
+
+Gives what `MaskRCNN.predict` gives the network: same decoders, same sizes, same padding.
+
+Legend: `B` pictures, `H W` size of the network's input.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tensorflow as tf
+
+from keras_maskrcnn.data.pipeline import resize_image
+
+Tensor = Any
+
+_JPEG_START = b"\xff\xd8\xff"
+
+
+def letterbox_batch(images: Tensor, config: Any) -> dict[str, Tensor]:
+    """Pictures of one size.
+
+    Args:
+        images: uint8 `[B, h, w, 3]`, RGB.
+        config: the model's `MaskRCNNConfig`.
+
+    Returns:
+        `images` float32 `[B, H, W, 3]`, padded with zeros at the bottom and right; `image_sizes`
+        int32 `[B, 2]`, their part that is no padding; `original_sizes` int32 `[B, 2]`.
+    """
+    shape = tf.shape(images)
+    check = tf.debugging.Assert(
+        tf.reduce_all(shape[1:3] > 0),
+        ["images must be [pictures, height, width, 3] with at least one pixel. Received:", shape],
+    )
+    with tf.control_dependencies([check]):
+        original = tf.identity(shape[1:3])
+    size = _resized_shape(original, config)
+    canvas = _padded_shape(size, config)
+    resized = _pad(resize_image(images, size), size, canvas, batched=True)
+    return {
+        "images": tf.ensure_shape(resized, [None, None, None, 3]),
+        "image_sizes": tf.tile(size[None], [shape[0], 1]),
+        "original_sizes": tf.tile(original[None], [shape[0], 1]),
+    }
+
+
+def decode_batch(contents: Tensor, config: Any) -> dict[str, Tensor]:
+    """Picture files of unlike sizes, each resized by the model's rule, in one batch.
+
+    Args:
+        contents: string `[B]`, each a whole JPEG, PNG, BMP or GIF (first frame) file.
+        config: the model's `MaskRCNNConfig`.
+
+    Returns:
+        as `letterbox_batch`.
+
+    Raises:
+        tf.errors.InvalidArgumentError: when run, for a file that cannot be decoded; the message
+            tells its position.
+    """
+    count = tf.shape(contents)[0]
+    resized = tf.TensorArray(tf.float32, count, infer_shape=False, element_shape=[None, None, 3])
+    sizes = tf.TensorArray(tf.int32, count, element_shape=[2])
+    originals = tf.TensorArray(tf.int32, count, element_shape=[2])
+
+    def read(i: Tensor, resized: Any, sizes: Any, originals: Any) -> tuple[Any, ...]:
+        picture = _decode(contents[i], i)
+        original = tf.shape(picture)[:2]
+        size = _resized_shape(original, config)
+        resized = resized.write(i, resize_image(picture, size))
+        return i + 1, resized, sizes.write(i, size), originals.write(i, original)
+
+    _, resized, sizes, originals = tf.while_loop(
+        lambda i, *_: i < count, read, (0, resized, sizes, originals), parallel_iterations=2
+    )
+    all_sizes = tf.ensure_shape(sizes.stack(), [None, 2])
+    canvas = _padded_shape(tf.reduce_max(all_sizes, 0), config)
+
+    def pad(i: Tensor) -> Tensor:
+        picture = tf.ensure_shape(resized.read(i), [None, None, 3])
+        return _pad(picture, all_sizes[i], canvas, batched=False)
+
+    signature = tf.TensorSpec([None, None, 3], tf.float32)
+    return {
+        "images": tf.map_fn(pad, tf.range(count), fn_output_signature=signature),
+        "image_sizes": all_sizes,
+        "original_sizes": tf.ensure_shape(originals.stack(), [None, 2]),
+    }
+
+
+def _resized_shape(size: Tensor, config: Any) -> Tensor:
+    """`data.pipeline.resize_shape` for int32 `(h, w)`; float64, as Python computes it."""
+    sides = tf.cast(size, tf.float64)
+    scale = tf.minimum(
+        config.min_size / tf.reduce_min(sides), config.max_size / tf.reduce_max(sides)
+    )
+    return tf.maximum(1, tf.cast(tf.floor(sides * scale), tf.int32))
+
+
+def _padded_shape(size: Tensor, config: Any) -> Tensor:
+    return size + (-size) % config.size_divisor
+
+
+def _pad(pictures: Tensor, size: Tensor, canvas: Tensor, batched: bool) -> Tensor:
+    bottom, right = tf.unstack(canvas - size)
+    sides = [[0, bottom], [0, right], [0, 0]]
+    return tf.pad(pictures, [[0, 0], *sides] if batched else sides)
+
+
+def _decode(content: Tensor, position: Tensor) -> Tensor:
+    """uint8 `[h, w, 3]` of one file, decoded as `data.pipeline.read_image` does.
+
+    A decoder's own error does not tell which picture of the batch it was about. A data set of one
+    element that drops what fails turns the failure into a flag, which stock ops offer no other way
+    to do.
+    """
+
+    def jpeg(content: Tensor) -> Tensor:
+        return tf.io.decode_jpeg(content, channels=3, dct_method="INTEGER_ACCURATE")
+
+    def other(content: Tensor) -> Tensor:
+        return tf.io.decode_image(content, channels=3, expand_animations=False)
+
+    def decode(content: Tensor) -> Tensor:
+        is_jpeg = tf.equal(tf.strings.substr(content, 0, len(_JPEG_START)), _JPEG_START)
+        picture = tf.cond(is_jpeg, lambda: jpeg(content), lambda: other(content))
+        return tf.ensure_shape(picture, [None, None, 3])
+
+    decoded = tf.data.Dataset.from_tensors(content).map(decode).ignore_errors()
+    nothing = (tf.zeros([0, 0, 3], tf.uint8), tf.constant(False))
+    picture, readable = decoded.reduce(nothing, lambda _, picture: (picture, tf.constant(True)))
+    check = tf.debugging.Assert(
+        readable,
+        [
+            "Cannot decode the picture at position",
+            position,
+            "of the batch: expected a whole JPEG, PNG, BMP or GIF file. Received: bytes:",
+            tf.strings.length(content),
+        ],
+    )
+    with tf.control_dependencies([check]):
+        return tf.ensure_shape(tf.identity(picture), [None, None, 3])

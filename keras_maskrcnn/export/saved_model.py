@@ -1,0 +1,129 @@
+"""A SavedModel that a stock TensorFlow Serving loads.
+
+Legend: `B` pictures, `D` detections, `M` mask side, `J` keypoints.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+
+from keras_maskrcnn.export.pictures import decode_batch, letterbox_batch
+from keras_maskrcnn.export.results import full_size_rles, to_original
+from keras_maskrcnn.export.stock_ops import check_stock_ops
+from keras_maskrcnn.export.tracing import export_settings
+
+Tensor = Any
+
+
+def export_saved_model(
+    model: Any,
+    path: str | os.PathLike[str],
+    *,
+    version: int | None,
+    rle_masks: bool,
+    thresholds: dict[str, Any],
+) -> Path:
+    """Writes `path/version/`; see `export_model`.
+
+    The folder appears under its number when it is complete and checked, so that a server that
+    watches `path` never loads half a model.
+    """
+    parent = Path(path)
+    if parent.exists() and not parent.is_dir():
+        raise ValueError(f"path must be a folder, or not exist yet. Received: path={parent}")
+    if rle_masks and not model.config.predict_masks:
+        raise ValueError(
+            "rle_masks needs a model with a mask head. Received: rle_masks=True, "
+            "predict_masks=False"
+        )
+    if version is not None and version < 1:
+        raise ValueError(f"version must be at least 1. Received: version={version}")
+    target = parent / str(_next_version(parent) if version is None else version)
+    if target.exists():
+        raise ValueError(f"this version exists already. Received: version={version}, {target}")
+    parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".export-", dir=parent) as scratch:
+        with export_settings(model, "reference", **thresholds) as settings:
+            served = _Served(model, rle_masks)
+        signatures = {"serving_default": served.serving_default, "encoded": served.encoded}
+        served.weights = _variables(signatures.values())
+        served.assets = _write_assets(model, {**settings, "rle_masks": rle_masks}, Path(scratch))
+        written = Path(scratch) / "model"
+        # No gradients: a server does not train, and RoIAlign's own cannot be stored.
+        options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
+        tf.saved_model.save(served, str(written), signatures=signatures, options=options)
+        check_stock_ops(written)
+        os.replace(written, target)
+    return target
+
+
+class _Served(tf.Module):
+    """What the SavedModel holds: two functions, the variables they read, and files."""
+
+    def __init__(self, model: Any, rle_masks: bool) -> None:
+        super().__init__()
+        config = model.config
+
+        @tf.function(
+            input_signature=[
+                tf.TensorSpec([None, None, None, 3], tf.float32),
+                tf.TensorSpec([None, 2], tf.int32),
+                tf.TensorSpec([None, 2], tf.int32),
+            ],
+            autograph=False,
+        )
+        def detect(
+            images: Tensor, image_sizes: Tensor, original_sizes: Tensor
+        ) -> dict[str, Tensor]:
+            found = model({"images": images, "image_sizes": image_sizes}, training=False)
+            results = to_original(found, image_sizes, original_sizes)
+            if rle_masks:
+                results["mask_rles"] = full_size_rles(results)
+            return results
+
+        @tf.function(
+            input_signature=[tf.TensorSpec([None, None, None, 3], tf.uint8, name="images")],
+            autograph=False,
+        )
+        def serving_default(images: Tensor) -> dict[str, Tensor]:
+            return detect(**letterbox_batch(images, config))
+
+        # TensorFlow Serving's REST API takes base64 for inputs whose name ends in _bytes.
+        @tf.function(
+            input_signature=[tf.TensorSpec([None], tf.string, name="image_bytes")], autograph=False
+        )
+        def encoded(image_bytes: Tensor) -> dict[str, Tensor]:
+            return detect(**decode_batch(image_bytes, config))
+
+        # Concrete, or saving would trace them again, when the settings hold no longer.
+        self.serving_default = serving_default.get_concrete_function()
+        self.encoded = encoded.get_concrete_function()
+
+
+def _variables(functions: Any) -> list[tf.Variable]:
+    """Those that the functions read, once each."""
+    return list({id(v): v for function in functions for v in function.variables}.values())
+
+
+def _write_assets(model: Any, settings: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Files that travel with the model: what a client needs to name what it gets."""
+    classes = folder / "class_names.txt"
+    classes.write_text("".join(f"{name}\n" for name in model.class_names), encoding="utf-8")
+    config = folder / "config.json"
+    content = {"model": model.config.to_dict(), "export": settings}
+    config.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    return {
+        "class_names": tf.saved_model.Asset(str(classes)),
+        "config": tf.saved_model.Asset(str(config)),
+    }
+
+
+def _next_version(parent: Path) -> int:
+    known = [int(p.name) for p in parent.glob("*") if p.is_dir() and p.name.isdecimal()]
+    return max(known, default=0) + 1

@@ -1,0 +1,89 @@
+"""The two ends of an exported graph against the numpy side that `predict` uses."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from helpers import TINY
+
+from keras_maskrcnn.data.pipeline import read_image, resize_image, resize_shape
+from keras_maskrcnn.detections import Detections
+from keras_maskrcnn.export.pictures import _resized_shape, decode_batch, letterbox_batch
+from keras_maskrcnn.export.results import to_original
+from keras_maskrcnn.models.config import MaskRCNNConfig
+
+from .conftest import encode, make_picture
+
+CONFIG = MaskRCNNConfig(**TINY)
+
+
+def test_sizes_as_predict_computes_them():
+    config = MaskRCNNConfig(num_classes=1)
+    rng = np.random.default_rng(0)
+    sizes = [*rng.integers(1, 5000, (300, 2)), (800, 1333), (1333, 800), (1, 1), (1, 4000)]
+    for height, width in sizes:
+        received = _resized_shape(tf.constant([height, width], tf.int32), config).numpy()
+        assert tuple(received) == resize_shape(int(height), int(width), 800, 1333)
+
+
+def test_batch_of_files_is_resized_and_padded_as_predict_does(tmp_path):
+    pictures = [make_picture(50, 70, 0), make_picture(90, 40, 1), make_picture(33, 31, 2)]
+    formats = ["JPEG", "BMP", "GIF"]
+    contents = [encode(p, f) for p, f in zip(pictures, formats, strict=True)]
+    batch = tf.function(lambda x: decode_batch(x, CONFIG))(tf.constant(contents))
+    images, sizes = batch["images"].numpy(), batch["image_sizes"].numpy()
+    assert images.shape == (3, 96, 96, 3)  # multiples of 32
+    np.testing.assert_array_equal(batch["original_sizes"], [[50, 70], [90, 40], [33, 31]])
+    for image, size, content in zip(images, sizes, contents, strict=True):
+        file = tmp_path / "picture"
+        file.write_bytes(content)
+        expected = np.zeros((96, 96, 3), "float32")
+        expected[: size[0], : size[1]] = resize_image(read_image(file), tuple(size))
+        np.testing.assert_array_equal(image, expected)
+
+
+def test_batch_of_one_size():
+    pictures = np.stack([make_picture(50, 70, 0), make_picture(50, 70, 1)])
+    batch = letterbox_batch(tf.constant(pictures), CONFIG)
+    np.testing.assert_array_equal(batch["image_sizes"], [[64, 89]] * 2)
+    np.testing.assert_array_equal(batch["original_sizes"], [[50, 70]] * 2)
+    images = batch["images"].numpy()
+    assert images.shape == (2, 64, 96, 3)
+    np.testing.assert_array_equal(images[1, :, :89], resize_image(pictures[1], (64, 89)))
+    assert not images[:, :, 89:].any()
+
+
+@pytest.mark.parametrize("keypoints", [False, True])
+def test_back_to_the_picture_as_from_padded(keypoints):
+    rng = np.random.default_rng(3)
+    sizes, originals = np.int32([[60, 96], [64, 40]]), np.int32([[411, 657], [33, 21]])
+    corners = np.sort(rng.uniform(-5, 100, (2, 7, 2, 2)), axis=2).astype("float32")
+    boxes = corners.reshape(2, 7, 4)
+    # Rows that no picture holds once clipped: outside, and without width.
+    boxes[0, 1] = (97, 3, 99, 9)
+    boxes[1, 0], boxes[1, 3] = (5, 70, 9, 80), (7, 7, 7, 20)
+    found = {
+        "boxes": boxes,
+        "classes": rng.integers(0, 3, (2, 7)).astype("int32"),
+        "scores": -np.sort(-rng.random((2, 7))).astype("float32"),
+        "counts": np.int32([7, 5]),
+        "masks": rng.random((2, 7, 4, 4)).astype("float32"),
+    }
+    if keypoints:
+        found["keypoints"] = rng.random((2, 7, 2, 3)).astype("float32") * 60
+    results = to_original({k: tf.constant(v) for k, v in found.items()}, sizes, originals)
+    results = {name: np.asarray(value) for name, value in results.items()}
+    np.testing.assert_array_equal(results["image_sizes"], originals)
+    for row in range(2):
+        expected = Detections.from_padded(
+            found, row, image_size=sizes[row], original_size=originals[row]
+        )
+        count = results["counts"][row]
+        assert count == len(expected) < 7
+        np.testing.assert_array_equal(results["boxes"][row][:count], expected.boxes)
+        np.testing.assert_array_equal(results["scores"][row][:count], expected.scores)
+        np.testing.assert_array_equal(results["classes"][row][:count], expected.classes)
+        np.testing.assert_array_equal(results["masks"][row][:count], expected.mask_probabilities)
+        assert np.all(results["classes"][row][count:] == -1)
+        assert not results["boxes"][row][count:].any()
+        if keypoints:
+            np.testing.assert_array_equal(results["keypoints"][row][:count], expected.keypoints)
