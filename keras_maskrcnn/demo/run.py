@@ -44,9 +44,9 @@ _MODEL: dict[str, Any] = {
 def run_demo(
     folder: str | os.PathLike[str],
     *,
-    scenes: int = 240,
+    scenes: int = 480,
     val_scenes: int = 40,
-    epochs: int = 14,
+    epochs: int = 8,
     seed: int = 0,
     say: Callable[[str], None] = print,
 ) -> CocoMetrics:
@@ -95,7 +95,7 @@ def run_demo(
         clip_norm=10.0,
         min_size=_SIZE,
         max_size=_SIZE,
-        evaluate_every=5,
+        evaluate_every=4,
         seed=seed,
     )
     run.write_config({"model": model.config.to_dict()})
