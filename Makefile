@@ -5,6 +5,8 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 SETUP_FILES := setup.cfg setup.py pyproject.toml
+# Without a compiler the op's twin of stock TensorFlow operations serves.
+BUILD_OP = $(BIN)/python custom_ops/build.py || echo "no compiled op: see custom_ops/README.md"
 
 .PHONY: help install install-dev demo test parity check format clean
 
@@ -29,10 +31,12 @@ $(VENV)/.created:
 # The stamps make the installation run again when, and only when, its description changes.
 $(VENV)/.installed: $(SETUP_FILES) | $(VENV)/.created
 	$(BIN)/python -m pip install --quiet --editable .
+	$(BUILD_OP)
 	@touch $@
 
 $(VENV)/.installed-dev: $(SETUP_FILES) | $(VENV)/.created
 	$(BIN)/python -m pip install --quiet --editable ".[dev]"
+	$(BUILD_OP)
 	@touch $@ $(VENV)/.installed
 
 demo: install

@@ -99,7 +99,11 @@ def _draw_panel(
     axis.set_xlabel("epoch", color=_INK)
     axis.set_ylabel(label, color=_INK)
     axis.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axis.set_ylim(bottom=0, top=1 if label != "loss" else None)
+    if label == "loss":
+        # Weight decay's part is often a hundred times the others'.
+        axis.set_yscale("log")
+    else:
+        axis.set_ylim(bottom=0, top=1)
     axis.grid(True, color="#e5e7eb", linewidth=0.8)
     axis.set_axisbelow(True)
     axis.tick_params(colors=_INK)

@@ -20,7 +20,7 @@ from keras_maskrcnn.run_folder import RunFolder
 from keras_maskrcnn.training import TrainingOptions, train_model
 
 # A compact model for small pictures: a quarter of the usual channels, and anchors from 16 pixels.
-_SIZE = 192
+_SIZE = 160
 _MODEL: dict[str, Any] = {
     "backbone": "resnet18",
     "norm": "batch",
@@ -44,7 +44,7 @@ _MODEL: dict[str, Any] = {
 def run_demo(
     folder: str | os.PathLike[str],
     *,
-    scenes: int = 480,
+    scenes: int = 640,
     val_scenes: int = 40,
     epochs: int = 8,
     seed: int = 0,
