@@ -202,11 +202,14 @@ def test_padding_has_no_influence(trained, pictures):
             np.testing.assert_allclose(together[name][row], value[0], rtol=1e-3, atol=2e-3)
     # How much padding there is reaches the picture's border through the network's receptive field,
     # as in every implementation: the same objects, not the same digits.
+    # Classes that score alike may change places: look for each one's best anywhere in the other.
     tight = trained.predict_on_batch(images[2:3, :64, :64])
-    for d in range(1):
-        assert tight["classes"][0, d] == together["classes"][2, d]
-        assert min(tight["scores"][0, d], together["scores"][2, d]) > 0.5
-        assert _iou(tight["boxes"][0, d], together["boxes"][2, d]) > 0.5
+    padded = {name: value[2:3] for name, value in together.items()}
+    for one, other in ((tight, padded), (padded, tight)):
+        assert one["scores"][0, 0] > 0.5
+        same_class = other["classes"][0] == one["classes"][0, 0]
+        overlaps = [_iou(one["boxes"][0, 0], box) for box in other["boxes"][0][same_class]]
+        assert max(overlaps, default=0) > 0.5
     for found in (tight["boxes"][0], together["boxes"][2]):
         assert found.min() >= 0 and found.max() <= 64  # Never in the padding.
 
