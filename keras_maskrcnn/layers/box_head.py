@@ -51,7 +51,8 @@ class BoxHead(keras.layers.Layer):
         self.norm = norm
         policy = self.dtype_policy
         self.convs = [
-            ConvBlock(256, norm, dtype=policy, name=f"conv{i}") for i in range(1, num_convs + 1)
+            ConvBlock(256, norm=norm, dtype=policy, name=f"conv{i}")
+            for i in range(1, num_convs + 1)
         ]
         self.fcs = [
             keras.layers.Dense(

@@ -1,75 +1,146 @@
-"""Convolution, optional normalisation, ReLU: the brick of every head."""
+"""Convolution, normalisation, ReLU: the brick of backbone, pyramid and heads."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import keras
+from keras import ops
 
-from keras_maskrcnn.layers.norms import make_norm
+from keras_maskrcnn.layers.norms import make_norm, stored_scale_and_shift
+from keras_maskrcnn.ops.grouped_conv import grouped_conv2d
 
 Tensor = Any
 
 
 @keras.saving.register_keras_serializable(package="keras_maskrcnn")
 class ConvBlock(keras.layers.Layer):
-    """3x3 convolution, normalisation if asked for, ReLU.
+    """Convolution with symmetric padding; normalisation and ReLU if asked for.
+
+    A normalisation that does not train is a linear map of each channel, and so is folded into
+    kernel and bias: convolution, shift and ReLU become one pass over the pixels (TensorFlow's graph
+    optimizer fuses them), where scale and shift of their own cost as much time as the convolutions.
 
     Args:
-        filters: output channels.
-        norm: `None` or one of `config.NORMS`; the convolution has a bias only without one.
+        filters: output channels, a multiple of `groups`.
+        size: odd side of the kernel.
+        strides: step along both axes.
+        groups: groups of channels convolved apart (ResNeXt).
+        norm: `None` or one of `config.NORMS`; there is a bias only without one.
+        norm_epsilon: added to the variance.
+        relu: whether negative results become 0.
         initializer: of the kernel.
 
     Call arguments:
-        inputs: `[n, h, w, C]`.
+        inputs: `[n, h, w, C]`, `C` a multiple of `groups`.
         training: for trained statistics.
 
     Returns:
-        `[n, h, w, filters]`.
+        `[n, ceil(h / strides), ceil(w / strides), filters]`.
+
+    The kernel is `[size, size, C / groups, filters]`, as in `keras.layers.Conv2D`.
     """
 
     def __init__(
         self,
         filters: int,
+        size: int = 3,
+        *,
+        strides: int = 1,
+        groups: int = 1,
         norm: str | None = None,
+        norm_epsilon: float = 1e-5,
+        relu: bool = True,
         initializer: Any = "he_normal",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        if filters % groups:
+            raise ValueError(
+                f"filters must be a multiple of groups={groups}. Received: filters={filters}"
+            )
+        if size % 2 == 0:
+            raise ValueError(f"size must be odd. Received: size={size}")
         self.filters = filters
+        self.size = size
+        self.strides = strides
+        self.groups = groups
         self.norm_kind = norm
+        self.norm_epsilon = norm_epsilon
+        self.relu = relu
         self.initializer = keras.initializers.get(initializer)
-        self.conv = keras.layers.Conv2D(
-            filters,
-            3,
-            padding="same",
-            use_bias=norm is None,
-            kernel_initializer=self.initializer,
-            dtype=self.dtype_policy,
-            name="conv",
-        )
         self.norm = (
-            None if norm is None else make_norm(norm, 1e-5, dtype=self.dtype_policy, name="norm")
+            None
+            if norm is None
+            else make_norm(
+                norm,
+                norm_epsilon,
+                dtype=self.dtype_policy,
+                trainable=self.trainable,
+                name="norm",
+            )
         )
 
     def build(self, input_shape: Any) -> None:
-        self.conv.build(input_shape)
-        if self.norm is not None:
+        channels = input_shape[-1]
+        if channels is None or channels % self.groups:
+            raise ValueError(
+                f"the input's channels must be a multiple of groups={self.groups}. "
+                f"Received: input_shape={input_shape}"
+            )
+        # autocast=False: the scale of a norm is taken in before the kernel is rounded.
+        self.kernel = self.add_weight(
+            shape=(self.size, self.size, channels // self.groups, self.filters),
+            initializer=self.initializer,
+            name="kernel",
+            autocast=False,
+        )
+        self.bias = None
+        if self.norm is None:
+            self.bias = self.add_weight(
+                shape=(self.filters,), initializer="zeros", name="bias", autocast=False
+            )
+        else:
             self.norm.build((*input_shape[:-1], self.filters))
 
     def call(self, inputs: Tensor, training: bool = False) -> Tensor:
-        x = self.conv(inputs)
-        if self.norm is not None:
+        kernel, shift = ops.convert_to_tensor(self.kernel), self.bias
+        stored = stored_scale_and_shift(self.norm, training)
+        if stored is not None:
+            scale, shift = stored
+            kernel = kernel * scale
+        x = self._convolve(inputs, ops.cast(kernel, inputs.dtype))
+        if shift is not None:
+            x = ops.add(x, ops.cast(shift, x.dtype))
+        if self.norm is not None and stored is None:
             x = self.norm(x, training=training)
-        return keras.ops.relu(x)
+        return ops.relu(x) if self.relu else x
+
+    def _convolve(self, x: Tensor, kernel: Tensor) -> Tensor:
+        border = self.size // 2
+        explicit = border > 0 and (self.strides > 1 or self.groups > 1)
+        if explicit:
+            # "same" would pad a strided convolution at the bottom and right only.
+            x = ops.pad(x, [[0, 0], [border, border], [border, border], [0, 0]])
+        if self.groups > 1:
+            return grouped_conv2d(x, kernel, groups=self.groups, stride=self.strides)
+        padding = "valid" if explicit else "same"
+        return ops.conv(x, kernel, strides=self.strides, padding=padding)
 
     def compute_output_shape(self, input_shape: Any) -> Any:
-        return (*input_shape[:-1], self.filters)
+        batch, *sides, _ = input_shape
+        steps = [None if side is None else -(-side // self.strides) for side in sides]
+        return (batch, *steps, self.filters)
 
     def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "filters": self.filters,
+            "size": self.size,
+            "strides": self.strides,
+            "groups": self.groups,
             "norm": self.norm_kind,
+            "norm_epsilon": self.norm_epsilon,
+            "relu": self.relu,
             "initializer": keras.initializers.serialize(self.initializer),
         }

@@ -54,9 +54,13 @@ class FrozenBatchNormalization(keras.layers.Layer):
         self.moving_mean = add("moving_mean", "zeros", False)
         self.moving_variance = add("moving_variance", "ones", False)
 
-    def call(self, inputs: Any) -> Any:
+    def scale_and_shift(self) -> tuple[Any, Any]:
+        """float32 `[channels]` each: the layer's result is `inputs * scale + shift`."""
         scale = self.gamma * ops.rsqrt(self.moving_variance + self.epsilon)
-        shift = self.beta - self.moving_mean * scale
+        return scale, self.beta - self.moving_mean * scale
+
+    def call(self, inputs: Any) -> Any:
+        scale, shift = self.scale_and_shift()
         return inputs * ops.cast(scale, inputs.dtype) + ops.cast(shift, inputs.dtype)
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import keras
+from keras import ops
 
 from keras_maskrcnn.layers.frozen_batch_norm import FrozenBatchNormalization
 
@@ -33,3 +34,27 @@ def make_norm(kind: str, epsilon: float, **kwargs: Any) -> keras.layers.Layer:
         "norm must be one of ('frozen', 'frozen_statistics', 'batch', 'sync_batch', 'group'). "
         f"Received: norm={kind!r}"
     )
+
+
+def stored_scale_and_shift(
+    norm: keras.layers.Layer | None, training: bool
+) -> tuple[Any, Any] | None:
+    """What a norm by stored statistics does to each channel: `x * scale + shift`.
+
+    Args:
+        norm: what `make_norm` gave, built.
+        training: whether what trains of the norm does so now. Then there is nothing to fold: batch
+            statistics depend on the input, and a scale's gradient taken through a kernel would be
+            the small difference of two large sums.
+
+    Returns:
+        two float32 `[channels]`, or `None`.
+    """
+    if training and norm is not None and norm.trainable_variables:
+        return None
+    if isinstance(norm, FrozenBatchNormalization):
+        return norm.scale_and_shift()
+    if isinstance(norm, keras.layers.BatchNormalization):
+        scale = norm.gamma * ops.rsqrt(norm.moving_variance + norm.epsilon)
+        return scale, norm.beta - norm.moving_mean * scale
+    return None

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_maskrcnn.layers.norms import make_norm
+from keras_maskrcnn.layers.conv_block import ConvBlock
 
 
 @keras.saving.register_keras_serializable(package="keras_maskrcnn")
@@ -42,7 +42,7 @@ def build_feature_pyramid(
 ) -> keras.Model:
     """Builds the pyramid P2..P6 as a Functional model named `feature_pyramid`.
 
-    Layers are named `lateral2..5` (1x1) and `output2..5` (3x3), and `..._norm`.
+    Layers are named `lateral2..5` (1x1) and `output2..5` (3x3).
 
     Args:
         in_channels: channels of C2..C5.
@@ -63,15 +63,15 @@ def build_feature_pyramid(
     initializer = keras.initializers.VarianceScaling(1.0, "fan_in", "uniform")
 
     def conv(x: Any, name: str, size: int) -> Any:
-        x = keras.layers.Conv2D(
+        return ConvBlock(
             channels,
             size,
-            padding="same",
-            use_bias=norm is None,
-            kernel_initializer=initializer,
+            norm=norm,
+            norm_epsilon=norm_epsilon,
+            relu=False,
+            initializer=initializer,
             name=name,
         )(x)
-        return x if norm is None else make_norm(norm, norm_epsilon, name=f"{name}_norm")(x)
 
     inputs = {
         f"C{level}": keras.Input((None, None, width), name=f"C{level}")

@@ -21,28 +21,28 @@ from keras_maskrcnn.weights.report import Slot
 
 _DETECTOR_RULES = {
     r"lateral(?P<level>\d)": "backbone.fpn_lateral{level}",
-    r"lateral(?P<level>\d)_norm": "backbone.fpn_lateral{level}.norm",
+    r"lateral(?P<level>\d)/norm": "backbone.fpn_lateral{level}.norm",
     r"output(?P<level>\d)": "backbone.fpn_output{level}",
-    r"output(?P<level>\d)_norm": "backbone.fpn_output{level}.norm",
-    r"rpn_head/conv1/conv": "proposal_generator.rpn_head.conv",
+    r"output(?P<level>\d)/norm": "backbone.fpn_output{level}.norm",
+    r"rpn_head/conv1": "proposal_generator.rpn_head.conv",
     r"rpn_head/objectness": "proposal_generator.rpn_head.objectness_logits",
     r"rpn_head/deltas": "proposal_generator.rpn_head.anchor_deltas",
-    r"box_head/conv(?P<n>\d)/conv": "roi_heads.box_head.conv{n}",
+    r"box_head/conv(?P<n>\d)": "roi_heads.box_head.conv{n}",
     r"box_head/conv(?P<n>\d)/norm": "roi_heads.box_head.conv{n}.norm",
     r"box_head/fc(?P<n>\d)": "roi_heads.box_head.fc{n}",
     r"box_head/class_logits": "roi_heads.box_predictor.cls_score",
     r"box_head/box_deltas": "roi_heads.box_predictor.bbox_pred",
-    r"mask_head/conv(?P<n>\d)/conv": "roi_heads.mask_head.mask_fcn{n}",
+    r"mask_head/conv(?P<n>\d)": "roi_heads.mask_head.mask_fcn{n}",
     r"mask_head/conv(?P<n>\d)/norm": "roi_heads.mask_head.mask_fcn{n}.norm",
     r"mask_head/deconv": "roi_heads.mask_head.deconv",
     r"mask_head/mask_logits": "roi_heads.mask_head.predictor",
-    r"keypoint_head/conv(?P<n>\d)/conv": "roi_heads.keypoint_head.conv_fcn{n}",
+    r"keypoint_head/conv(?P<n>\d)": "roi_heads.keypoint_head.conv_fcn{n}",
     r"keypoint_head/deconv": "roi_heads.keypoint_head.score_lowres",
 }
 
 
 def backbone_module(layer: str) -> str | None:
-    """Module of a ResNet layer: `"res2_block1_conv1_norm"` to `"res2.0.conv1.norm"`."""
+    """Module of a ResNet layer: `"res2_block1_conv1/norm"` to `"res2.0.conv1.norm"`."""
     parsed = parse_resnet_layer(layer)
     if parsed is None:
         return None

@@ -20,7 +20,7 @@ _SUFFIXES = {
 
 
 class ResNetLayer(NamedTuple):
-    """`res3_block1_conv2_norm` taken apart: stage 3, block 1, part `conv2`, norm.
+    """`res3_block1_conv2/norm` taken apart: stage 3, block 1, part `conv2`, norm.
 
     The stem has stage 1, block 0 and part `conv`.
     """
@@ -32,9 +32,10 @@ class ResNetLayer(NamedTuple):
 
 
 def parse_resnet_layer(path: str) -> ResNetLayer | None:
-    """The ResNet layer that a path such as `"res3_block1_conv2_norm"` names, or `None`."""
-    name = path.rsplit("/", 1)[-1]
-    match = re.fullmatch(r"(?:stem_conv|res([2-5])_block(\d+)_(conv\d|shortcut))(_norm)?", name)
+    """The ResNet layer that a path such as `"res3_block1_conv2/norm"` names, or `None`."""
+    match = re.fullmatch(
+        r"(?:.*/)?(?:stem_conv|res([2-5])_block(\d+)_(conv\d|shortcut))(/norm)?", path
+    )
     if match is None:
         return None
     stage, block, part, norm = match.groups()

@@ -211,7 +211,7 @@ def _backbone_slots(
             preprocessing=preprocessing,
             box_pool_size=1,
         )
-    epsilon = backbone.get_layer("stem_conv_norm").epsilon
+    epsilon = backbone.get_layer("stem_conv").norm_epsilon
     if file.kind == "matterport":
         return matterport.backbone_slots(variables, norm_epsilon=epsilon)
     return keras_applications.backbone_slots(
@@ -228,7 +228,7 @@ def _conventions(kind: str, name: str) -> dict[str, Any]:
 def _check_norms(models: Sequence[keras.Model], file: WeightsFile) -> None:
     for model in models:
         for layer in model.layers:
-            if isinstance(layer, keras.layers.GroupNormalization):
+            if getattr(layer, "norm_kind", None) == "group":
                 raise ValueError(
                     f"{file} has batch norm; a backbone with norm='group' cannot take its weights"
                 )
@@ -274,7 +274,7 @@ def _strides_in_1x1(model: keras.Model) -> bool | None:
     layers = {layer.name: layer for layer in model.layers}
     for stage in ("res3", "res4", "res5"):
         if f"{stage}_block1_conv3" in layers:
-            return layers[f"{stage}_block1_conv1"].strides == (2, 2)
+            return layers[f"{stage}_block1_conv1"].strides == 2
     return None
 
 

@@ -35,7 +35,7 @@ BACKBONE = r"(bn_)?conv1/|(res|bn)[2-5]"
 _LAYER_RULES = {
     r"lateral(?P<level>\d)": "fpn_c{level}p{level}",
     r"output(?P<level>\d)": "fpn_p{level}",
-    r"rpn_head/conv1/conv": "rpn_conv_shared",
+    r"rpn_head/conv1": "rpn_conv_shared",
     r"rpn_head/objectness": "rpn_class_raw",
     r"rpn_head/deltas": "rpn_bbox_pred",
     r"box_head/class_logits": "mrcnn_class_logits",
@@ -46,7 +46,7 @@ _LAYER_RULES = {
 # Layers with a batch norm after them: `kind` is conv or bn.
 _NORMED_RULES = {
     r"box_head/fc(?P<n>[12])": "mrcnn_class_{{kind}}{n}",
-    r"mask_head/conv(?P<n>[1-4])/conv": "mrcnn_mask_{{kind}}{n}",
+    r"mask_head/conv(?P<n>[1-4])": "mrcnn_mask_{{kind}}{n}",
 }
 
 

@@ -45,7 +45,7 @@ def rename_old(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def backbone_module(layer: str) -> str | None:
-    """Module of a ResNet layer: `"res2_block1_conv1_norm"` to `"layer1.0.bn1"`."""
+    """Module of a ResNet layer: `"res2_block1_conv1/norm"` to `"layer1.0.bn1"`."""
     parsed = parse_resnet_layer(layer)
     if parsed is None:
         return None
@@ -74,16 +74,16 @@ def backbone_slots(variables: Sequence[keras.Variable], prefix: str = "") -> lis
 
 
 _DETECTOR_RULES = {
-    r"rpn_head/conv(?P<n>\d)/conv": "rpn.head.conv.{n}.0",
+    r"rpn_head/conv(?P<n>\d)": "rpn.head.conv.{n}.0",
     r"rpn_head/objectness": "rpn.head.cls_logits",
     r"rpn_head/deltas": "rpn.head.bbox_pred",
-    r"box_head/conv(?P<n>\d)/conv": "roi_heads.box_head.{n}.0",
+    r"box_head/conv(?P<n>\d)": "roi_heads.box_head.{n}.0",
     r"box_head/conv(?P<n>\d)/norm": "roi_heads.box_head.{n}.1",
     r"box_head/fc1": "roi_heads.box_head.fc6",
     r"box_head/fc2": "roi_heads.box_head.fc7",
     r"box_head/class_logits": "roi_heads.box_predictor.cls_score",
     r"box_head/box_deltas": "roi_heads.box_predictor.bbox_pred",
-    r"mask_head/conv(?P<n>\d)/conv": "roi_heads.mask_head.{n}.0",
+    r"mask_head/conv(?P<n>\d)": "roi_heads.mask_head.{n}.0",
     r"mask_head/conv(?P<n>\d)/norm": "roi_heads.mask_head.{n}.1",
     r"mask_head/deconv": "roi_heads.mask_predictor.conv5_mask",
     r"mask_head/mask_logits": "roi_heads.mask_predictor.mask_fcn_logits",
@@ -96,11 +96,11 @@ def detector_module(layer: str, box_head_convs: int) -> str | None:
     module = backbone_module(layer)
     if module is not None:
         return BODY + module
-    pyramid = re.fullmatch(r"(lateral|output)([2-5])(_norm)?", layer)
+    pyramid = re.fullmatch(r"(lateral|output)([2-5])(/norm)?", layer)
     if pyramid is not None:
         blocks = {"lateral": "inner_blocks", "output": "layer_blocks"}[pyramid[1]]
         return f"backbone.fpn.{blocks}.{int(pyramid[2]) - 2}.{int(pyramid[3] is not None)}"
-    keypoint = re.fullmatch(r"keypoint_head/conv(\d)/conv", layer)
+    keypoint = re.fullmatch(r"keypoint_head/conv(\d)", layer)
     if keypoint is not None:  # convolutions and ReLUs in turn
         return f"roi_heads.keypoint_head.{2 * int(keypoint[1]) - 2}"
     if layer == "box_head/fc1" and box_head_convs:  # after the convolutions and a Flatten

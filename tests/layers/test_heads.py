@@ -42,31 +42,6 @@ def _relu(x):
     return np.maximum(x, 0)
 
 
-def test_conv_block_with_frozen_norm():
-    block = ConvBlock(5, norm="frozen")
-    x = _noise(2, 4, 3, 6)
-    block.build(x.shape)
-    w = _randomise(block)
-    assert set(w) == {"conv/kernel", *(f"norm/{n}" for n in _NORM)}  # The norm makes a bias idle.
-    y = _conv3(x, w["conv/kernel"])
-    y = (y - w["norm/moving_mean"]) / np.sqrt(w["norm/moving_variance"] + 1e-5)
-    y = _relu(y * w["norm/gamma"] + w["norm/beta"])
-    np.testing.assert_allclose(block(x), y, atol=1e-5)
-    assert block.compute_output_shape(x.shape) == y.shape
-
-
-_NORM = ("gamma", "beta", "moving_mean", "moving_variance")
-
-
-def test_conv_block_trains_its_statistics_only_in_training():
-    block = ConvBlock(3, norm="batch")
-    x = 5 + _noise(2, 4, 4, 3)
-    block(x)
-    np.testing.assert_array_equal(block.norm.moving_mean, 0)
-    block(x, training=True)
-    assert np.all(block.norm.moving_mean.numpy() != 0)
-
-
 def test_rpn_head():
     head = RPNHead(anchors_per_cell=3, num_convs=2, channels=4, name="rpn")
     features = [_noise(2, 3, 2, 4), _noise(2, 1, 1, 4, seed=2)]
@@ -75,7 +50,7 @@ def test_rpn_head():
     logits, deltas = head(features)
     for x, logit, delta in zip(features, logits, deltas, strict=True):
         for i in (1, 2):
-            x = _relu(_conv3(x, w[f"conv{i}/conv/kernel"], w[f"conv{i}/conv/bias"]))
+            x = _relu(_conv3(x, w[f"conv{i}/kernel"], w[f"conv{i}/bias"]))
         # Cell by cell in reading order, within a cell anchor by anchor.
         expected = x @ w["objectness/kernel"][0, 0] + w["objectness/bias"]  # [B, h, w, a]
         np.testing.assert_allclose(logit, expected.reshape(2, -1), atol=1e-5)
@@ -103,7 +78,7 @@ def test_box_head_with_convolutions_only_averages_the_roi():
     x = _noise(1, 2, 3, 3, 4)
     head.build(x.shape)
     w = _randomise(head)
-    y = _relu(_conv3(x[0], w["conv1/conv/kernel"], w["conv1/conv/bias"])).mean((1, 2))  # [R, 256]
+    y = _relu(_conv3(x[0], w["conv1/kernel"], w["conv1/bias"])).mean((1, 2))  # [R, 256]
     assert y.shape == (2, 256)
     expected = y @ w["class_logits/kernel"] + w["class_logits/bias"]
     np.testing.assert_allclose(head(x)[0][0], expected, atol=1e-5)
@@ -114,7 +89,7 @@ def test_mask_head_gives_the_mask_of_the_class():
     x, classes = _noise(2, 3, 3, 4), np.array([2, 0])
     head.build(x.shape, classes.shape)
     w = _randomise(head)
-    y = _relu(_conv3(x, w["conv1/conv/kernel"], w["conv1/conv/bias"]))
+    y = _relu(_conv3(x, w["conv1/kernel"], w["conv1/bias"]))
     # Stride 2 and a kernel of 2: every output pixel has one source.
     y = np.einsum("pijc,abdc->piajbd", y, w["deconv/kernel"]).reshape(2, 6, 6, 5)
     y = _relu(y + w["deconv/bias"]) @ w["mask_logits/kernel"][0, 0] + w["mask_logits/bias"]
@@ -127,7 +102,7 @@ def test_keypoint_head():
     x = _noise(2, 3, 3, 4)
     head.build(x.shape)
     w = _randomise(head)
-    y = _relu(_conv3(x, w["conv1/conv/kernel"], w["conv1/conv/bias"]))
+    y = _relu(_conv3(x, w["conv1/kernel"], w["conv1/bias"]))
     full = np.zeros((2, 8, 8, 2), "float32")  # Stride 2, a kernel of 4: 2 * (3 - 1) + 4 wide.
     for i in range(3):
         for j in range(3):
@@ -184,7 +159,9 @@ def test_heads_on_no_roi_inside_a_graph(make):
 
 INITIALIZER = keras.initializers.RandomNormal(stddev=0.5)
 LAYERS = [
-    lambda: ConvBlock(6, "frozen_statistics", INITIALIZER, dtype="mixed_bfloat16", name="a"),
+    lambda: ConvBlock(
+        6, norm="frozen_statistics", initializer=INITIALIZER, dtype="mixed_bfloat16", name="a"
+    ),
     lambda: RPNHead(4, 2, 16, name="b", dtype="mixed_bfloat16"),
     lambda: BoxHead(7, 2, 1, 32, "batch", name="c", trainable=False),
     lambda: MaskHead(7, 2, 16, "group", name="d"),

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 
+from keras_maskrcnn.layers.conv_block import ConvBlock
 from keras_maskrcnn.models.feature_pyramid import UpsampleAdd, build_feature_pyramid
 
 
@@ -30,7 +31,7 @@ def test_levels_by_hand():
     delta = np.zeros((3, 3, 3, 3), "float32")
     delta[1, 1] = np.eye(3)
     for layer in pyramid.layers:  # laterals and outputs become the identity, plus a bias
-        if isinstance(layer, keras.layers.Conv2D):
+        if isinstance(layer, ConvBlock):
             is_output = layer.name.startswith("output")
             layer.kernel.assign(delta if is_output else np.eye(3)[None, None])
             layer.bias.assign(np.full(3, 1.0 if is_output else 0.0))
@@ -54,9 +55,9 @@ def test_odd_sizes_keep_the_maps_sizes():
 def test_norm_replaces_the_bias():
     pyramid = build_feature_pyramid((3, 3, 3, 3), channels=4, norm="batch", norm_epsilon=1e-3)
     names = {w.path for w in pyramid.weights}
-    assert "lateral2_norm/gamma" in names and "output5_norm/moving_variance" in names
+    assert "lateral2/norm/gamma" in names and "output5/norm/moving_variance" in names
     assert not [n for n in names if n.endswith("bias")]
-    assert pyramid.get_layer("output3_norm").epsilon == 1e-3
+    assert pyramid.get_layer("output3").norm.epsilon == 1e-3
 
 
 def test_round_trip(tmp_path):

@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_maskrcnn.detections import Detections
+from keras_maskrcnn.layers.mask_head import MaskHead
 from keras_maskrcnn.models.mask_rcnn import MaskRCNN
 from parity.golden_files import arrays, info
 from parity.golden_models import batch, is_torchvision, watch
@@ -20,7 +21,7 @@ STAGE = 1e-5  # relative to the largest value
 HEAD = 1e-4
 
 _WATCHED = (
-    "stem_conv_relu",
+    "stem_conv",
     "stem_pool",
     "res2_block3_out",
     "res3_block4_out",
@@ -34,7 +35,7 @@ _WATCHED = (
     "box_head/class_logits",
     "mask_align",
     "mask_head/deconv",
-    "mask_head/mask_logits",
+    "mask_head",
     "keypoint_align",
     "keypoint_head",
     "keypoint_head/deconv",
@@ -55,7 +56,7 @@ def inference_checks(name: str, model: MaskRCNN) -> Record:
     _batch(record, found, sizes)
     slots = _detections_of_stages(record, found)
     if model.config.predict_masks:
-        _mask_head(record, seen, slots)
+        _mask_head(record, seen, slots, model.network.mask_head)
     if model.config.num_keypoints:
         _keypoint_head(record, seen, slots)
     _prediction(record, model)
@@ -84,7 +85,7 @@ def _first_class(name: str) -> int:
 
 def _features(record: Record, seen: dict[str, Any]) -> None:
     recorded = arrays(record.file)
-    layers = {"stem_conv_relu": "stem", "stem_pool": "pool"}
+    layers = {"stem_conv": "stem", "stem_pool": "pool"}
     layers |= {"res2_block3_out": "C2", "res3_block4_out": "C3"}  # C4 models give them to nobody
     maps = {stage: seen[layer][1] for layer, stage in layers.items()}
     for part in ("resnet50", "resnext101_32x8d", "feature_pyramid"):
@@ -199,7 +200,7 @@ def _detections_of_stages(record: Record, found: dict[str, np.ndarray]) -> np.nd
     )
 
 
-def _mask_head(record: Record, seen: dict[str, Any], slots: np.ndarray) -> None:
+def _mask_head(record: Record, seen: dict[str, Any], slots: np.ndarray, head: MaskHead) -> None:
     recorded = arrays(record.file)
     if "mask_roi_features_first8" in recorded:
         x = _channels_first(np.asarray(seen["mask_align"][1])[slots[:8]])
@@ -209,11 +210,13 @@ def _mask_head(record: Record, seen: dict[str, Any], slots: np.ndarray) -> None:
         x = _channels_first(np.asarray(seen["mask_head/deconv"][0][0])[slots[:8]])
         key = "mask_head_out_first8"
         record.relative("mask head", _stored(record, key, x), recorded[key], HEAD)
-    logits = _channels_first(np.asarray(seen["mask_head/mask_logits"][1])[slots[:4]])
     # Every eighth channel was recorded; torchvision's channel 0 is the background.
-    first = 8 * _first_class(record.file) - _first_class(record.file)
-    logits = logits[:, first::8, ::2, ::2]
     expected = recorded["mask_logits_first4"][:, _first_class(record.file) :]
+    first = 8 * _first_class(record.file) - _first_class(record.file)
+    classes = first + 8 * np.arange(expected.shape[1])
+    features = tf.gather(seen["mask_head"][0][0], slots[:4])
+    masks = [head(features, tf.fill([len(features)], int(k))) for k in classes]
+    logits = np.stack(masks, axis=1)[..., ::2, ::2]
     record.relative("mask logits", logits, expected, HEAD)
 
 

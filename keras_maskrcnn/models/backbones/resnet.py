@@ -1,8 +1,8 @@
 """Residual networks: He et al. 2016 (arXiv 1512.03385), Xie et al. 2017 (arXiv 1611.05431).
 
 Layer names are part of the interface: `weights/` addresses them. A stage `res3` consists of
-`res3_block1_conv1`, `res3_block1_conv1_norm`, ..., `res3_block1_shortcut`,
-`res3_block1_shortcut_norm`; the stem of `stem_conv` and `stem_conv_norm`.
+`res3_block1_conv1`, `res3_block1_conv2`, ..., `res3_block1_shortcut`; the stem of `stem_conv`. Each
+is a `ConvBlock`: a `kernel`, and a `norm` with its own variables.
 """
 
 from __future__ import annotations
@@ -13,8 +13,7 @@ from typing import Any
 
 import keras
 
-from keras_maskrcnn.layers.grouped_conv import GroupedConv2D
-from keras_maskrcnn.layers.norms import make_norm
+from keras_maskrcnn.layers.conv_block import ConvBlock
 
 STAGES = ("stem", "res2", "res3", "res4", "res5")
 
@@ -202,24 +201,16 @@ class _Builder:
         groups: int = 1,
         relu: bool = False,
     ) -> Any:
-        """Convolution without bias, norm and maybe ReLU; symmetric padding keeps the size."""
-        trainable = name.split("_")[0] not in self.frozen
-        arguments: dict[str, Any] = {
-            "strides": stride,
-            "use_bias": False,
-            "kernel_initializer": keras.initializers.VarianceScaling(
-                2.0, "fan_out", "untruncated_normal"
-            ),
-            "trainable": trainable,
-            "name": name,
-        }
-        if groups > 1:
-            x = GroupedConv2D(filters, size, groups=groups, **arguments)(x)
-        elif stride == 1 or size == 1:
-            x = keras.layers.Conv2D(filters, size, padding="same", **arguments)(x)
-        else:
-            # "same" would pad a strided convolution at the bottom and right only.
-            x = keras.layers.ZeroPadding2D(size // 2, name=f"{name}_pad")(x)
-            x = keras.layers.Conv2D(filters, size, **arguments)(x)
-        x = make_norm(self.norm, self.epsilon, name=f"{name}_norm", trainable=trainable)(x)
-        return keras.layers.ReLU(name=f"{name}_relu")(x) if relu else x
+        """Convolution, norm and maybe ReLU; frozen in the stages that shall not train."""
+        return ConvBlock(
+            filters,
+            size,
+            strides=stride,
+            groups=groups,
+            norm=self.norm,
+            norm_epsilon=self.epsilon,
+            relu=relu,
+            initializer=keras.initializers.VarianceScaling(2.0, "fan_out", "untruncated_normal"),
+            trainable=name.split("_")[0] not in self.frozen,
+            name=name,
+        )(x)
