@@ -14,27 +14,16 @@ import os
 import statistics
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras
 import numpy as np
+from workers.describe import describe_machine
 
 from keras_maskrcnn import MaskRCNN
 
 POLICIES = ("float32", "mixed_bfloat16")
-
-
-def describe_cpu() -> str:
-    """Model name and the vector extensions that matter for bfloat16."""
-    text = Path("/proc/cpuinfo").read_text()
-    lines = dict(line.split(":", 1) for line in text.split("\n\n")[0].splitlines() if ":" in line)
-    fields = {key.strip(): value.strip() for key, value in lines.items()}
-    flags = fields.get("flags", "").split()
-    wanted = ("avx2", "avx512f", "avx512_bf16", "amx_bf16", "amx_tile")
-    has = ", ".join(f"{name} {'yes' if name in flags else 'no'}" for name in wanted)
-    return f"{fields.get('model name', 'unknown CPU')}, {os.cpu_count()} cores; {has}"
 
 
 def make_batch(size: int, height: int, width: int) -> tuple[np.ndarray, dict[str, np.ndarray]]:
@@ -66,10 +55,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=4)
     args = parser.parse_args()
     images, targets = make_batch(args.batch_size, *args.size)
-    print(describe_cpu())
-    print(
-        f"{args.backbone}, {args.batch_size} x {args.size}; load average {os.getloadavg()[0]:.1f}"
-    )
+    print(describe_machine())
+    print(f"{args.backbone}, {args.batch_size} x {args.size}")
 
     models = {}
     for policy in POLICIES:

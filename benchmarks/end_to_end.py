@@ -1,0 +1,203 @@
+"""Times whole models beside torchvision's, on the same machine, with the same weights.
+
+    python benchmarks/end_to_end.py --torchvision /path/to/python
+    python benchmarks/end_to_end.py --torchvision /path/to/python --only training --rounds 5
+    python benchmarks/end_to_end.py --device gpu          # where this Python has torchvision too
+
+Each side runs in a process of its own; repetitions alternate between them (A B A B). Printed are
+the medians and the median of the ratios of neighbours, and the peak memory of either process.
+Weights are torchvision's network with random values, read from its checkpoint, so both find the
+same. The floor is the time that the case's multiplications take at the rate of one large matrix
+product of the same dtype, measured in between. Tables go to `benchmarks/results/`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from workers.describe import describe_machine
+from workers.floor import matmul_rate, multiplications
+
+WORKERS = Path(__file__).parent / "workers"
+RESULTS = Path(__file__).parent / "results"
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """One row of the table."""
+
+    kind: str
+    size: tuple[int, int]
+    batch: int = 1
+    dtype: str = "float32"
+    objects: int = 8
+    backbone: str = "resnet50"
+    compile: bool = False
+
+    @property
+    def name(self) -> str:
+        shape = f"{self.batch} x {self.size[0]}x{self.size[1]}"
+        if self.kind == "paste":
+            return f"paste {self.objects} masks, {self.size[0]}x{self.size[1]}"
+        with_objects = f", {self.objects} objects each" if self.kind == "training" else ""
+        beside = ", beside torch.compile" if self.compile else ""
+        body = "" if self.backbone == "resnet50" else f"{self.backbone}, "
+        return f"{self.kind}, {body}{shape}, {self.dtype}{with_objects}{beside}"
+
+
+CPU_CASES = [
+    *(
+        Case("inference", size, batch, dtype)
+        for size in ((512, 512), (800, 1088))
+        for batch in (1, 4)
+        for dtype in ("float32", "bfloat16")
+    ),
+    Case("inference", (800, 1088), compile=True),
+    *(Case("training", (512, 512), 2, dtype) for dtype in ("float32", "bfloat16")),
+    Case("paste", (800, 1088), objects=100),
+]
+
+GPU_CASES = [
+    Case(kind, (800, 1344), batch, dtype, backbone=backbone)
+    for kind, batch in (("inference", 1), ("training", 2))
+    for backbone in ("resnet50", "resnet101")
+    for dtype in ("float32", "bfloat16")
+]
+
+
+class Worker:
+    """A process that repeats one case."""
+
+    def __init__(self, python: str, script: str, case: dict[str, Any]) -> None:
+        self.process = subprocess.Popen(
+            [python, str(WORKERS / script)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=None if os.environ.get("BENCHMARK_VERBOSE") else subprocess.DEVNULL,
+            text=True,
+        )
+        self.ask(case)
+
+    def ask(self, order: Any) -> dict[str, Any]:
+        """Its answer to one order."""
+        assert self.process.stdin is not None and self.process.stdout is not None
+        self.process.stdin.write(json.dumps(order) + "\n")
+        self.process.stdin.flush()
+        answer = self.process.stdout.readline()
+        if not answer:
+            raise RuntimeError(f"{self.process.args} ended with {self.process.wait()}")
+        return json.loads(answer)
+
+    def close(self) -> float:
+        """Ends it; returns its peak of resident memory in bytes."""
+        peak = self.ask("peak")["peak"]
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+        self.process.wait()
+        return peak
+
+
+def measure(case: Case, pythons: dict[str, str], weights: str, device: str, rounds: int) -> Any:
+    """Times, results and peaks of one case, per side."""
+    order = {**dataclasses.asdict(case), "weights": weights, "device": device}
+    workers = {side: Worker(python, f"{side}_worker.py", order) for side, python in pythons.items()}
+    seconds: dict[str, list[float]] = {side: [] for side in workers}
+    results = {}
+    for _ in range(rounds):
+        for side, worker in workers.items():
+            answer = worker.ask("run")
+            seconds[side].append(answer["seconds"])
+            results[side] = answer["result"]
+    return {
+        "name": case.name,
+        "seconds": seconds,
+        "results": results,
+        "peak": {side: worker.close() for side, worker in workers.items()},
+    }
+
+
+def row(case: Case, measured: dict[str, Any], rates: dict[str, float]) -> dict[str, Any]:
+    """What the table shows of a case."""
+    ours = measured["seconds"]["keras"]
+    theirs = measured["seconds"].get("torchvision")
+    floor = None
+    if case.kind in ("inference", "training"):
+        floor = multiplications(case) / rates[case.dtype]
+    return {
+        "case": measured["name"],
+        "ours": statistics.median(ours),
+        "torchvision": statistics.median(theirs) if theirs else None,
+        "ratio": statistics.median(b / a for a, b in zip(ours, theirs, strict=True))
+        if theirs
+        else None,
+        "floor": floor,
+        "peak": measured["peak"]["keras"],
+        "torchvision_peak": measured["peak"].get("torchvision"),
+        "found": measured["results"],
+    }
+
+
+def as_table(rows: list[dict[str, Any]]) -> str:
+    """Markdown."""
+    lines = [
+        "| case | ours, ms | torchvision, ms | torchvision / ours | floor, ms | "
+        "peak, MB | torchvision's, MB |",
+        "| :-- | --: | --: | --: | --: | --: | --: |",
+    ]
+    for r in rows:
+        cells = [r["case"], f"{1000 * r['ours']:.0f}"]
+        cells.append("" if r["torchvision"] is None else f"{1000 * r['torchvision']:.0f}")
+        cells.append("" if r["ratio"] is None else f"{r['ratio']:.2f}")
+        cells.append("" if r["floor"] is None else f"{1000 * r['floor']:.0f}")
+        cells.append(f"{r['peak'] / 2**20:.0f}")
+        cells.append(
+            "" if r["torchvision_peak"] is None else f"{r['torchvision_peak'] / 2**20:.0f}"
+        )
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--torchvision", default=sys.executable, help="a Python with torchvision")
+    parser.add_argument("--only", default="", help="cases whose name contains this")
+    parser.add_argument("--rounds", type=int, default=5, help="repetitions per side: %(default)s")
+    parser.add_argument("--device", choices=("cpu", "gpu"), default="cpu")
+    parser.add_argument("--output", default="end_to_end", help="name of the result: %(default)s")
+    options = parser.parse_args()
+    cases = [c for c in (CPU_CASES, GPU_CASES)[options.device == "gpu"] if options.only in c.name]
+    pythons = {"keras": sys.executable, "torchvision": options.torchvision}
+    device = "cuda" if options.device == "gpu" else "cpu"
+    machine = describe_machine()
+    print(machine, flush=True)
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        weights = {}
+        for case in cases:
+            if case.backbone not in weights:
+                path = weights[case.backbone] = f"{folder}/{case.backbone}.pth"
+                script = str(WORKERS / "torchvision_worker.py")
+                subprocess.run([options.torchvision, script, path, case.backbone], check=True)
+            rates = {case.dtype: matmul_rate(case.dtype, device)}
+            measured = measure(case, pythons, weights[case.backbone], device, options.rounds)
+            rows.append(row(case, measured, rates))
+            print(as_table(rows[-1:]).splitlines()[-1], rows[-1]["found"], flush=True)
+    RESULTS.mkdir(exist_ok=True)
+    target = RESULTS / f"{options.output}.md"
+    target.write_text(f"{machine}\n\n{as_table(rows)}\n", encoding="utf-8")
+    print(target)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,70 @@
+"""Our side of the end-to-end benchmark."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from worker import CLASSES, converse, objects, picture
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+
+def build(case: dict[str, Any]) -> Any:
+    """torchvision's published model with the weights of the case's file."""
+    from keras_maskrcnn import MaskRCNN
+    from keras_maskrcnn.models.presets import get_preset
+    from keras_maskrcnn.weights import load_detector_weights
+
+    dtype = {"float32": "float32", "bfloat16": "mixed_bfloat16"}[case["dtype"]]
+    config = get_preset("maskrcnn_resnet50_fpn_coco").config(
+        backbone=case["backbone"], num_classes=CLASSES, norm_epsilon=1e-5, class_names=()
+    )
+    model = MaskRCNN(config=config, dtype=dtype)
+    load_detector_weights(model, case["weights"])
+    return model
+
+
+def prepare(case: dict[str, Any]) -> Callable[[], Any]:
+    """One repetition of a case as a function."""
+    import keras
+    import tensorflow as tf
+
+    (height, width), batch = case["size"], case["batch"]
+    model = build(case)
+    images = np.stack([picture(height, width, seed) for seed in range(batch)]).astype("float32")
+    if case["kind"] == "inference":
+        inputs = tf.constant(images)
+        return lambda: model.predict_on_batch(inputs)["counts"].tolist()
+
+    boxes, classes = zip(
+        *(objects(height, width, case["objects"], seed) for seed in range(batch)), strict=True
+    )
+    targets = {
+        "image_sizes": np.array([[height, width]] * batch, "int32"),
+        "boxes": np.stack(boxes),
+        "classes": np.stack(classes).astype("int32"),
+        "masks": np.full((batch, case["objects"], 112, 112), 255, "uint8"),
+        "crowd_boxes": np.zeros((batch, 1, 4), "float32"),
+    }
+    model.compile(keras.optimizers.SGD(1e-6, momentum=0.9))
+    data = tf.data.Dataset.from_tensors((images, targets)).repeat()
+    steps = iter(data)
+    model.make_train_function()
+    return lambda: float(model.train_function(steps)["loss"])
+
+
+def paste(case: dict[str, Any]) -> Callable[[], Any]:
+    """Pasting of masks into the picture."""
+    from keras_maskrcnn.ops.paste import paste_masks
+
+    height, width = case["size"]
+    boxes, _ = objects(height, width, case["objects"])
+    masks = np.random.default_rng(0).uniform(0, 1, (len(boxes), 28, 28)).astype("float32")
+    return lambda: int(paste_masks(masks, boxes, (height, width)).sum())
+
+
+if __name__ == "__main__":
+    converse(lambda case: (paste if case["kind"] == "paste" else prepare)(case))

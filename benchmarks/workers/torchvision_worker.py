@@ -1,0 +1,131 @@
+"""torchvision's side of the end-to-end benchmark; run by a Python that has torchvision."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from random_weights import random_tensor
+from torchvision.models.detection import MaskRCNN, transform
+from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
+from torchvision.ops import misc
+from worker import CLASSES, converse, objects, picture
+
+
+def build(min_size: int, max_size: int, backbone: str = "resnet50") -> MaskRCNN:
+    """The published model's network (frozen norms) with random weights."""
+    body = resnet_fpn_backbone(
+        backbone_name=backbone,
+        weights=None,
+        trainable_layers=3,
+        norm_layer=misc.FrozenBatchNorm2d,
+    )
+    model = MaskRCNN(body, CLASSES + 1, min_size=min_size, max_size=max_size)
+    random = np.random.default_rng(0)
+    state = model.state_dict()
+    for name, tensor in state.items():
+        value = random_tensor(name, tuple(tensor.shape), random).astype("float32")
+        state[name] = torch.from_numpy(np.ascontiguousarray(value))
+    model.load_state_dict(state)
+    return model
+
+
+def save_weights(path: str | os.PathLike[str], backbone: str = "resnet50") -> None:
+    """Saves the random weights as torchvision's checkpoints are saved."""
+    torch.save(build(800, 1333, backbone).state_dict(), path)
+
+
+def prepare(case: dict[str, Any]) -> Callable[[], Any]:
+    """One repetition of a case as a function."""
+    torch.set_num_threads(len(os.sched_getaffinity(0)))
+    device = torch.device(case["device"])
+    (height, width), batch = case["size"], case["batch"]
+    # The masks as the head gives them, 28 x 28: pasting is timed apart.
+    transform.paste_masks_in_image = lambda masks, *_: masks
+    model = build(min(height, width), max(height, width), case["backbone"])
+    model = model.to(device, memory_format=torch.channels_last)
+    if case.get("compile"):
+        model.backbone = torch.compile(model.backbone)
+    images = [
+        torch.from_numpy(picture(height, width, seed)).permute(2, 0, 1).to(device) / 255
+        for seed in range(batch)
+    ]
+
+    def precision() -> contextlib.AbstractContextManager:
+        if case["dtype"] == "float32":
+            return contextlib.nullcontext()
+        return torch.autocast(device.type, torch.bfloat16)
+
+    def wait() -> None:
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+
+    if case["kind"] == "inference":
+        model.eval()
+
+        def infer() -> list[int]:
+            with torch.no_grad(), precision():
+                found = model(images)
+            wait()
+            return [len(one["boxes"]) for one in found]
+
+        return infer
+
+    model.train()
+    targets = []
+    for seed in range(batch):
+        boxes, classes = objects(height, width, case["objects"], seed)
+        masks = np.zeros((len(boxes), height, width), "uint8")
+        for mask, (x1, y1, x2, y2) in zip(masks, boxes.round().astype(int), strict=True):
+            mask[y1:y2, x1:x2] = 1
+        target = {
+            "boxes": torch.from_numpy(boxes),
+            "labels": torch.from_numpy(classes) + 1,
+            "masks": torch.from_numpy(masks),
+        }
+        targets.append({name: value.to(device) for name, value in target.items()})
+    trained = [p for p in model.parameters() if p.requires_grad]
+    optimizer = torch.optim.SGD(trained, lr=1e-6, momentum=0.9, weight_decay=1e-4)
+
+    def step() -> float:
+        with precision():
+            loss = sum(model(images, targets).values())
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        wait()
+        return float(loss.detach())
+
+    return step
+
+
+def paste(case: dict[str, Any]) -> Callable[[], Any]:
+    """Pasting of masks into the picture, as torchvision's inference ends."""
+    torch.set_num_threads(len(os.sched_getaffinity(0)))
+    from torchvision.models.detection.roi_heads import paste_masks_in_image
+
+    height, width = case["size"]
+    boxes = torch.from_numpy(objects(height, width, case["objects"])[0])
+    masks = torch.from_numpy(
+        np.random.default_rng(0).uniform(0, 1, (len(boxes), 1, 28, 28)).astype("float32")
+    )
+
+    def run() -> int:
+        # A user thresholds what the model gives.
+        return int((paste_masks_in_image(masks, boxes, (height, width)) >= 0.5).sum())
+
+    return run
+
+
+if __name__ == "__main__":
+    import sys
+
+    if len(sys.argv) > 1:
+        save_weights(Path(sys.argv[1]), *sys.argv[2:])
+    else:
+        converse(lambda case: (paste if case["kind"] == "paste" else prepare)(case))
