@@ -46,7 +46,7 @@ def run_demo(
     *,
     scenes: int = 640,
     val_scenes: int = 40,
-    epochs: int = 8,
+    epochs: int = 7,
     seed: int = 0,
     say: Callable[[str], None] = print,
 ) -> CocoMetrics:

@@ -7,10 +7,11 @@ lies above hides what lies below. An object's mask is what is visible of it. Thi
 
 from __future__ import annotations
 
+import concurrent.futures
 import dataclasses
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -79,32 +80,40 @@ def build_scenes(
     if size < 64:
         raise ValueError(f"size must be at least 64 pixels. Received: size={size}")
     folder = Path(folder)
-    for split, count in (("train", train), ("val", val)):
-        (folder / split).mkdir(parents=True, exist_ok=True)
-        images: list[dict] = []
-        annotations: list[dict] = []
-        for image_id in range(1, count + 1):
-            rng = np.random.default_rng((seed, sprites.SPLITS.index(split), image_id))
-            scene = compose_scene(split, size, rng)
-            file_name = f"{image_id:06d}.{'jpg' if image_id % 2 else 'png'}"
-            Image.fromarray(scene.image).save(folder / split / file_name, quality=92)
-            height, width = scene.image.shape[:2]
-            images.append(
-                {"id": image_id, "file_name": file_name, "height": height, "width": width}
+    # Resizing and rotating pictures do not hold Python's lock.
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        for split, count in (("train", train), ("val", val)):
+            (folder / split).mkdir(parents=True, exist_ok=True)
+            # Each scene has random numbers of its own: the order of the work does not matter.
+            keys = [(seed, sprites.SPLITS.index(split), i) for i in range(1, count + 1)]
+            scenes = pool.map(
+                lambda key, split=split: compose_scene(split, size, np.random.default_rng(key)),
+                keys,
             )
-            for mask, k in zip(scene.masks, scene.classes, strict=True):
-                annotations.append(_annotation(len(annotations) + 1, image_id, mask, int(k)))
-        content = {
-            "info": {"description": f"Composed scenes, {split}, seed {seed}"},
-            "categories": [
-                {"id": i, "name": name, "supercategory": "thing"}
-                for i, name in zip(CATEGORY_IDS, sprites.CLASS_NAMES, strict=True)
-            ],
-            "images": images,
-            "annotations": annotations,
-        }
-        (folder / f"instances_{split}.json").write_text(json.dumps(content) + "\n")
+            content = {
+                "info": {"description": f"Composed scenes, {split}, seed {seed}"},
+                "categories": [
+                    {"id": i, "name": name, "supercategory": "thing"}
+                    for i, name in zip(CATEGORY_IDS, sprites.CLASS_NAMES, strict=True)
+                ],
+                **_write_pictures(scenes, folder / split),
+            }
+            (folder / f"instances_{split}.json").write_text(json.dumps(content) + "\n")
     return folder
+
+
+def _write_pictures(scenes: Iterable[Scene], folder: Path) -> dict[str, list[dict]]:
+    """Writes the pictures; returns the `images` and `annotations` of a COCO file."""
+    images: list[dict] = []
+    annotations: list[dict] = []
+    for image_id, scene in enumerate(scenes, 1):
+        file_name = f"{image_id:06d}.{'jpg' if image_id % 2 else 'png'}"
+        Image.fromarray(scene.image).save(folder / file_name, quality=92)
+        height, width = scene.image.shape[:2]
+        images.append({"id": image_id, "file_name": file_name, "height": height, "width": width})
+        for mask, k in zip(scene.masks, scene.classes, strict=True):
+            annotations.append(_annotation(len(annotations) + 1, image_id, mask, int(k)))
+    return {"images": images, "annotations": annotations}
 
 
 def compose_scene(split: str, size: int, rng: np.random.Generator) -> Scene:
@@ -170,31 +179,32 @@ def _draw(k: int, split: str, canvas: np.ndarray, rng: np.random.Generator) -> s
     side = rng.uniform(0.24, 0.5) * max(height, width)
     angle = rng.uniform(0, 360)
     name = sprites.CLASS_NAMES[k] if k != _CLUTTER else "clutter"
+    colors = None
     if name == "coin":
         candidates = sprites.coins(split)
         sprite = candidates[rng.integers(len(candidates))]
         metal = np.array([(1.0, 1.0, 1.0), (1.1, 0.95, 0.65), (1.1, 0.8, 0.65)])[rng.integers(3)]
-        sprite = sprites.Sprite(sprite.colors * metal, sprite.coverage)
+        colors, coverage = sprite.colors * metal, sprite.coverage
     elif name == "cup":
-        sprite = sprites.cup()
+        colors, coverage = sprites.cup().colors, sprites.cup().coverage
         side *= 1.15
         angle = rng.uniform(-30, 30)
     elif name == "horse":
-        sprite = _fill(sprites.horse(), split, rng)
+        coverage = sprites.horse()
         side *= 1.25
         angle = rng.uniform(-25, 25)
     elif name == "ring":
-        sprite = _fill(sprites.ring(rng.uniform(0.25, 0.5)), split, rng)
+        coverage = sprites.ring(rng.uniform(0.25, 0.5))
     elif name == "star":
-        shape = sprites.star(int(rng.integers(5, 8)), rng.uniform(0.4, 0.6))
-        sprite = _fill(shape, split, rng)
+        coverage = sprites.star(int(rng.integers(5, 8)), rng.uniform(0.4, 0.6))
     else:
-        sprite = _fill(sprites.clutter_shape(rng), split, rng)
+        coverage = sprites.clutter_shape(rng)
         side *= rng.uniform(0.5, 0.9)
 
-    scale = side / max(sprite.coverage.shape)
-    h, w = (max(8, round(s * scale)) for s in sprite.coverage.shape)
-    colors, coverage = sprites.resize(sprite.colors, h, w), sprites.resize(sprite.coverage, h, w)
+    scale = side / max(coverage.shape)
+    h, w = (max(8, round(s * scale)) for s in coverage.shape)
+    coverage = sprites.resize(coverage, h, w)
+    colors = _filling(split, h, w, rng) if colors is None else sprites.resize(colors, h, w)
     if rng.random() < 0.5:
         colors, coverage = colors[:, ::-1], coverage[:, ::-1]
     coverage = ndimage.rotate(coverage, angle, order=1)
@@ -218,12 +228,11 @@ def _draw(k: int, split: str, canvas: np.ndarray, rng: np.random.Generator) -> s
     return sprites.Sprite(np.clip(painted, 0, 1), placed)
 
 
-def _fill(coverage: np.ndarray, split: str, rng: np.random.Generator) -> sprites.Sprite:
-    """A shape filled with a tinted piece of a photograph."""
-    texture = _texture(split, coverage.shape[0], coverage.shape[1], rng)
+def _filling(split: str, height: int, width: int, rng: np.random.Generator) -> np.ndarray:
+    """A tinted piece of a photograph, `[height, width, 3]`."""
+    texture = _texture(split, height, width, rng)
     paint = rng.uniform(0.1, 1.0, size=3)
-    colors = paint * (0.6 + 0.8 * (texture - texture.mean()))
-    return sprites.Sprite(np.clip(colors, 0, 1).astype("float32"), coverage)
+    return np.clip(paint * (0.6 + 0.8 * (texture - texture.mean())), 0, 1).astype("float32")
 
 
 def _contrasted(
