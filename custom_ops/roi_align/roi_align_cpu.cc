@@ -6,6 +6,9 @@
 namespace maskrcnn {
 namespace {
 
+// Results up to this size are still in the caches when the next operation reads them.
+constexpr size_t kCachedBytes = size_t{4} << 20;
+
 // Lists of (index, weight), list k from begin[k] to begin[k + 1].
 struct Taps {
   std::vector<int> begin;
@@ -80,6 +83,7 @@ template <typename T>
 void roi_align_cpu(const Problem& p, const T* const* features, T* pooled,
                    const ParallelFor& parallel_for) {
   const int64_t bins = static_cast<int64_t>(p.out_height) * p.out_width;
+  const bool beyond_caches = p.rois * bins * p.channels * sizeof(T) > kCachedBytes;
   const std::vector<int> order = nearby_order(p);
   parallel_for(p.rois, bins * p.channels, [&](int64_t begin, int64_t end) {
     Taps y_taps, x_taps;
@@ -103,11 +107,18 @@ void roi_align_cpu(const Problem& p, const T* const* features, T* pooled,
               weights.push_back(y_taps.weight[y] * x_taps.weight[x]);
             }
           }
-          weighted_sum<false>(map, offsets.data(), weights.data(),
-                              static_cast<int>(offsets.size()), p.channels, out);
+          const int cells = static_cast<int>(offsets.size());
+          if (beyond_caches) {
+            weighted_sum<Write::kStream>(map, offsets.data(), weights.data(), cells, p.channels,
+                                         out);
+          } else {
+            weighted_sum<Write::kStore>(map, offsets.data(), weights.data(), cells, p.channels,
+                                        out);
+          }
         }
       }
     }
+    finish_streams();
   });
 }
 
@@ -147,8 +158,8 @@ void roi_align_gradient_cpu(const Problem& p, const T* upstream, T* const* gradi
         offsets.clear();
         for (int t = first; t < first + count; ++t)
           offsets.push_back((int64_t{roi} * p.out_height + ys.bins.index[t]) * bin_row);
-        weighted_sum<false>(upstream, offsets.data(), ys.bins.weight.data() + first, count,
-                            static_cast<int>(bin_row), joined.data());
+        weighted_sum<Write::kStore>(upstream, offsets.data(), ys.bins.weight.data() + first, count,
+                                    static_cast<int>(bin_row), joined.data());
         float* to = sums + (row - band.first_row) * row_size;
         for (int cell = xs.first; cell < xs.end; ++cell) {
           const int x = xs.bins.begin[cell - xs.first];
@@ -156,8 +167,9 @@ void roi_align_gradient_cpu(const Problem& p, const T* upstream, T* const* gradi
           if (x_count == 0) continue;
           offsets.clear();
           for (int t = x; t < x + x_count; ++t) offsets.push_back(columns[xs.bins.index[t]]);
-          weighted_sum<true>(joined.data(), offsets.data(), xs.bins.weight.data() + x, x_count,
-                             p.channels, to + static_cast<int64_t>(cell) * p.channels);
+          weighted_sum<Write::kAdd>(joined.data(), offsets.data(), xs.bins.weight.data() + x,
+                                    x_count, p.channels,
+                                    to + static_cast<int64_t>(cell) * p.channels);
         }
       }
     }

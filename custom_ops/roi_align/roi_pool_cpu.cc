@@ -65,8 +65,8 @@ void roi_pool_cpu(const Problem& p, const T* const* features, T* pooled, int32_t
                         maxima.data(), bin_cells);
           }
         }
-        weighted_sum<false>(maxima.data(), &no_offset, &one, 1, p.channels,
-                            pooled + bin * p.channels);
+        weighted_sum<Write::kStore>(maxima.data(), &no_offset, &one, 1, p.channels,
+                                    pooled + bin * p.channels);
       }
     }
   });

@@ -91,7 +91,7 @@ void for_each_band(const Problem& p, T* const* gradients, const ParallelFor& par
         const int64_t offset = 0;
         const float weight = 1.f;
         for (int64_t x = 0; x < size; x += p.channels)
-          weighted_sum<false>(sums + x, &offset, &weight, 1, p.channels, gradient + x);
+          weighted_sum<Write::kStore>(sums + x, &offset, &weight, 1, p.channels, gradient + x);
       }
     }
   });

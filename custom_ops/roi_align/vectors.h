@@ -6,6 +6,10 @@
 #include <cstdint>
 #include <cstring>
 
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
+
 #include "problem.h"
 
 // By features, not by model: "arch=haswell" and the like match Intel's processors only, and others
@@ -95,6 +99,33 @@ static MASKRCNN_ALWAYS_INLINE void store(Half* to, Floats v) {
   store_low_halves(to, sign | half);
 }
 
+// What becomes of a sum: it is added to what is there, overwrites it, or overwrites it past the
+// caches. The last is for results that are larger than the caches: a line need not be fetched in
+// order to be overwritten, and the features stay where they are.
+enum class Write { kAdd, kStore, kStream };
+
+// `to` must be a multiple of 16 bytes.
+template <typename T>
+static MASKRCNN_ALWAYS_INLINE void stream(T* to, Floats v) {
+#if defined(__SSE2__)
+  T lanes[kLanes] = {};
+  store(lanes, v);
+  __m128i parts[sizeof(lanes) / sizeof(__m128i)];
+  std::memcpy(parts, lanes, sizeof(lanes));
+  __m128i* line = reinterpret_cast<__m128i*>(to);
+  for (const __m128i& part : parts) _mm_stream_si128(line++, part);
+#else
+  store(to, v);
+#endif
+}
+
+// Makes streamed results visible to the threads that read them next.
+static inline void finish_streams() {
+#if defined(__SSE2__)
+  _mm_sfence();
+#endif
+}
+
 // The last channels that fill no vector.
 template <typename T>
 static MASKRCNN_ALWAYS_INLINE Floats load_some(const T* from, int count) {
@@ -110,11 +141,13 @@ static MASKRCNN_ALWAYS_INLINE void store_some(T* to, Floats v, int count) {
   std::memcpy(to, padded, count * sizeof(T));
 }
 
-// to[c] = (add ? to[c] : 0) + sum over n of weights[n] * from[offsets[n] + c]
-template <bool add, typename From, typename To>
+// to[c] = (kAdd ? to[c] : 0) + sum over n of weights[n] * from[offsets[n] + c]
+template <Write write, typename From, typename To>
 MASKRCNN_CLONES void weighted_sum(const From* from, const int64_t* offsets, const float* weights,
                                   int n, int channels, To* to) {
   constexpr int kUnroll = 4;
+  constexpr bool add = write == Write::kAdd;
+  const bool streams = write == Write::kStream && reinterpret_cast<uintptr_t>(to) % 16 == 0;
   int c = 0;
   for (; c + kUnroll * kLanes <= channels; c += kUnroll * kLanes) {
     Floats sum[kUnroll];
@@ -123,7 +156,11 @@ MASKRCNN_CLONES void weighted_sum(const From* from, const int64_t* offsets, cons
       const From* cell = from + offsets[i] + c;
       for (int k = 0; k < kUnroll; ++k) sum[k] += weights[i] * load(cell + k * kLanes);
     }
-    for (int k = 0; k < kUnroll; ++k) store(to + c + k * kLanes, sum[k]);
+    if (streams) {
+      for (int k = 0; k < kUnroll; ++k) stream(to + c + k * kLanes, sum[k]);
+    } else {
+      for (int k = 0; k < kUnroll; ++k) store(to + c + k * kLanes, sum[k]);
+    }
   }
   for (; c < channels; c += kLanes) {
     const int count = channels - c < kLanes ? channels - c : kLanes;

@@ -200,6 +200,8 @@ void run(double tolerance) {
       {1, 256, 4, 60, 7, 7, 2, 1}, {2, 3, 1, 28, 7, 7, 0, 0},   {2, 64, 4, 40, 14, 14, 2, 0},
       {1, 1, 8, 50, 2, 3, 1, 1},   {1, 17, 2, 30, 28, 28, 3, 1}, {3, 80, 3, 36, 1, 1, 2, 1},
       {1, 100, 2, 33, 7, 7, 0, 1}, {2, 16, 4, 0, 7, 7, 2, 1},
+      // Results beyond the caches, with rows that are and are not aligned.
+      {1, 256, 4, 220, 7, 7, 2, 1}, {1, 66, 2, 900, 7, 7, 1, 1},
   };
   unsigned seed = 0;
   for (const auto& s : shapes) {

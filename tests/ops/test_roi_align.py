@@ -113,6 +113,21 @@ def test_any_number_of_channels(backend, channels):
         np.testing.assert_allclose(gradient[..., -1:], expected, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("dtype", [tf.float32, tf.bfloat16])
+@pytest.mark.parametrize("channels", [256, 66])  # rows that are aligned, and that are not
+def test_results_beyond_the_caches(backend, dtype, channels):
+    boxes, where = random_rois(900)
+    features = random_pyramid(dtype=dtype, channels=channels)
+    few = slice(0, None, 90)
+    large = pool(features, boxes, backend, scales=SCALES, **where)
+    where = {name: value[few] for name, value in where.items()}
+    small = pool(features, boxes[few], backend, scales=SCALES, **where)
+    tolerance = 1e-6 if dtype == tf.float32 else 2.0**-7
+    np.testing.assert_allclose(
+        tf.cast(large[few], tf.float32), tf.cast(small, tf.float32), rtol=tolerance, atol=tolerance
+    )
+
+
 @pytest.mark.parametrize("dtype", [tf.bfloat16, tf.float16])
 @pytest.mark.parametrize("channels", [5, 32])
 def test_small_types_round_once(backend, dtype, channels):
