@@ -108,9 +108,10 @@ enum class Write { kAdd, kStore, kStream };
 template <typename T>
 static MASKRCNN_ALWAYS_INLINE void stream(T* to, Floats v) {
 #if defined(__SSE2__)
-  T lanes[kLanes] = {};
+  T lanes[kLanes];
   store(lanes, v);
-  __m128i parts[sizeof(lanes) / sizeof(__m128i)];
+  constexpr size_t kParts = kLanes * sizeof(T) / sizeof(__m128i);
+  __m128i parts[kParts];
   std::memcpy(parts, lanes, sizeof(lanes));
   __m128i* line = reinterpret_cast<__m128i*>(to);
   for (const __m128i& part : parts) _mm_stream_si128(line++, part);
