@@ -180,7 +180,12 @@ def _gather_matmul(
 def _sparse_matmul(
     features: Sequence[tf.Tensor], indices: tf.Tensor, weights: tf.Tensor, shape: tf.Tensor
 ) -> tf.Tensor:
-    """The product [R ph pw, C]. The gradient reaches the features only."""
+    """The product [R ph pw, C]. The gradient reaches the features only.
+
+    The matrix has one row more, which is empty: TensorFlow's product of a matrix without rows
+    divides by zero on CPU (seen in 2.21), and ends the process.
+    """
+    shape += tf.constant([1, 0], tf.int64)
 
     def make_matrix() -> tf.Tensor:
         return tf.raw_ops.SparseTensorToCSRSparseMatrix(
@@ -191,13 +196,14 @@ def _sparse_matmul(
     def product(*features: tf.Tensor):
         dtype = features[0].dtype
         shapes = [tf.shape(feature) for feature in features]
-        pooled = tf.raw_ops.SparseMatrixMatMul(a=make_matrix(), b=_flatten_cells(features))
+        pooled = tf.raw_ops.SparseMatrixMatMul(a=make_matrix(), b=_flatten_cells(features))[:-1]
 
         def gradient(upstream: tf.Tensor):
             # The matrix is made again: a variant tensor may neither leave a tf.function nor enter a
             # SavedModel. Transposed first, so that each thread owns rows of the result.
             transposed = tf.raw_ops.SparseMatrixTranspose(input=make_matrix(), type=tf.float32)
-            summed = tf.raw_ops.SparseMatrixMatMul(a=transposed, b=tf.cast(upstream, tf.float32))
+            padded = tf.pad(tf.cast(upstream, tf.float32), [[0, 1], [0, 0]])
+            summed = tf.raw_ops.SparseMatrixMatMul(a=transposed, b=padded)
             levels = tf.split(summed, [tf.reduce_prod(shape[:3]) for shape in shapes])
             return [
                 tf.cast(tf.reshape(level, shape), dtype)

@@ -73,11 +73,13 @@ def test_no_boxes(backend, sampling_ratio):
     if backend == "gather" and sampling_ratio == 0:
         pytest.skip("gather takes a fixed number of samples")
     boxes, upstream = np.zeros((0, 4)), np.zeros((0, 7, 7, 1))
-    pooled, gradients = pool_with_gradient(
-        [RAMP], boxes, upstream, backend, sampling_ratio=sampling_ratio
-    )
-    assert pooled.shape == (0, 7, 7, 1)
-    np.testing.assert_array_equal(gradients[0], np.zeros_like(RAMP))
+
+    def run():
+        return pool_with_gradient([RAMP], boxes, upstream, backend, sampling_ratio=sampling_ratio)
+
+    for pooled, gradients in (run(), tf.function(run)()):
+        assert pooled.shape == (0, 7, 7, 1)
+        np.testing.assert_array_equal(gradients[0], np.zeros_like(RAMP))
 
 
 @pytest.mark.parametrize("sampling_ratio", [1, 2, 3, 0])

@@ -1,0 +1,75 @@
+"""Exports of models that differ from the one of the other tests, against `predict`."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from exported_model import (
+    assert_results_equal,
+    distinct_model,
+    encode,
+    make_picture,
+    same_arithmetic,
+)
+from helpers import tiny_model
+
+PICTURES = [make_picture(90, 70, 0), make_picture(64, 120, 1)]
+# As the presets of detectron2's C4 models bind them, but for sizes, numbers and norm.
+C4 = {
+    "backbone": "resnet50",
+    "neck": "c4",
+    "stride_in_1x1": True,
+    "norm": "group",  # the features of random weights would grow without end otherwise
+    "preprocessing": "caffe",
+    "size_divisor": 1,
+    "anchor_sizes": ((8, 16, 32, 48, 64),),
+    "roi_align_samples": 0,
+    "box_pool_size": 14,
+    "box_head_fcs": 0,
+    "mask_head_convs": 0,
+}
+
+
+@pytest.mark.parametrize(
+    ("fields", "tolerance"),
+    [
+        # Without fully connected layers before them, the last ones need no gain.
+        ({**C4, "gain": 1.0}, 1e-4),
+        ({"num_keypoints": 3, "predict_masks": False}, 1e-4),
+        # Two graphs round to 8 bits at other places: of scores and masks, and of boxes of 100 px.
+        ({"dtype": "mixed_bfloat16"}, 100 * 2.0**-9),
+    ],
+    ids=["c4", "keypoints alone", "mixed_bfloat16"],
+)
+def test_export_equals_predict(fields, tolerance, tmp_path):
+    model = distinct_model(**fields)
+    contents = [encode(picture, "PNG") for picture in PICTURES]
+    with same_arithmetic():
+        by_pixels = [model.predict(picture, verbose=0)[0] for picture in PICTURES]
+        in_one_batch = model.predict(PICTURES, batch_size=2, verbose=0)
+    assert min(map(len, by_pixels)) > 1
+    model.export(tmp_path, verbose=False)
+    signatures = tf.saved_model.load(str(tmp_path / "1")).signatures
+    outputs = {k: v.numpy() for k, v in signatures["encoded"](tf.constant(contents)).items()}
+    for row, expected in enumerate(in_one_batch):
+        assert_results_equal(outputs, row, expected, tolerance)
+    for picture, expected in zip(PICTURES, by_pixels, strict=True):
+        outputs = signatures["serving_default"](tf.constant(picture[None]))
+        assert_results_equal({k: v.numpy() for k, v in outputs.items()}, 0, expected, tolerance)
+    assert ("masks" in outputs) == model.config.predict_masks
+    assert ("keypoints" in outputs) == bool(model.config.num_keypoints)
+    assert {v.dtype for k, v in outputs.items() if k in ("boxes", "scores")} == {tf.float32}
+    assert all(np.isfinite(v).all() for v in outputs.values() if v.dtype == tf.float32)
+
+
+def test_pictures_without_objects(tmp_path):
+    model = tiny_model(score_threshold=1.0)
+    model.export(tmp_path, verbose=False)
+    signatures = tf.saved_model.load(str(tmp_path / "1")).signatures
+    contents = [encode(picture, "PNG") for picture in PICTURES]
+    for outputs in (
+        signatures["encoded"](tf.constant(contents)),
+        signatures["serving_default"](tf.constant(np.stack([PICTURES[0], PICTURES[0][::-1]]))),
+    ):
+        assert outputs["counts"].numpy().tolist() == [0, 0]
+        assert not outputs["masks"].numpy().any()
+        np.testing.assert_array_equal(outputs["classes"], -1)
