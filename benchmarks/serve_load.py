@@ -242,26 +242,25 @@ def stop_with_requests_in_work(load: Load, process: Any, questions: list[Questio
     )
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("export", type=Path, help="folder of one version, as served/photos/1")
-    parser.add_argument("pictures", type=Path, nargs="+", help="JPEG and PNG files")
-    parser.add_argument("--seconds", type=float, default=60)
-    parser.add_argument("--clients", type=int, default=4)
-    args = parser.parse_args()
-    questions = make_questions(args.export, args.pictures)
-    words = ["serve", str(args.export), "--name", NAME, "--port", "0"]
-    process = subprocess.Popen(
+def start_server(export: Path) -> subprocess.Popen[str]:
+    words = ["serve", str(export), "--name", NAME, "--port", "0"]
+    return subprocess.Popen(
         [sys.executable, "-c", COMMAND, *words], stdout=subprocess.PIPE, text=True
     )
+
+
+def measure(
+    process: subprocess.Popen[str], questions: list[Question], duration: float, clients: int
+) -> int:
+    """Runs the clients and prints the figures; returns the exit code."""
     assert process.stdout is not None
     line = process.stdout.readline()
     load = Load(int(line.partition("127.0.0.1:")[2].partition("/")[0]))
     busy = os.getloadavg()[0]
     start = time.monotonic()
     threads = [
-        threading.Thread(target=load.client, args=(questions, start + args.seconds, seed))
-        for seed in range(args.clients)
+        threading.Thread(target=load.client, args=(questions, start + duration, seed))
+        for seed in range(clients)
     ]
     memory = [resident_mb(process.pid)]
     for thread in threads:
@@ -274,7 +273,7 @@ def main() -> int:
     end = stop_with_requests_in_work(load, process, questions)
 
     total, good = sum(load.counts.values()), len(load.seconds)
-    print(f"{args.clients} clients, {seconds:.0f} s, load of the machine before: {busy:.1f}")
+    print(f"{clients} clients, {seconds:.0f} s, load of the machine before: {busy:.1f}")
     print(f"{total} requests, {good} good ones, {good / seconds:.1f} a second")
     middle, late, longest = np.percentile(load.seconds, [50, 95, 100])
     print(f"seconds to a good answer: median {middle:.2f}, 95% {late:.2f}, all {longest:.2f}")
@@ -290,6 +289,21 @@ def main() -> int:
     for wrong, count in collections.Counter(load.wrong).most_common(10):
         print(f"  {count} x {wrong}")
     return 1 if load.wrong or process.returncode else 0
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("export", type=Path, help="folder of one version, as served/photos/1")
+    parser.add_argument("pictures", type=Path, nargs="+", help="JPEG and PNG files")
+    parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument("--clients", type=int, default=4)
+    args = parser.parse_args()
+    questions = make_questions(args.export, args.pictures)
+    with start_server(args.export) as process:
+        try:
+            return measure(process, questions, args.seconds, args.clients)
+        finally:
+            process.kill()
 
 
 if __name__ == "__main__":

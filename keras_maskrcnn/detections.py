@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from keras_maskrcnn import conversions
 from keras_maskrcnn.ops.paste import paste_masks, paste_rle
 
 _ROWS_SHOWN = 10
@@ -208,28 +210,43 @@ class Detections:
             One dict per object with `image_id`, `category_id`, `bbox` (x, y, width, height),
             `score`, and where known `segmentation` (RLE) and `keypoints` (x, y, score in turn;
             COCO counts from the centre of the first pixel, so x and y are half a pixel less).
+
+        Raises:
+            ValueError: when `category_ids` is too short.
         """
-        if len(self) and self.classes.max() >= len(category_ids):
-            raise ValueError(
-                f"category_ids must hold an id for class {self.classes.max()}. "
-                f"Received: category_ids={list(category_ids)}"
-            )
-        rles = self.rles() if self.mask_probabilities is not None else None
-        results = []
-        for i, (x1, y1, x2, y2) in enumerate(self.boxes.tolist()):
-            result: dict[str, Any] = {
-                "image_id": int(image_id),
-                "category_id": int(category_ids[self.classes[i]]),
-                "bbox": [x1, y1, x2 - x1, y2 - y1],
-                "score": float(self.scores[i]),
-            }
-            if rles is not None:
-                result["segmentation"] = rles[i]
-            if self.keypoints is not None:
-                points = self.keypoints[i] - (0.5, 0.5, 0.0)
-                result["keypoints"] = points.ravel().tolist()
-            results.append(result)
-        return results
+        return conversions.to_coco(self, image_id, category_ids)
+
+    def to_table(self) -> dict[str, list[Any]]:
+        """The objects as columns, which `pandas.DataFrame(...)` and its like take as they are.
+
+        Plain lists, so that `json` and `csv` take them too, and no package is needed for it.
+
+        Returns:
+            `D` entries each of `name`, `class_index`, `score`, `x1`, `y1`, `x2`, `y2` and, where
+            there are masks, `mask_pixels`: how many pixels the mask has.
+        """
+        return conversions.to_table(self)
+
+    def to_supervision(self) -> Any:
+        """The objects as `supervision.Detections`, with class names in `data["class_name"]`.
+
+        Keypoints are left out: that class has no place for them.
+
+        Raises:
+            ImportError: where the package `supervision` is not installed.
+        """
+        return conversions.to_supervision(self)
+
+    def to_labelme(self, image_path: str | os.PathLike[str]) -> dict[str, Any]:
+        """The objects as the annotation of one picture that LabelMe opens, for `json.dump`.
+
+        Each part of a mask is a polygon, drawn around holes by way of a slit; parts and keypoints
+        of an object have its number as `group_id`. Objects without a mask are rectangles.
+
+        Args:
+            image_path: the picture, as seen from the folder of the JSON file.
+        """
+        return conversions.to_labelme(self, image_path)
 
     def _probabilities(self) -> np.ndarray:
         if self.mask_probabilities is None:

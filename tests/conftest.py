@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -39,3 +40,12 @@ def golden_info(shared: Path) -> Callable[[str], dict]:
         return json.loads((shared / "golden" / f"{name}.json").read_text())
 
     return load
+
+
+@pytest.fixture(scope="session")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
+    """One export that many tests read; see `export_tiny`."""
+    # TensorFlow is not needed to collect tests.
+    from exported_model import export_tiny
+
+    return export_tiny(tmp_path_factory.mktemp("export"))

@@ -47,6 +47,12 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
         "--rle-masks", action="store_true", help="also return full-size masks, run-length encoded"
     )
     parser.add_argument(
+        "--max-pixels",
+        type=int,
+        metavar="N",
+        help="refuse picture files of more pixels (default: 100 million)",
+    )
+    parser.add_argument(
         "--score-threshold", type=float, metavar="SCORE", help="default: the model's own"
     )
     parser.add_argument(
@@ -68,6 +74,7 @@ def run(args: argparse.Namespace) -> int:
         args.format,
         version=args.version,
         rle_masks=args.rle_masks,
+        max_pixels=args.max_pixels,
         score_threshold=args.score_threshold,
         max_detections=args.max_detections,
         nms_iou=args.nms_iou,

@@ -9,7 +9,7 @@ import re
 import sys
 from collections.abc import Sequence
 
-from keras_maskrcnn.cli import demo, evaluate, export, predict, train
+from keras_maskrcnn.cli import demo, evaluate, export, predict, serve, train
 
 _EPILOG = """\
 examples:
@@ -18,6 +18,7 @@ examples:
   maskrcnn evaluate runs/photos/best.keras --data photos
   maskrcnn predict runs/photos/best.keras holiday/*.jpg --output found
   maskrcnn export runs/photos/best.keras --output served/photos
+  maskrcnn serve served/photos
 
 `maskrcnn COMMAND --help` tells the options of a command.
 """
@@ -62,7 +63,7 @@ def build_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for module in (train, evaluate, predict, export, demo):
+    for module in (train, evaluate, predict, export, serve, demo):
         command = module.add_parser(commands)
         command.set_defaults(run=module.run)
         command.add_argument(
@@ -73,7 +74,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 def describe_error(error: Exception) -> str | None:
     """One line for the user, or `None` when the error is not about options or data."""
-    if isinstance(error, ValueError | OSError):
+    if isinstance(error, ValueError | OSError | ImportError):
         return " ".join(str(error).split())
     # An error raised while tf.data reads a picture arrives as a TensorFlow error whose text holds
     # the Python traceback.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +21,15 @@ For each picture NAME.EXT the output folder receives NAME.png with the objects d
 predictions.json holds all of them in COCO's results format, in pixels of the pictures as
 they are on disk, with the picture's file and the class name added to each.
 Picture and category ids are those of --annotations, or else counted from 1.
+
+With --server the pictures go to a TensorFlow Serving that holds the model, and none is loaded here.
 """
 
 _EPILOG = """\
 examples:
   maskrcnn predict runs/photos holiday.jpg
   maskrcnn predict best.keras pictures/ more/*.png --threshold 0.7 --output found
+  maskrcnn predict photos holiday.jpg --server http://localhost:8501
 """
 
 
@@ -38,7 +42,10 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("model", help="model file (.keras), or a run folder for its best model")
+    parser.add_argument(
+        "model",
+        help="model file (.keras), a run folder for its best model, or the name on the --server",
+    )
     parser.add_argument("pictures", nargs="+", help="picture files, or folders of them")
     parser.add_argument(
         "--output", default="predictions", metavar="FOLDER", help="output folder: %(default)s"
@@ -53,15 +60,19 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     parser.add_argument(
         "--annotations", metavar="FILE", help="COCO JSON file to take ids from, by file name"
     )
+    parser.add_argument(
+        "--server",
+        metavar="URL",
+        help="TensorFlow Serving: http://HOST:8501 (REST), grpc://HOST:8500, https or grpcs",
+    )
     return parser
 
 
 def run(args: argparse.Namespace) -> int:
     """Predicts, draws and writes; returns 1 when a picture could not be read."""
     files = find_pictures(args.pictures)
-    model = load_model(args.model)
-    names = list(model.class_names)
-    image_ids, category_ids = _ids(args.annotations, files, names)
+    predict = _ask_server(args) if args.server else _ask_model(args)
+    image_ids, category_ids = _ids(args.annotations, files)
 
     import keras
     from PIL import Image
@@ -78,19 +89,18 @@ def run(args: argparse.Namespace) -> int:
     for file, overlay in zip(files, overlays, strict=True):
         try:
             image = read_image(file)
+            found = predict(file, image)
         except ValueError as error:
             failed.append(str(error))
             bar.add(1)
             continue
-        found = model.predict(image, verbose=0)[0]
+        ids = category_ids(found.class_names)
         found = found[found.scores >= args.threshold]
         Image.fromarray(draw_detections(image, found, threshold=args.threshold)).save(
             output / overlay
         )
-        for result, k in zip(
-            found.to_coco(image_ids[file], category_ids), found.classes, strict=True
-        ):
-            results.append({**result, "file_name": str(file), "category_name": names[k]})
+        for result, name in zip(found.to_coco(image_ids[file], ids), found.names, strict=True):
+            results.append({**result, "file_name": str(file), "category_name": str(name)})
         bar.add(1)
     (output / "predictions.json").write_text(json.dumps(results) + "\n", encoding="utf-8")
     read = len(files) - len(failed)
@@ -100,6 +110,19 @@ def run(args: argparse.Namespace) -> int:
     if failed:
         print(f"{len(failed)} pictures could not be read", file=sys.stderr)
     return 1 if failed else 0
+
+
+def _ask_model(args: argparse.Namespace) -> Callable[[Path, Any], Any]:
+    model = load_model(args.model)
+    return lambda file, image: model.predict(image, verbose=0)[0]
+
+
+def _ask_server(args: argparse.Namespace) -> Callable[[Path, Any], Any]:
+    from keras_maskrcnn.serving import Client
+
+    client = Client(args.server, args.model)
+    # The file is smaller than its pixels, and the server decodes it alike.
+    return lambda file, image: client.predict(file)[0]
 
 
 def find_pictures(given: list[str]) -> list[Path]:
@@ -135,11 +158,12 @@ def _overlay_names(files: list[Path]) -> list[str]:
 
 
 def _ids(
-    annotations: str | None, files: list[Path], names: list[str]
-) -> tuple[dict[Path, int], list[int]]:
-    """Picture ids by file, and the category id of each class."""
+    annotations: str | None, files: list[Path]
+) -> tuple[dict[Path, int], Callable[[Sequence[str]], list[int]]]:
+    """Picture ids by file, and what gives the category id of each class."""
     if annotations is None:
-        return {file: i for i, file in enumerate(files, 1)}, list(range(1, len(names) + 1))
+        numbers = {file: i for i, file in enumerate(files, 1)}
+        return numbers, lambda names: list(range(1, len(names) + 1))
     content = json.loads(Path(annotations).read_text(encoding="utf-8"))
     by_name = {Path(image["file_name"]).name: image["id"] for image in content["images"]}
     missing = [file.name for file in files if file.name not in by_name]
@@ -149,10 +173,14 @@ def _ids(
             f"{len(missing) - 1} others that are not"
         )
     categories = {category["name"]: category["id"] for category in content["categories"]}
-    unknown = [name for name in names if name not in categories]
-    if unknown:
-        raise ValueError(
-            f"Expected the model's classes among the categories of {annotations}, "
-            f"{list(categories)}. Received: {unknown}"
-        )
-    return {file: by_name[file.name] for file in files}, [categories[name] for name in names]
+
+    def category_ids(names: Sequence[str]) -> list[int]:
+        unknown = [name for name in names if name not in categories]
+        if unknown:
+            raise ValueError(
+                f"Expected the model's classes among the categories of {annotations}, "
+                f"{list(categories)}. Received: {unknown}"
+            )
+        return [categories[name] for name in names]
+
+    return {file: by_name[file.name] for file in files}, category_ids

@@ -55,8 +55,11 @@ def export_file(
         with export_settings(model, "gather", **thresholds):
             try:
                 keras.Model.export(model, str(written), format=format, verbose=False, **options)
-            except ImportError:
-                raise
+            except ImportError as error:
+                raise ImportError(
+                    f"format={format!r} needs a package that is not installed ({error}); "
+                    'for ONNX: pip install "maskrcnn-keras[onnx]"'
+                ) from error
             except Exception as error:
                 raise ValueError(
                     f"this model cannot be converted to format={format!r}: {_reason(error)}"

@@ -11,6 +11,9 @@ from keras_maskrcnn.export.saved_model import export_saved_model
 
 FORMATS = ("tf_saved_model", *FILE_FORMATS)
 
+# 300 MB once decoded. More than cameras make, but for a few that join several exposures.
+MAX_PIXELS = 100_000_000
+
 
 def export_model(
     model: Any,
@@ -19,6 +22,7 @@ def export_model(
     *,
     version: int | None = None,
     rle_masks: bool = False,
+    max_pixels: int | None = None,
     score_threshold: float | None = None,
     max_detections: int | None = None,
     nms_iou: float | None = None,
@@ -31,14 +35,16 @@ def export_model(
 
     - `serving_default`: `images`, uint8 `[B, h, w, 3]`, RGB, of any size;
     - `encoded`: `image_bytes`, string `[B]`, whole JPEG, PNG, BMP or GIF files, of unlike sizes. A
-      file that cannot be decoded fails the call, with its position in the message.
+      file that cannot be decoded, or whose header announces more than `max_pixels`, fails the call,
+      with its position in the message.
 
     Both return, for `D` slots per picture, best score first, padding last: `boxes` float32
     `[B, D, 4]`, `classes` int32 `[B, D]` (-1 where padded), `scores` float32 `[B, D]`, `counts`
     int32 `[B]`, `image_sizes` int32 `[B, 2]` (height, width), `masks` float32 `[B, D, M, M]` over
     the boxes, `keypoints` float32 `[B, D, J, 3]` where the model has them, and with `rle_masks`
     `mask_rles` string `[B, D]`: the full-size mask, as the `counts` of COCO's compressed run-length
-    encoding. Class names and the configuration lie in `assets/`.
+    encoding. `class_names` string `[B, K]` names all classes, the same in every row, so that a
+    client needs no file beside the server. The configuration lies in `assets/`.
 
     `"onnx"` and `"litert"` write one file through Keras' exporters. It holds the network alone:
     `images` float32 `[B, H, W, 3]`, 0..255, sides a multiple of the model's `size_divisor`, and
@@ -54,6 +60,9 @@ def export_model(
         format: one of `FORMATS`.
         version: number of the SavedModel's folder; by default the highest there is, plus 1.
         rle_masks: whether the SavedModel returns full-size masks, too.
+        max_pixels: of one picture sent as a file, since a file of a few kilobytes can hold a
+            picture of gigabytes (of a GIF all frames count). By default 100 million, which take
+            300 MB once decoded.
         score_threshold, max_detections, nms_iou: in place of the model's own.
         **options: of Keras' ONNX and LiteRT exporters, such as `opset_version`, `input_signature`
             or `optimizations`.
@@ -64,7 +73,7 @@ def export_model(
     Raises:
         ValueError: for arguments that do not fit, an op that the server would lack (it is named),
             or a model that the format cannot hold (with the reason).
-        ImportError: where a converter's package is missing.
+        ImportError: where a converter's package is missing; it tells what to install.
     """
     thresholds = {
         "score_threshold": score_threshold,
@@ -77,13 +86,18 @@ def export_model(
                 f"format='tf_saved_model' has no further options. Received: {sorted(options)}"
             )
         return export_saved_model(
-            model, path, version=version, rle_masks=rle_masks, thresholds=thresholds
+            model,
+            path,
+            version=version,
+            rle_masks=rle_masks,
+            max_pixels=MAX_PIXELS if max_pixels is None else max_pixels,
+            thresholds=thresholds,
         )
     if format not in FORMATS:
         raise ValueError(f"format must be one of {FORMATS}. Received: format={format!r}")
-    if version is not None or rle_masks:
+    if version is not None or rle_masks or max_pixels is not None:
         raise ValueError(
-            "version and rle_masks belong to format='tf_saved_model'. "
-            f"Received: {format=}, {version=}, {rle_masks=}"
+            "version, rle_masks and max_pixels belong to format='tf_saved_model'. "
+            f"Received: {format=}, {version=}, {rle_masks=}, {max_pixels=}"
         )
     return export_file(model, path, format, thresholds=thresholds, options=options)

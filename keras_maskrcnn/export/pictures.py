@@ -12,10 +12,9 @@ from typing import Any
 import tensorflow as tf
 
 from keras_maskrcnn.data.pipeline import resize_image
+from keras_maskrcnn.export.headers import JPEG_START, count_jpeg_pixels, count_pixels, starts_with
 
 Tensor = Any
-
-_JPEG_START = b"\xff\xd8\xff"
 
 
 def letterbox_batch(images: Tensor, config: Any) -> dict[str, Tensor]:
@@ -46,19 +45,20 @@ def letterbox_batch(images: Tensor, config: Any) -> dict[str, Tensor]:
     }
 
 
-def decode_batch(contents: Tensor, config: Any) -> dict[str, Tensor]:
+def decode_batch(contents: Tensor, config: Any, max_pixels: int) -> dict[str, Tensor]:
     """Picture files of unlike sizes, each resized by the model's rule, in one batch.
 
     Args:
         contents: string `[B]`, each a whole JPEG, PNG, BMP or GIF (first frame) file.
         config: the model's `MaskRCNNConfig`.
+        max_pixels: of one picture. A larger one is refused before memory is spent on it.
 
     Returns:
         as `letterbox_batch`.
 
     Raises:
-        tf.errors.InvalidArgumentError: when run, for a file that cannot be decoded; the message
-            tells its position.
+        tf.errors.InvalidArgumentError: when run, for a file that cannot be decoded or has too many
+            pixels; the message tells its position.
     """
     count = tf.shape(contents)[0]
     resized = tf.TensorArray(tf.float32, count, infer_shape=False, element_shape=[None, None, 3])
@@ -66,7 +66,7 @@ def decode_batch(contents: Tensor, config: Any) -> dict[str, Tensor]:
     originals = tf.TensorArray(tf.int32, count, element_shape=[2])
 
     def read(i: Tensor, resized: Any, sizes: Any, originals: Any) -> tuple[Any, ...]:
-        picture = _decode(contents[i], i)
+        picture = _decode(contents[i], i, max_pixels)
         original = tf.shape(picture)[:2]
         size = _resized_shape(original, config)
         resized = resized.write(i, resize_image(picture, size))
@@ -109,30 +109,54 @@ def _pad(pictures: Tensor, size: Tensor, canvas: Tensor, batched: bool) -> Tenso
     return tf.pad(pictures, [[0, 0], *sides] if batched else sides)
 
 
-def _decode(content: Tensor, position: Tensor) -> Tensor:
+def _decode(content: Tensor, position: Tensor, max_pixels: int) -> Tensor:
     """uint8 `[h, w, 3]` of one file, decoded as `data.pipeline.read_image` does.
 
     A decoder's own error does not tell which picture of the batch it was about. A data set of one
-    element that drops what fails turns the failure into a flag, which stock ops offer no other way
-    to do.
+    element that drops what fails is the one way of stock ops to go on after an error. It is made
+    anew for each picture, which takes the longer the more it does: hence only what can fail.
     """
 
-    def jpeg(content: Tensor) -> Tensor:
-        return tf.io.decode_jpeg(content, channels=3, dct_method="INTEGER_ACCURATE")
+    def jpeg(content: Tensor) -> tuple[Tensor, Tensor]:
+        pixels = count_jpeg_pixels(content)
+        options = {"channels": 3, "dct_method": "INTEGER_ACCURATE"}
+        picture = tf.cond(
+            pixels <= max_pixels,
+            lambda: tf.io.decode_jpeg(content, **options),
+            lambda: nothing,
+        )
+        return picture, pixels
 
-    def other(content: Tensor) -> Tensor:
-        return tf.io.decode_image(content, channels=3, expand_animations=False)
+    def other(content: Tensor) -> tuple[Tensor, Tensor]:
+        return tf.io.decode_image(content, channels=3, expand_animations=False), zero
 
-    def decode(content: Tensor) -> Tensor:
-        is_jpeg = tf.equal(tf.strings.substr(content, 0, len(_JPEG_START)), _JPEG_START)
-        picture = tf.cond(is_jpeg, lambda: jpeg(content), lambda: other(content))
-        return tf.ensure_shape(picture, [None, None, 3])
+    def decode(content: Tensor) -> tuple[Tensor, Tensor]:
+        is_jpeg = starts_with(content, JPEG_START)
+        picture, pixels = tf.cond(is_jpeg, lambda: jpeg(content), lambda: other(content))
+        return tf.ensure_shape(picture, [None, None, 3]), pixels
 
-    decoded = tf.data.Dataset.from_tensors(content).map(decode).ignore_errors()
-    nothing = (tf.zeros([0, 0, 3], tf.uint8), tf.constant(False))
-    picture, readable = decoded.reduce(nothing, lambda _, picture: (picture, tf.constant(True)))
-    check = tf.debugging.Assert(
-        readable,
+    nothing, zero = tf.zeros([0, 0, 3], tf.uint8), tf.zeros([], tf.int64)
+    pixels = count_pixels(content)
+    # No file of unknown size gets to the decoders, which know more formats.
+    safe = starts_with(content, JPEG_START) | ((pixels > 0) & (pixels <= max_pixels))
+    decoded = tf.data.Dataset.from_tensors(tf.where(safe, content, "")).map(decode).ignore_errors()
+    picture, jpeg_pixels = decoded.reduce((nothing, zero), lambda _, decoded: decoded)
+    pixels = tf.maximum(pixels, jpeg_pixels)
+    small = tf.debugging.Assert(
+        pixels <= max_pixels,
+        [
+            "Too many pixels in the picture at position",
+            position,
+            "of the batch: expected at most this many pixels:",
+            tf.constant(max_pixels, tf.int64),
+            "Received: pixels:",
+            pixels,
+        ],
+    )
+    with tf.control_dependencies([small]):
+        size = tf.size(picture)
+    whole = tf.debugging.Assert(
+        size > 0,
         [
             "Cannot decode the picture at position",
             position,
@@ -140,5 +164,5 @@ def _decode(content: Tensor, position: Tensor) -> Tensor:
             tf.strings.length(content),
         ],
     )
-    with tf.control_dependencies([check]):
+    with tf.control_dependencies([whole]):
         return tf.ensure_shape(tf.identity(picture), [None, None, 3])

@@ -27,6 +27,7 @@ def export_saved_model(
     *,
     version: int | None,
     rle_masks: bool,
+    max_pixels: int,
     thresholds: dict[str, Any],
 ) -> Path:
     """Writes `path/version/`; see `export_model`.
@@ -44,16 +45,19 @@ def export_saved_model(
         )
     if version is not None and version < 1:
         raise ValueError(f"version must be at least 1. Received: version={version}")
+    if max_pixels < 1:
+        raise ValueError(f"max_pixels must be at least 1. Received: max_pixels={max_pixels}")
     target = parent / str(_next_version(parent) if version is None else version)
     if target.exists():
         raise ValueError(f"this version exists already. Received: version={version}, {target}")
     parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".export-", dir=parent) as scratch:
         with export_settings(model, "reference", **thresholds) as settings:
-            served = _Served(model, rle_masks)
+            served = _Served(model, rle_masks, max_pixels)
         signatures = {"serving_default": served.serving_default, "encoded": served.encoded}
         served.weights = _variables(signatures.values())
-        served.assets = _write_assets(model, {**settings, "rle_masks": rle_masks}, Path(scratch))
+        settings |= {"rle_masks": rle_masks, "max_pixels": max_pixels}
+        served.assets = _write_assets(model, settings, Path(scratch))
         written = Path(scratch) / "model"
         # No gradients: a server does not train, and RoIAlign's own cannot be stored.
         options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
@@ -66,9 +70,10 @@ def export_saved_model(
 class _Served(tf.Module):
     """What the SavedModel holds: two functions, the variables they read, and files."""
 
-    def __init__(self, model: Any, rle_masks: bool) -> None:
+    def __init__(self, model: Any, rle_masks: bool, max_pixels: int) -> None:
         super().__init__()
         config = model.config
+        class_names = list(model.class_names)
 
         @tf.function(
             input_signature=[
@@ -85,6 +90,8 @@ class _Served(tf.Module):
             results = to_original(found, image_sizes, original_sizes)
             if rle_masks:
                 results["mask_rles"] = full_size_rles(results)
+            # One row for each picture: TensorFlow Serving's REST API answers picture by picture.
+            results["class_names"] = tf.tile([class_names], [tf.shape(images)[0], 1])
             return results
 
         @tf.function(
@@ -99,7 +106,7 @@ class _Served(tf.Module):
             input_signature=[tf.TensorSpec([None], tf.string, name="image_bytes")], autograph=False
         )
         def encoded(image_bytes: Tensor) -> dict[str, Tensor]:
-            return detect(**decode_batch(image_bytes, config))
+            return detect(**decode_batch(image_bytes, config, max_pixels))
 
         # Concrete, or saving would trace them again, when the settings hold no longer.
         self.serving_default = serving_default.get_concrete_function()

@@ -26,15 +26,17 @@ def test_overlays_of_like_names_do_not_overwrite_each_other(tmp_path):
 
 def test_ids_from_annotations(tmp_path):
     file = tmp_path / "a.jpg"
-    assert _ids(None, [file], ["cat", "dog"]) == ({file: 1}, [1, 2])
+    image_ids, category_ids = _ids(None, [file])
+    assert (image_ids, category_ids(["cat", "dog"])) == ({file: 1}, [1, 2])
     annotations = tmp_path / "val.json"
     content = {
         "images": [{"id": 70, "file_name": "val/a.jpg"}],
         "categories": [{"id": 18, "name": "dog"}, {"id": 17, "name": "cat"}],
     }
     annotations.write_text(json.dumps(content))
-    assert _ids(str(annotations), [file], ["cat", "dog"]) == ({file: 70}, [17, 18])
+    image_ids, category_ids = _ids(str(annotations), [file])
+    assert (image_ids, category_ids(["cat", "dog"])) == ({file: 70}, [17, 18])
     with pytest.raises(ValueError, match=r"b\.jpg"):
-        _ids(str(annotations), [tmp_path / "b.jpg"], ["cat"])
+        _ids(str(annotations), [tmp_path / "b.jpg"])
     with pytest.raises(ValueError, match="cow"):
-        _ids(str(annotations), [file], ["cow"])
+        category_ids(["cow"])

@@ -1,101 +1,17 @@
-"""One export that most tests read, and what `predict` says to the same pictures."""
+"""What the tests of this folder share; the fixture `exported` is for all tests."""
 
-from __future__ import annotations
+from exported_model import (
+    EXPORTED_DETECTIONS,
+    assert_results_equal,
+    distinct_model,
+    encode,
+    make_picture,
+)
 
-import io
-import os
-from pathlib import Path
-from types import SimpleNamespace
-
-import numpy as np
-import pytest
-from helpers import tiny_model
-from PIL import Image
-
-from keras_maskrcnn.ops.roi_align import BACKEND_VARIABLE
-
-# Unlike sizes: larger than the network's input, portrait, and smaller.
-SIZES = ((150, 210), (200, 90), (41, 57))
-# The export gives fewer detections than the model itself.
-DETECTIONS, EXPORTED_DETECTIONS = 8, 6
-
-
-def make_picture(height: int, width: int, seed: int) -> np.ndarray:
-    """Rectangles of random colours."""
-    rng = np.random.default_rng(seed)
-    picture = np.zeros((height, width, 3), np.uint8)
-    for _ in range(12):
-        top, left = rng.integers(height - 8), rng.integers(width - 8)
-        bottom, right = rng.integers(top + 8, height + 1), rng.integers(left + 8, width + 1)
-        picture[top:bottom, left:right] = rng.integers(256, size=3)
-    return picture
-
-
-def encode(picture: np.ndarray, format: str) -> bytes:
-    content = io.BytesIO()
-    Image.fromarray(picture).save(content, format)
-    return content.getvalue()
-
-
-def distinct_model(**fields):
-    """A model whose scores and masks are far from each other, though its weights are random."""
-    model = tiny_model(
-        score_threshold=0.0, max_detections=DETECTIONS, class_names=("cup", "naïve ring"), **fields
-    )
-    network = model.network
-    for layer in (network.box_head, network.mask_head):
-        for weight in layer.weights:
-            if weight.name == "kernel":
-                weight.assign(4.0 * weight)
-    return model
-
-
-@pytest.fixture(scope="session")
-def exported(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("export")
-    model = distinct_model(num_keypoints=2)
-    pictures = [make_picture(*size, seed) for seed, size in enumerate(SIZES)]
-    files = []
-    for picture, name in zip(pictures, ("a.jpg", "b.png", "c.jpg"), strict=True):
-        files.append(folder / name)
-        files[-1].write_bytes(encode(picture, "JPEG" if name.endswith("jpg") else "PNG"))
-    grey = folder / "grey.png"
-    grey.write_bytes(encode(pictures[0][..., 0], "PNG"))
-    files.append(grey)
-    # The same arithmetic on both sides: the compiled op rounds otherwise.
-    before = os.environ.get(BACKEND_VARIABLE)
-    os.environ[BACKEND_VARIABLE] = "reference"
-    try:
-        by_pixels = [model.predict(picture, verbose=0)[0] for picture in pictures]
-        by_files = model.predict([str(file) for file in files], batch_size=4, verbose=0)
-    finally:
-        if before is None:
-            del os.environ[BACKEND_VARIABLE]
-        else:
-            os.environ[BACKEND_VARIABLE] = before
-    path = folder / "served"
-    model.export(path, rle_masks=True, max_detections=EXPORTED_DETECTIONS, verbose=False)
-    return SimpleNamespace(
-        model=model,
-        path=Path(path),
-        pictures=pictures,
-        files=files,
-        by_pixels=[found[:EXPORTED_DETECTIONS] for found in by_pixels],
-        by_files=[found[:EXPORTED_DETECTIONS] for found in by_files],
-    )
-
-
-def assert_results_equal(outputs, row, expected, atol=1e-4):
-    """Padded outputs of an export against `Detections`."""
-    count = int(outputs["counts"][row])
-    assert count == len(expected) > 0
-    assert tuple(outputs["image_sizes"][row]) == expected.image_size
-    for name, values in {
-        "boxes": expected.boxes,
-        "scores": expected.scores,
-        "classes": expected.classes,
-        "masks": expected.mask_probabilities,
-        "keypoints": expected.keypoints,
-    }.items():
-        np.testing.assert_allclose(outputs[name][row][:count], values, atol=atol, err_msg=name)
-        assert np.all(outputs[name][row][count:] == (-1 if name == "classes" else 0))
+__all__ = [
+    "EXPORTED_DETECTIONS",
+    "assert_results_equal",
+    "distinct_model",
+    "encode",
+    "make_picture",
+]

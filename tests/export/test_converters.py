@@ -70,27 +70,32 @@ def test_onnx_op_that_the_converter_left_is_named(tmp_path):
 def test_refusals_leave_nothing(model, tmp_path, monkeypatch):
     with pytest.raises(ValueError, match=r"must end with \.onnx for format='onnx'"):
         export_model(model, tmp_path / "model.tflite", "onnx")
-    with pytest.raises(ValueError, match="rle_masks belong to format='tf_saved_model'"):
-        export_model(model, tmp_path / "model.onnx", "onnx", rle_masks=True)
+    for options in ({"rle_masks": True}, {"version": 2}, {"max_pixels": 9}):
+        with pytest.raises(ValueError, match="max_pixels belong to format='tf_saved_model'"):
+            export_model(model, tmp_path / "model.onnx", "onnx", **options)
     message = (
         "Could not translate\nTF Select ops: StridedSlice, Unpack\nDetails:\n" + "%1 = op\n" * 999
     )
-    monkeypatch.setattr(keras.Model, "export", raise_runtime_error(message))
+    monkeypatch.setattr(keras.Model, "export", raise_error(RuntimeError(message)))
     with pytest.raises(ValueError) as error:
         export_model(model, tmp_path / "model.tflite", "litert")
     assert str(error.value) == (
         "this model cannot be converted to format='litert': LiteRT has no op for TensorFlow's "
         "StridedSlice, Unpack"
     )
-    monkeypatch.setattr(keras.Model, "export", raise_runtime_error("out of\n memory"))
+    monkeypatch.setattr(keras.Model, "export", raise_error(RuntimeError("out of\n memory")))
     with pytest.raises(ValueError, match="'onnx': RuntimeError: out of  memory$"):
+        export_model(model, tmp_path / "model.onnx", "onnx")
+    missing = ModuleNotFoundError("No module named 'tf2onnx'")
+    monkeypatch.setattr(keras.Model, "export", raise_error(missing))
+    with pytest.raises(ImportError, match=r"'tf2onnx'.*pip install \"maskrcnn-keras\[onnx\]\""):
         export_model(model, tmp_path / "model.onnx", "onnx")
     assert list(tmp_path.iterdir()) == []
 
 
-def raise_runtime_error(message):
+def raise_error(error):
     def export(*_, **__):
-        raise RuntimeError(message)
+        raise error
 
     return export
 

@@ -29,7 +29,7 @@ def test_batch_of_files_is_resized_and_padded_as_predict_does(tmp_path):
     pictures = [make_picture(50, 70, 0), make_picture(90, 40, 1), make_picture(33, 31, 2)]
     formats = ["JPEG", "BMP", "GIF"]
     contents = [encode(p, f) for p, f in zip(pictures, formats, strict=True)]
-    batch = tf.function(lambda x: decode_batch(x, CONFIG))(tf.constant(contents))
+    batch = tf.function(lambda x: decode_batch(x, CONFIG, 10**6))(tf.constant(contents))
     images, sizes = batch["images"].numpy(), batch["image_sizes"].numpy()
     assert images.shape == (3, 96, 96, 3)  # multiples of 32
     np.testing.assert_array_equal(batch["original_sizes"], [[50, 70], [90, 40], [33, 31]])

@@ -97,7 +97,14 @@ def test_assets(exported, stranger):
         "max_detections": EXPORTED_DETECTIONS,
         "nms_iou": 0.5,
         "rle_masks": True,
+        "max_pixels": 100_000_000,
     }
+
+
+def test_class_names_come_with_each_picture(stranger):
+    names = [[b"cup", "naïve ring".encode()]]
+    assert stranger["0"]["class_names"].tolist() == names
+    assert stranger["files"]["class_names"].tolist() == names * 4
 
 
 @pytest.fixture(scope="module")
@@ -163,6 +170,8 @@ def test_versions_and_refusals(exported, tmp_path, monkeypatch):
         export_model(model, tmp_path / "file")
     with pytest.raises(ValueError, match="Received: nms_iou=1.5"):
         export_model(model, tmp_path / "served", nms_iou=1.5)
+    with pytest.raises(ValueError, match="Received: max_pixels=0"):
+        export_model(model, tmp_path / "served", max_pixels=0)
     with pytest.raises(ValueError, match="Received: max_detections=0"):
         export_model(model, tmp_path / "served", max_detections=0)
     with pytest.raises(ValueError, match=r"no further options. Received: \['opset_version'\]"):

@@ -1,0 +1,123 @@
+"""Detections in the forms of other tools; `Detections` has a method for each.
+
+Legend: `D` objects, `J` keypoints.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from pycocotools import mask as coco_mask
+
+if TYPE_CHECKING:
+    from keras_maskrcnn.detections import Detections
+
+# Of the LabelMe files that these are like; LabelMe only compares it to warn.
+_LABELME_VERSION = "5.5.0"
+
+
+def to_coco(found: Detections, image_id: int, category_ids: Sequence[int]) -> list[dict[str, Any]]:
+    """See `Detections.to_coco`."""
+    if len(found) and found.classes.max() >= len(category_ids):
+        raise ValueError(
+            f"category_ids must hold an id for class {found.classes.max()}. "
+            f"Received: category_ids={list(category_ids)}"
+        )
+    rles = found.rles() if found.mask_probabilities is not None else None
+    results = []
+    for i, (x1, y1, x2, y2) in enumerate(found.boxes.tolist()):
+        result: dict[str, Any] = {
+            "image_id": int(image_id),
+            "category_id": int(category_ids[found.classes[i]]),
+            "bbox": [x1, y1, x2 - x1, y2 - y1],
+            "score": float(found.scores[i]),
+        }
+        if rles is not None:
+            result["segmentation"] = rles[i]
+        if found.keypoints is not None:
+            points = found.keypoints[i] - (0.5, 0.5, 0.0)
+            result["keypoints"] = points.ravel().tolist()
+        results.append(result)
+    return results
+
+
+def to_table(found: Detections) -> dict[str, list[Any]]:
+    """See `Detections.to_table`."""
+    x1, y1, x2, y2 = (column.tolist() for column in found.boxes.T)
+    table: dict[str, list[Any]] = {
+        "name": found.names.tolist(),
+        "class_index": found.classes.tolist(),
+        "score": found.scores.tolist(),
+        "x1": x1,
+        "y1": y1,
+        "x2": x2,
+        "y2": y2,
+    }
+    if found.mask_probabilities is not None:
+        table["mask_pixels"] = [int(coco_mask.area(rle)) for rle in found.rles()]
+    return table
+
+
+def to_supervision(found: Detections) -> Any:
+    """See `Detections.to_supervision`."""
+    try:
+        import supervision
+    except ImportError as error:
+        raise ImportError(
+            "to_supervision needs the package supervision: pip install supervision"
+        ) from error
+    return supervision.Detections(
+        xyxy=found.boxes,
+        mask=None if found.mask_probabilities is None else found.masks,
+        confidence=found.scores,
+        class_id=found.classes.astype(int),
+        data={"class_name": found.names},
+    )
+
+
+def to_labelme(found: Detections, image_path: str | os.PathLike[str]) -> dict[str, Any]:
+    """See `Detections.to_labelme`."""
+    # Only needed to trace outlines.
+    from keras_maskrcnn.outlines import mask_polygons
+
+    shapes: list[dict[str, Any]] = []
+
+    def add(kind: str, label: str, points: Any, group: int, score: float) -> None:
+        shapes.append(
+            {
+                "label": label,
+                "points": np.asarray(points, float).tolist(),
+                "group_id": group,
+                "description": f"score {score:.3f}",
+                "shape_type": kind,
+                "flags": {},
+                "mask": None,
+            }
+        )
+
+    for i, (box, score, name) in enumerate(
+        zip(found.boxes, found.scores, found.names, strict=True)
+    ):
+        outlines: list[np.ndarray] = []
+        if found.mask_probabilities is not None:
+            outlines = mask_polygons(found.mask_probabilities[i], box, found.image_size)
+        for outline in outlines:
+            add("polygon", str(name), outline, i, score)
+        if not outlines:
+            add("rectangle", str(name), box.reshape(2, 2), i, score)
+        if found.keypoints is not None:
+            for j, (x, y, point_score) in enumerate(found.keypoints[i]):
+                add("point", f"{name}_keypoint_{j}", [(x, y)], i, point_score)
+    height, width = found.image_size
+    return {
+        "version": _LABELME_VERSION,
+        "flags": {},
+        "shapes": shapes,
+        "imagePath": os.fspath(image_path),
+        "imageData": None,
+        "imageHeight": height,
+        "imageWidth": width,
+    }

@@ -1,0 +1,274 @@
+"""The server's addresses.
+
+| address | what |
+|---|---|
+| `POST /v1/models/NAME[/versions/N]:predict` | TensorFlow Serving's predict API |
+| `GET /v1/models/NAME[/versions/N]`, `.../metadata` | its status and metadata |
+| `POST /detect` | one picture as the body, objects with names and full-size masks as the answer |
+| `GET /model` | names, classes and limits |
+| `GET /` | a page to try the model on pictures |
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import functools
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import anyio
+import anyio.to_thread
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from keras_maskrcnn.serving import rest
+from keras_maskrcnn.serving.answers import detections_answer
+from keras_maskrcnn.serving.batching import Batcher, Outputs
+from keras_maskrcnn.serving.model import FILES, PIXELS, BrokenPictureError, ServedModel
+from keras_maskrcnn.serving.pictures import PictureHeader, read_header, upright
+from keras_maskrcnn.serving.requests import (
+    Limits,
+    RequestError,
+    check_content_type,
+    drain,
+    read_body,
+)
+
+# curl's -d says the last but one, which TensorFlow Serving's own examples rely on.
+_JSON_TYPES = ("application/json", "application/x-www-form-urlencoded", "")
+_PICTURE_TYPES = ("image/jpeg", "image/png", "image/bmp", "image/gif")
+_MODEL_PATH = re.compile(
+    r"/v1/models/(?P<name>[^/:]+)(?:/versions/(?P<version>\d+))?(?P<verb>:[a-z]+|/metadata)?"
+)
+_PAGE = {
+    "/": ("index.html", "text/html; charset=utf-8"),
+    "/page.js": ("page.js", "text/javascript; charset=utf-8"),
+    "/drawing.js": ("drawing.js", "text/javascript; charset=utf-8"),
+    "/page.css": ("page.css", "text/css; charset=utf-8"),
+}
+_PAGE_HEADERS = {
+    "Content-Security-Policy": "default-src 'self'; img-src 'self' blob: data:; "
+    "frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "no-cache",
+}
+# Reading a large body takes many times its size, so it is done for few at a time.
+_READERS = 2
+
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+def create_app(model: ServedModel, limits: Limits) -> Starlette:
+    """The ASGI application.
+
+    Args:
+        model: to answer with.
+        limits: what to take on.
+    """
+    service = _Service(model, limits)
+    routes = [
+        Route("/v1/{path:path}", service.serving_api, methods=["GET", "POST"]),
+        Route("/detect", service.bounded(service.detect), methods=["POST"]),
+        Route("/model", service.describe),
+    ]
+    for path, (file, media_type) in _PAGE.items():
+        routes.append(Route(path, _static(file, media_type)))
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        work = asyncio.create_task(service.batcher.work())
+        yield
+        work.cancel()
+        await asyncio.gather(work, return_exceptions=True)
+
+    handlers: dict[Any, Any] = {
+        RequestError: _refuse,
+        HTTPException: _refuse,
+        ClientDisconnect: _leave,
+        Exception: _fail,
+    }
+    return Starlette(routes=routes, exception_handlers=handlers, lifespan=lifespan)
+
+
+class _Service:
+    def __init__(self, model: ServedModel, limits: Limits) -> None:
+        self.model = model
+        if model.max_pixels is not None:
+            limits = dataclasses.replace(
+                limits, max_pixels=min(limits.max_pixels, model.max_pixels)
+            )
+        self.limits = limits
+        self.batcher = Batcher(model.run, max_batch=limits.max_batch, max_wait=limits.max_wait)
+        self._in_work = 0
+        self._readers = anyio.CapacityLimiter(_READERS)
+
+    def bounded(self, handler: Handler) -> Handler:
+        """Refuses requests that would be too many at a time, before their bodies are read."""
+
+        @functools.wraps(handler)
+        async def admitted(request: Request) -> Response:
+            if self._in_work >= self.limits.max_requests:
+                raise RequestError(
+                    503,
+                    f"{self._in_work} requests are in work, as many as the server takes on",
+                    {"Retry-After": "1"},
+                )
+            self._in_work += 1
+            try:
+                return await handler(request)
+            finally:
+                self._in_work -= 1
+
+        return admitted
+
+    async def serving_api(self, request: Request) -> Response:
+        found = _MODEL_PATH.fullmatch(request.scope["path"])
+        if found is None or found["verb"] not in (None, "/metadata", ":predict"):
+            raise HTTPException(404)
+        method = "POST" if found["verb"] == ":predict" else "GET"
+        if request.method not in (method, "HEAD" if method == "GET" else method):
+            raise HTTPException(405, headers={"Allow": method})
+        known = found["version"] in (None, str(self.model.version))
+        if found["name"] != self.model.name or not known:
+            version = f" version {found['version']}" if found["version"] else ""
+            raise RequestError(
+                404,
+                f"no model {found['name']}{version} here. There is {self.model.name} "
+                f"version {self.model.version}",
+            )
+        if method == "POST":
+            return await self.bounded(self.predict)(request)
+        answer = rest.metadata_answer if found["verb"] else rest.status_answer
+        return _json(await self._in_thread(answer, self.model))
+
+    async def predict(self, request: Request) -> Response:
+        """TensorFlow Serving's."""
+        check_content_type(request, _JSON_TYPES)
+        body = await read_body(request, self.limits)
+        asked = await self._in_thread(rest.parse_predict, body)
+        del body
+        if len(asked.rows) > self.limits.max_batch:
+            raise RequestError(
+                400,
+                f"expected at most {self.limits.max_batch} pictures in a request. "
+                f"Received: {len(asked.rows)}",
+            )
+        if asked.signature == FILES:
+            headers = [self.check_file(row, asked.place(i)) for i, row in enumerate(asked.rows)]
+            key = self.model.canvas([(header.height, header.width) for header in headers])
+        else:
+            key = asked.rows[0].shape
+        try:
+            outputs = await self._run(asked.signature, key, asked.rows)
+        except BrokenPictureError as error:
+            i = error.position
+            raise _broken(headers[i], asked.rows[i], asked.place(i)) from None
+        return _json(await self._in_thread(rest.predict_answer, outputs, asked.by_rows))
+
+    async def detect(self, request: Request) -> Response:
+        """Takes one file, and answers for it as EXIF says that it is to be looked at."""
+        check_content_type(request, _PICTURE_TYPES)
+        content = await read_body(request, self.limits)
+        header = self.check_file(content, "the picture")
+        try:
+            if header.orientation == 1:
+                key = self.model.canvas([(header.height, header.width)])
+                outputs = await self._run(FILES, key, [content])
+            else:
+                stored = await self._in_thread(self.model.decode, content)
+                picture = upright(stored, header.orientation)
+                outputs = await self._run(PIXELS, picture.shape, [picture])
+        except BrokenPictureError:
+            raise _broken(header, content, "the picture") from None
+        return _json(
+            await self._in_thread(detections_answer, outputs, self.model, header.orientation)
+        )
+
+    async def describe(self, request: Request) -> Response:
+        """What a client needs to know before it asks."""
+        answer = {
+            "name": self.model.name,
+            "version": self.model.version,
+            "class_names": self.model.class_names,
+            "max_body": self.limits.max_body,
+            "max_pixels": self.limits.max_pixels,
+            "content_types": _PICTURE_TYPES,
+        }
+        return _json(rest.to_json(answer))
+
+    def check_file(self, content: bytes, place: str) -> PictureHeader:
+        """Refuses what is no picture, or one that would take too much memory."""
+        try:
+            header = read_header(content)
+        except ValueError as error:
+            raise RequestError(400, f"{place}: {error}") from None
+        if header.pixels > self.limits.max_pixels:
+            frames = header.pixels // (header.width * header.height)
+            raise RequestError(
+                413,
+                f"{place}: expected at most {self.limits.max_pixels} pixels. Received: "
+                f"{header.width} x {header.height}{f' x {frames} frames' if frames > 1 else ''} "
+                f"= {header.pixels}",
+            )
+        return header
+
+    async def _run(self, signature: str, key: Any, rows: Sequence[Any]) -> Outputs:
+        try:
+            async with asyncio.timeout(self.limits.timeout):
+                return await self.batcher.submit(signature, (signature, key), rows)
+        except TimeoutError:
+            raise RequestError(
+                504, f"the model did not answer within {self.limits.timeout:g} seconds"
+            ) from None
+
+    async def _in_thread(self, function: Callable[..., Any], *args: Any) -> Any:
+        return await anyio.to_thread.run_sync(function, *args, limiter=self._readers)
+
+
+def _broken(header: PictureHeader, content: bytes, place: str) -> RequestError:
+    return RequestError(
+        400,
+        f"{place}: cannot decode it. Expected a whole {header.format} file of {header.width} x "
+        f"{header.height} pixels, as its header says. Received: {len(content)} bytes",
+    )
+
+
+def _json(body: bytes, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    return Response(body, status, headers, "application/json")
+
+
+def _static(file: str, media_type: str) -> Handler:
+    content = (Path(__file__).parent / "page" / file).read_bytes()
+
+    async def page(request: Request) -> Response:
+        return Response(content, 200, _PAGE_HEADERS, media_type)
+
+    return page
+
+
+async def _refuse(request: Request, error: RequestError | HTTPException) -> Response:
+    if isinstance(error, RequestError):
+        if error.status != 408:
+            await drain(request)
+        return _json(rest.to_json({"error": error.message}), error.status, error.headers)
+    await drain(request)
+    path = f"{request.method} {request.scope['path']}"
+    message = {404: f"no such address: {path}", 405: f"method not allowed: {path}"}
+    content = {"error": message.get(error.status_code, error.detail)}
+    return _json(rest.to_json(content), error.status_code, dict(error.headers or {}))
+
+
+async def _leave(request: Request, error: ClientDisconnect) -> Response:
+    return Response(status_code=400)  # Nobody is there to read it.
+
+
+async def _fail(request: Request, error: Exception) -> Response:
+    """An error of ours, which uvicorn logs."""
+    return _json(rest.to_json({"error": "the server failed; its log tells why"}), 500)

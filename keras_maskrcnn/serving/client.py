@@ -1,0 +1,175 @@
+"""A client that gives what `MaskRCNN.predict` gives, with the model elsewhere."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol, Self
+
+import numpy as np
+
+from keras_maskrcnn.detections import Detections
+from keras_maskrcnn.serving.client_rest import RestTransport
+from keras_maskrcnn.serving.errors import ServerError
+from keras_maskrcnn.serving.results import to_detections
+
+# Seconds before the first repetition; each further one waits twice as long.
+_FIRST_WAIT = 0.5
+# How an exported model, and `maskrcnn serve`, complain of one picture of a request.
+_ABOUT_A_PICTURE = re.compile(r"the picture at position\W+\d+\W+of the batch|^instances\[\d+\]: ")
+
+
+class _Transport(Protocol):
+    def predict(self, contents: Sequence[bytes]) -> list[Mapping[str, Any]]: ...
+
+    def close(self) -> None: ...
+
+
+class Client:
+    """Finds objects with a model that TensorFlow Serving holds.
+
+    The model is one that `MaskRCNN.export` wrote; `maskrcnn serve` may stand in for TensorFlow
+    Serving's REST API. Pictures travel as files; their classes' names
+    come with the answer. One client may be used by several threads.
+
+    A request is repeated only where the server was not reached, or says that it is not available:
+    not after a timeout or an error, which the same picture would cause again.
+
+    Args:
+        url: `http://host:8501` or `https://...` for the REST API; `grpc://host:8500`, or
+            `grpcs://...` for TLS, for the gRPC API. That one carries masks in a fraction of
+            the bytes, and needs `pip install "maskrcnn-keras[serving]"`.
+        model: the model's name on the server.
+        version: its number on the server; by default the latest.
+        timeout: seconds that a request may take (REST: without a sign of the server).
+        retries: how often a request is repeated, after 0.5, 1, 2... seconds.
+
+    Raises:
+        ValueError: for another kind of URL.
+        ImportError: where gRPC is asked for and not installed.
+
+    Example:
+
+    >>> with Client("http://localhost:8501", model="photos") as client:
+    ...     found = client.predict(["a.jpg", "b.png"])
+    >>> found[0].names
+    """
+
+    def __init__(
+        self,
+        url: str,
+        model: str,
+        *,
+        version: int | None = None,
+        timeout: float = 60.0,
+        retries: int = 2,
+    ) -> None:
+        scheme = url.partition("://")[0] if "://" in url else ""
+        self._transport: _Transport
+        if scheme in ("http", "https"):
+            self._transport = RestTransport(url, model, version, timeout)
+        elif scheme in ("grpc", "grpcs"):
+            from keras_maskrcnn.serving.client_grpc import GrpcTransport
+
+            self._transport = GrpcTransport(url, model, version, timeout)
+        else:
+            raise ValueError(
+                f"url must start with http://, https://, grpc:// or grpcs://. Received: url={url!r}"
+            )
+        self._retries = retries
+
+    def predict(self, pictures: Any, batch_size: int = 1) -> list[Detections]:
+        """Finds the objects of pictures.
+
+        Args:
+            pictures: a picture's path, the content of a JPEG, PNG, BMP or GIF file as bytes, pixels
+                as uint8 `[h, w, 3]` (RGB; sent as PNG), or a list of these.
+            batch_size: pictures per request.
+
+        Returns:
+            one `Detections` per picture, in the pixels of the picture as given.
+
+        Raises:
+            TypeError, ValueError: for what is no picture, here or to the server; the message names
+                the file, or the position of bytes and pixels.
+            ConnectionError: where the server cannot be reached.
+            TimeoutError: where it does not answer in time.
+            ServerError: where it answers with another error; the message holds its reason and the
+                files of the request.
+        """
+        # A tensor counts as an array.
+        single = isinstance(pictures, str | os.PathLike | bytes)
+        single = single or len(getattr(pictures, "shape", ())) == 3
+        items = [pictures] if single else list(pictures)
+        if batch_size < 1:
+            raise ValueError(f"batch_size must be at least 1. Received: batch_size={batch_size}")
+        found: list[Detections] = []
+        for start in range(0, len(items), batch_size):
+            batch = enumerate(items[start : start + batch_size], start)
+            found.extend(self._predict([_as_file(item, position) for position, item in batch]))
+        return found
+
+    def close(self) -> None:
+        """Closes the connection."""
+        self._transport.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self.close()
+
+    def _predict(self, batch: list[tuple[str, bytes]]) -> list[Detections]:
+        """Of one request; the pictures are names and contents."""
+        try:
+            rows = self._send([content for _, content in batch])
+            return [to_detections(row) for row in rows]
+        except ServerError as error:
+            about_a_picture = _ABOUT_A_PICTURE.search(error.reason)
+            if about_a_picture and len(batch) > 1:
+                # The position may be that in a batch which the server made of several requests.
+                return [found for picture in batch for found in self._predict([picture])]
+            names = ", ".join(name for name, _ in batch)
+            if about_a_picture:
+                reason = error.reason.rpartition("assertion failed: ")[2].partition("\n")[0]
+                raise ValueError(f"the server cannot take {names}: {reason}") from error
+            raise ServerError(
+                f"{error} (asked about {names})", error.reason, error.unavailable
+            ) from error
+
+    def _send(self, contents: list[bytes]) -> list[Mapping[str, Any]]:
+        for attempt in range(self._retries):
+            try:
+                return self._transport.predict(contents)
+            except (ConnectionError, ServerError) as error:
+                if isinstance(error, ServerError) and not error.unavailable:
+                    raise
+            time.sleep(_FIRST_WAIT * 2**attempt)
+        return self._transport.predict(contents)
+
+
+def _as_file(item: Any, position: int) -> tuple[str, bytes]:
+    """A name for messages, and the content."""
+    if isinstance(item, bytes):
+        return f"picture {position}", item
+    if isinstance(item, str | os.PathLike):
+        try:
+            return os.fspath(item), Path(item).read_bytes()
+        except OSError as error:
+            raise ValueError(f"Cannot read the picture {os.fspath(item)}: {error}") from error
+    pixels = np.asarray(item)
+    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[-1] != 3 or 0 in pixels.shape:
+        raise ValueError(
+            "a picture must be a path, bytes of a file, or an array uint8 [height, width, 3]. "
+            f"Received: picture {position} of shape {pixels.shape}, dtype {pixels.dtype}"
+        )
+    # Of no use before there are pixels to send.
+    from PIL import Image
+
+    content = io.BytesIO()
+    Image.fromarray(pixels).save(content, "PNG", compress_level=1)
+    return f"picture {position}", content.getvalue()

@@ -1,0 +1,95 @@
+"""TensorFlow Serving's REST API.
+
+The standard library's `urllib` is enough for one kind of request: it knows TLS and the proxies of
+the environment, and adds nothing to what is installed.
+"""
+
+from __future__ import annotations
+
+import base64
+import http.client
+import json
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from keras_maskrcnn.serving.errors import ServerError
+
+_SHOWN = 500
+
+
+class RestTransport:
+    """Sends picture files to one model.
+
+    Args:
+        url: `http://` or `https://`, host, port, and maybe the path of a proxy.
+        model: name on the server.
+        version: number on the server; `None` for the latest.
+        timeout: seconds without a sign of the server.
+    """
+
+    def __init__(self, url: str, model: str, version: int | None, timeout: float) -> None:
+        place = "" if version is None else f"/versions/{version}"
+        name = urllib.parse.quote(model, safe="")
+        self.target = f"{url.rstrip('/')}/v1/models/{name}{place}"
+        self.timeout = timeout
+
+    def predict(self, contents: Sequence[bytes]) -> list[Mapping[str, Any]]:
+        """The outputs for each file.
+
+        Raises:
+            ConnectionError: where no server was reached.
+            TimeoutError: where it did not answer in time.
+            ServerError: where it answered with an error.
+        """
+        files = [{"image_bytes": {"b64": base64.b64encode(c).decode("ascii")}} for c in contents]
+        body = json.dumps({"signature_name": "encoded", "instances": files}).encode("ascii")
+        headers = {"Content-Type": "application/json"}
+        request = urllib.request.Request(f"{self.target}:predict", body, headers)
+        try:
+            with urllib.request.urlopen(request, timeout=self.timeout) as response:
+                answer = response.read()
+        except urllib.error.HTTPError as error:
+            raise self._refusal(error) from error
+        except (TimeoutError, urllib.error.URLError) as error:
+            reason = getattr(error, "reason", error)
+            if isinstance(reason, TimeoutError):
+                raise TimeoutError(
+                    f"{self.target} did not answer within {self.timeout:g} seconds"
+                ) from error
+            raise ConnectionError(f"cannot reach {self.target}: {reason}") from error
+        except (http.client.HTTPException, ConnectionError) as error:
+            raise ServerError(
+                f"{self.target} closed the connection without a whole answer: {error!r}"
+            ) from error
+        return self._rows(answer, len(contents))
+
+    def close(self) -> None:
+        """Nothing is kept open between requests."""
+
+    def _refusal(self, error: urllib.error.HTTPError) -> ServerError:
+        text = error.read().decode("utf-8", "replace")
+        try:
+            reason = str(json.loads(text)["error"])
+        except (ValueError, TypeError, KeyError):  # Of a proxy, or another server.
+            reason = " ".join(text.split())[:_SHOWN] or str(error.reason)
+        message = (
+            f"{self.target} answered with HTTP status {error.code}: {' '.join(reason.split())}"
+        )
+        return ServerError(message, reason, unavailable=error.code == 503)
+
+    def _rows(self, answer: bytes, count: int) -> list[Mapping[str, Any]]:
+        try:
+            rows = json.loads(answer)["predictions"]
+        except (ValueError, TypeError, KeyError) as error:
+            start = answer[:_SHOWN].decode("utf-8", "replace")
+            raise ServerError(
+                f"{self.target} did not answer as TensorFlow Serving does. Received: {start}"
+            ) from error
+        if len(rows) != count or not all(isinstance(row, dict) for row in rows):
+            raise ServerError(
+                f"expected {count} rows of outputs of {self.target}. Received: {len(rows)} rows"
+            )
+        return rows
