@@ -166,6 +166,26 @@ def as_table(rows: list[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
+def plot(rows: list[dict[str, Any]], title: str, path: Path) -> None:
+    """Bars of how many times as long torchvision takes."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    compared = [r for r in rows if r["ratio"] is not None][::-1]
+    figure, axes = plt.subplots(figsize=(9, 0.8 + 0.36 * len(compared)), layout="constrained")
+    bars = axes.barh([r["case"] for r in compared], [r["ratio"] for r in compared], color="#4477aa")
+    axes.bar_label(bars, fmt="%.2f", padding=3)
+    axes.axvline(1.0, color="black", linewidth=1)
+    axes.set_xlabel("time of torchvision / ours")
+    axes.set_title(title, fontsize=8)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.margins(x=0.08)
+    figure.savefig(path, dpi=120)
+    plt.close(figure)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -196,6 +216,7 @@ def main() -> None:
     RESULTS.mkdir(exist_ok=True)
     target = RESULTS / f"{options.output}.md"
     target.write_text(f"{machine}\n\n{as_table(rows)}\n", encoding="utf-8")
+    plot(rows, machine, target.with_suffix(".png"))
     print(target)
 
 
