@@ -191,12 +191,18 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--torchvision", default=sys.executable, help="a Python with torchvision")
-    parser.add_argument("--only", default="", help="cases whose name contains this")
+    parser.add_argument(
+        "--only", nargs="+", default=[""], metavar="TEXT", help="cases whose name contains one"
+    )
     parser.add_argument("--rounds", type=int, default=5, help="repetitions per side: %(default)s")
     parser.add_argument("--device", choices=("cpu", "gpu"), default="cpu")
     parser.add_argument("--output", default="end_to_end", help="name of the result: %(default)s")
     options = parser.parse_args()
-    cases = [c for c in (CPU_CASES, GPU_CASES)[options.device == "gpu"] if options.only in c.name]
+    cases = [
+        case
+        for case in (GPU_CASES if options.device == "gpu" else CPU_CASES)
+        if any(text in case.name for text in options.only)
+    ]
     pythons = {"keras": sys.executable, "torchvision": options.torchvision}
     device = "cuda" if options.device == "gpu" else "cpu"
     machine = describe_machine()

@@ -1,19 +1,26 @@
 """The losses of Mask R-CNN: pure functions, all in float32.
 
 Denominators are counts, passed in or taken from the labels; without any positive a loss is exactly
-0 and its gradient finite.
+0 and its gradient finite. Where a batch is spread over replicas, `total` makes the counts of all
+replicas from those of one, and the losses of the replicas add up to the loss of the batch.
 Legend: `A` anchors, `S` sampled RoIs, `P` RoIs with an object, `K` classes, `M` mask side,
 `J` keypoints; `...` any leading axes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from keras import ops
 
 Tensor = Any
+Total = Callable[[Tensor], Tensor]
+
+
+def only_replica(count: Tensor) -> Tensor:
+    """The count over all replicas, where there is one."""
+    return count
 
 
 def smooth_l1(difference: Tensor, beta: float) -> Tensor:
@@ -44,7 +51,7 @@ def rpn_losses(
         deltas: float32 `[..., A, 4]`.
         labels: int32 `[..., A]`: 1 object, 0 background, -1 not sampled.
         target_deltas: float32 `[..., A, 4]`, read where the label is 1.
-        normaliser: number of sampled anchors.
+        normaliser: number of sampled anchors, over all replicas.
         beta: see `smooth_l1`.
 
     Returns:
@@ -57,12 +64,13 @@ def rpn_losses(
     return class_loss / normaliser, box_loss / normaliser
 
 
-def class_loss(logits: Tensor, classes: Tensor) -> Tensor:
+def class_loss(logits: Tensor, classes: Tensor, total: Total = only_replica) -> Tensor:
     """Softmax cross entropy over `K` classes and background, mean over sampled RoIs.
 
     Args:
         logits: float32 `[..., K + 1]`, background last.
         classes: int32 `[...]`: 0..K-1, K background, -1 not sampled.
+        total: count over all replicas from the count here.
 
     Returns:
         a scalar.
@@ -71,12 +79,17 @@ def class_loss(logits: Tensor, classes: Tensor) -> Tensor:
     targets = ops.where(sampled, classes, 0)
     log_probabilities = ops.log_softmax(logits, axis=-1)
     chosen = ops.take_along_axis(log_probabilities, targets[..., None], axis=-1)[..., 0]
-    count = ops.maximum(ops.sum(ops.cast(sampled, "float32")), 1.0)
+    count = ops.maximum(total(ops.sum(ops.cast(sampled, "float32"))), 1.0)
     return -ops.sum(ops.where(sampled, chosen, 0.0)) / count
 
 
 def box_loss(
-    deltas: Tensor, classes: Tensor, target_deltas: Tensor, num_classes: int, beta: float
+    deltas: Tensor,
+    classes: Tensor,
+    target_deltas: Tensor,
+    num_classes: int,
+    beta: float,
+    total: Total = only_replica,
 ) -> Tensor:
     """Smooth L1 on the deltas of each positive RoI's own class, over all sampled RoIs.
 
@@ -86,6 +99,7 @@ def box_loss(
         target_deltas: float32 `[..., 4]`.
         num_classes: `K`.
         beta: see `smooth_l1`.
+        total: as in `class_loss`.
 
     Returns:
         a scalar.
@@ -94,32 +108,36 @@ def box_loss(
     own = ops.where(positive, classes, 0)[..., None, None]
     chosen = ops.take_along_axis(deltas, own, axis=-2)[..., 0, :]
     loss = ops.sum(smooth_l1(chosen - target_deltas, beta), axis=-1)
-    count = ops.maximum(ops.sum(ops.cast(classes >= 0, "float32")), 1.0)
+    count = ops.maximum(total(ops.sum(ops.cast(classes >= 0, "float32"))), 1.0)
     return ops.sum(ops.where(positive, loss, 0.0)) / count
 
 
-def mask_loss(logits: Tensor, targets: Tensor) -> Tensor:
+def mask_loss(logits: Tensor, targets: Tensor, total: Total = only_replica) -> Tensor:
     """Mean binary cross entropy on the masks of the objects' own classes (section 3).
 
     Args:
         logits: float32 `[P, M, M]`; the other classes' masks take no part.
         targets: float32 `[P, M, M]` in 0..1.
+        total: as in `class_loss`.
 
     Returns:
         a scalar; 0 for `P = 0`.
     """
-    total = ops.sum(binary_cross_entropy(logits, targets))
-    count = ops.cast(ops.prod(ops.shape(logits)), "float32")
-    return total / ops.maximum(count, 1.0)
+    loss = ops.sum(binary_cross_entropy(logits, targets))
+    count = total(ops.cast(ops.prod(ops.shape(logits)), "float32"))
+    return loss / ops.maximum(count, 1.0)
 
 
-def keypoint_loss(logits: Tensor, cells: Tensor, valid: Tensor) -> Tensor:
+def keypoint_loss(
+    logits: Tensor, cells: Tensor, valid: Tensor, total: Total = only_replica
+) -> Tensor:
     """Cross entropy over the `M * M` cells of each visible keypoint's map, mean over keypoints.
 
     Args:
         logits: float32 `[P, M, M, J]`.
         cells: int32 `[P, J]` target cell.
         valid: bool `[P, J]`.
+        total: as in `class_loss`.
 
     Returns:
         a scalar; 0 without visible keypoints.
@@ -128,7 +146,7 @@ def keypoint_loss(logits: Tensor, cells: Tensor, valid: Tensor) -> Tensor:
     flat = ops.reshape(ops.transpose(logits, (0, 3, 1, 2)), (-1, num_keypoints, side * side))
     log_probabilities = ops.log_softmax(flat, axis=-1)
     chosen = ops.take_along_axis(log_probabilities, cells[..., None], axis=-1)[..., 0]
-    count = ops.maximum(ops.sum(ops.cast(valid, "float32")), 1.0)
+    count = ops.maximum(total(ops.sum(ops.cast(valid, "float32"))), 1.0)
     return -ops.sum(ops.where(valid, chosen, 0.0)) / count
 
 

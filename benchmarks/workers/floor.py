@@ -16,8 +16,8 @@ def stage_flops(case: Any) -> dict[str, float]:
     """FLOPs of one inference, by stage: two for each multiplication.
 
     Args:
-        case: has `size`, `batch` and `backbone`; a training case's heads see the sampled RoIs, of
-            which as many have masks as its `objects` can have matched (a quarter).
+        case: has `size`, `batch` and `backbone`. In training the box head sees the sampled RoIs and
+            the mask head is left out: how many RoIs have objects depends on the proposals.
     """
     height, width = case.size
 
@@ -44,7 +44,7 @@ def stage_flops(case: Any) -> dict[str, float]:
         conv(2**level, 3, 256, 256) + conv(2**level, 1, 256, 15) for level in range(2, 7)
     )
     training = case.kind == "training"
-    rois, masks = (_SAMPLES, _SAMPLES // 4) if training else (_PROPOSALS, _DETECTIONS)
+    rois, masks = (_SAMPLES, 0) if training else (_PROPOSALS, _DETECTIONS)
     units = 7 * 7 * 256 * 1024 + 1024 * 1024 + 1024 * (5 * _CLASSES + 1)
     stages["box head"] = 2.0 * rois * units
     cell = 4 * 9 * 256 * 256 + 4 * 256 * 256 + 4 * 256 * _CLASSES
@@ -53,7 +53,7 @@ def stage_flops(case: Any) -> dict[str, float]:
 
 
 def multiplications(case: Any) -> float:
-    """FLOPs of one repetition; a stage that trains costs three times its forward pass."""
+    """FLOPs of one repetition at least; a stage that trains costs three forward passes."""
     frozen = ("stem", "res2")
     return sum(
         flops * (3 if case.kind == "training" and stage not in frozen else 1)

@@ -1,4 +1,4 @@
-"""Average precision as COCO defines it (Lin et al. 2014), computed by pycocotools.
+"""Average precision as COCO defines it (Lin et al. 2014).
 
 Ground truth comes from the data set's own records at the pictures' full resolution: never from the
 resized and sampled training targets. Results are held as run-length encodings, one picture's worth
@@ -7,30 +7,22 @@ of masks at a time, so memory does not grow with the size of the pictures.
 
 from __future__ import annotations
 
-import contextlib
-import io
 import math
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
-from pycocotools import mask as coco_mask
-from pycocotools.coco import COCO
-from pycocotools.cocoeval import COCOeval
 
 from keras_maskrcnn.detections import Detections
 from keras_maskrcnn.evaluation.classes import match_classes
+from keras_maskrcnn.evaluation.scoring import RESULT_FIELDS, Scores, score
 
 if TYPE_CHECKING:
-    from keras_maskrcnn.data.records import DetectionData, ImageRecord, Instance
+    from keras_maskrcnn.data.records import DetectionData
 
 PREFIXES = {"bbox": "box", "segm": "mask", "keypoints": "keypoint"}
-_RESULT_FIELDS = {"bbox": "bbox", "segm": "segmentation", "keypoints": "keypoints"}
 _AREAS = {"aps": "small", "apm": "medium", "apl": "large"}
-# OKS constant of a keypoint when the data set is not the 17 points of a COCO person, for which
-# pycocotools holds measured ones (0.025 for eyes to 0.107 for hips).
-_OTHER_SIGMA = 0.05
 
 
 class CocoMetrics(dict[str, float]):
@@ -148,12 +140,13 @@ def coco_metrics(
 
     Raises:
         ValueError: when a result names an image or category that the data does not have, or lacks
-            what an asked-for type needs; when the data has no outlines or keypoints to compare to.
+            what an asked-for type needs, or has a mask of another size than its picture; when the
+            data has no outlines or keypoints to compare to.
     """
     results = list(results)
     annotated = _annotated_types(data)
     if iou_types is None:
-        iou_types = [n for n in annotated if all(_RESULT_FIELDS[n] in r for r in results)]
+        iou_types = [n for n in annotated if all(RESULT_FIELDS[n] in r for r in results)]
     for name in iou_types:
         if name not in PREFIXES:
             raise ValueError(
@@ -169,12 +162,11 @@ def coco_metrics(
     overall: dict[str, float] = {}
     per_class: dict[str, dict[str, float]] = {name: {} for name in data.class_names}
     for name in iou_types:
-        scored = _run_cocoeval(data, results, name, max_detections)
-        overall.update(_numbers(scored, PREFIXES[name], slice(None)))
+        scores = score(data, results, name, max_detections)
+        overall.update(_numbers(scores, PREFIXES[name], slice(None)))
         for k, class_numbers in enumerate(per_class.values()):
-            # COCOeval sorts its categories by id.
-            position = scored.params.catIds.index(data.category_ids[k])
-            class_numbers.update(_numbers(scored, PREFIXES[name], slice(position, position + 1)))
+            position = scores.category_ids.index(data.category_ids[k])
+            class_numbers.update(_numbers(scores, PREFIXES[name], slice(position, position + 1)))
     return CocoMetrics(overall, per_class)
 
 
@@ -192,7 +184,7 @@ def _annotated_types(data: DetectionData) -> list[str]:
 def _check_results(
     data: DetectionData, results: list[dict[str, Any]], iou_types: Sequence[str]
 ) -> None:
-    images = {record.image_id for record in data.records}
+    images = {record.image_id: [record.height, record.width] for record in data.records}
     categories = set(data.category_ids)
     for i, result in enumerate(results):
         if result["image_id"] not in images or result["category_id"] not in categories:
@@ -201,96 +193,24 @@ def _check_results(
                 f"[{i}] with image_id={result['image_id']}, category_id={result['category_id']}"
             )
         for name in iou_types:
-            if _RESULT_FIELDS[name] not in result:
+            if RESULT_FIELDS[name] not in result:
                 raise ValueError(
-                    f"iou_types={name!r} needs {_RESULT_FIELDS[name]!r} in every result. "
+                    f"iou_types={name!r} needs {RESULT_FIELDS[name]!r} in every result. "
                     f"Received: results[{i}] with {sorted(result)}"
+                )
+        if "segm" in iou_types:
+            size, expected = result["segmentation"]["size"], images[result["image_id"]]
+            if list(size) != expected:
+                raise ValueError(
+                    f"a mask must have its picture's size {expected}. Received: results[{i}] with "
+                    f"image_id={result['image_id']} and a mask of size {list(size)}"
                 )
 
 
-def _run_cocoeval(
-    data: DetectionData, results: list[dict[str, Any]], iou_type: str, max_detections: int
-) -> COCOeval:
-    images = [{"id": r.image_id, "height": r.height, "width": r.width} for r in data.records]
-    categories = [{"id": i} for i in data.category_ids]
-    # Fresh ids from 1: COCOeval takes a match with annotation 0 for no match.
-    truth = [
-        _annotation(number, record, instance, data)
-        for number, (record, instance) in enumerate(
-            ((record, instance) for record in data.records for instance in record.instances), 1
-        )
-    ]
-    found = [_scored(number, result, iou_type) for number, result in enumerate(results, 1)]
-    with contextlib.redirect_stdout(io.StringIO()):
-        apis = []
-        for annotations in (truth, found):
-            api = COCO()
-            api.dataset = {"images": images, "categories": categories, "annotations": annotations}
-            api.createIndex()
-            apis.append(api)
-        evaluation = COCOeval(*apis, iouType=iou_type)
-        if iou_type == "keypoints":
-            joints = {len(t["keypoints"]) // 3 for t in truth if t["num_keypoints"]} or {17}
-            if joints != {len(evaluation.params.kpt_oks_sigmas)}:
-                evaluation.params.kpt_oks_sigmas = np.full(max(joints), _OTHER_SIGMA)
-            # COCO's own number for people is 20.
-            evaluation.params.maxDets = [min(20, max_detections)]
-        else:
-            evaluation.params.maxDets = [max_detections]
-        evaluation.evaluate()
-        evaluation.accumulate()
-    return evaluation
-
-
-def _annotation(
-    number: int, record: ImageRecord, instance: Instance, data: DetectionData
-) -> dict[str, Any]:
-    x1, y1, x2, y2 = (float(v) for v in instance.box)
-    points = instance.keypoints
-    if points is not None:
-        points = np.asarray(points, float) - (0.5, 0.5, 0.0)  # As `Detections.to_coco`.
-    return {
-        "id": number,
-        "image_id": record.image_id,
-        "category_id": data.category_ids[instance.category],
-        "bbox": [x1, y1, x2 - x1, y2 - y1],
-        "area": float(instance.area),
-        "iscrowd": int(instance.is_crowd),
-        "segmentation": instance.segmentation,
-        "keypoints": [] if points is None else points.ravel().tolist(),
-        "num_keypoints": 0 if points is None else int((points[:, 2] > 0).sum()),
-    }
-
-
-def _scored(number: int, result: dict[str, Any], iou_type: str) -> dict[str, Any]:
-    """A result as COCOeval wants it: with an id, and the area of what is being compared.
-
-    The area decides whether an unmatched detection counts as small, medium or large, so for masks
-    it must be the mask's area rather than the box's.
-    """
-    field = _RESULT_FIELDS[iou_type]
-    value = result[field]
-    scored = {"id": number, "iscrowd": 0, field: value}
-    scored.update({key: result[key] for key in ("image_id", "category_id", "score")})
-    if iou_type == "bbox":
-        scored["area"] = value[2] * value[3]
-    elif iou_type == "segm":
-        scored["area"] = float(coco_mask.area(value))
-    else:
-        x, y = np.asarray(value[0::3]), np.asarray(value[1::3])
-        width, height = float(np.ptp(x)), float(np.ptp(y))
-        scored["area"] = width * height
-        scored["bbox"] = [float(x.min()), float(y.min()), width, height]
-    return scored
-
-
-def _numbers(evaluation: COCOeval, prefix: str, classes: slice) -> dict[str, float]:
-    """Means over COCOeval's `precision [T, R, K, A, 1]` and `recall [T, K, A, 1]`."""
-    precision = evaluation.eval["precision"][:, :, classes, :, 0]
-    recall = evaluation.eval["recall"][:, classes, :, 0]
-    thresholds = np.asarray(evaluation.params.iouThrs)
-    areas = evaluation.params.areaRngLbl
-    everything = areas.index("all")
+def _numbers(scores: Scores, prefix: str, classes: slice) -> dict[str, float]:
+    """Means over some of the categories."""
+    precision, recall = scores.precision[:, :, classes], scores.recall[:, classes]
+    everything = scores.areas.index("all")
 
     def mean(values: np.ndarray) -> float:
         valid = values[values > -1]
@@ -298,9 +218,9 @@ def _numbers(evaluation: COCOeval, prefix: str, classes: slice) -> dict[str, flo
 
     numbers = {"ap": mean(precision[..., everything])}
     for name, threshold in (("ap50", 0.5), ("ap75", 0.75)):
-        numbers[name] = mean(precision[np.isclose(thresholds, threshold)][..., everything])
+        numbers[name] = mean(precision[np.isclose(scores.ious, threshold)][..., everything])
     for name, area in _AREAS.items():
-        if area in areas:
-            numbers[name] = mean(precision[..., areas.index(area)])
+        if area in scores.areas:
+            numbers[name] = mean(precision[..., scores.areas.index(area)])
     numbers["ar"] = mean(recall[..., everything])
     return {f"{prefix}_{name}": value for name, value in numbers.items()}

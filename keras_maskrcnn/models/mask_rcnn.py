@@ -11,6 +11,7 @@ import keras
 from keras import ops
 
 from keras_maskrcnn.evaluation import CocoEvaluation
+from keras_maskrcnn.models import replicas
 from keras_maskrcnn.models.config import MaskRCNNConfig
 from keras_maskrcnn.models.network import Network
 from keras_maskrcnn.models.objective import (
@@ -212,10 +213,19 @@ class MaskRCNN(keras.Model):
         return super().call({"images": images, "image_sizes": sizes}, training=training)
 
     def train_step(self, data: Any) -> Any:
-        return super().train_step(join_targets(self.config, data))
+        inputs, targets = join_targets(self.config, data)
+        if replicas.replica_count() == 1:
+            return super().train_step((inputs, targets))
+        logs = replicas.train_step(self, replicas.require_pictures(inputs), targets)
+        return replicas.as_logs(logs)
 
     def test_step(self, data: Any) -> Any:
-        return super().test_step(join_targets(self.config, data))
+        inputs, targets = join_targets(self.config, data)
+        return replicas.as_logs(super().test_step((replicas.require_pictures(inputs), targets)))
+
+    def _maybe_symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
+        """Replaces Keras', which reads a batch under a strategy, and fails with several workers."""
+        replicas.build_optimizer(self)
 
     def compute_loss(
         self,
@@ -226,11 +236,12 @@ class MaskRCNN(keras.Model):
         training: bool = True,
     ) -> Tensor:
         kernels = [v for v in self.trainable_variables if v.name == "kernel"]
-        parts = loss_parts(self.config, y_pred, kernels)
+        parts = loss_parts(self.config, y_pred, kernels, replicas.total)
+        whole = {name: replicas.total(part) for name, part in parts.items()}
         images = ops.shape(y["boxes"])[0]
         for mean in self._loss_means:
-            mean.update_state(parts[mean.name], sample_weight=images)
-        return sum(parts.values())
+            mean.update_state(whole[mean.name], sample_weight=images)
+        return replicas.with_value_of(sum(parts.values()), sum(whole.values()))
 
     def fit(self, x: Any = None, **kwargs: Any) -> keras.callbacks.History:
         """Trains on a data set of `(images, targets)`.

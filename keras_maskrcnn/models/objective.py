@@ -29,19 +29,23 @@ def loss_names(config: MaskRCNNConfig) -> list[str]:
 
 
 def loss_parts(
-    config: MaskRCNNConfig, outputs: dict[str, Tensor], kernels: Iterable[Tensor]
+    config: MaskRCNNConfig,
+    outputs: dict[str, Tensor],
+    kernels: Iterable[Tensor],
+    total: losses.Total = losses.only_replica,
 ) -> dict[str, Tensor]:
-    """The losses of one batch.
+    """The losses of one batch, or a replica's share of them.
 
     Args:
         config: of the model.
         outputs: of `Network.training`.
         kernels: of all trained layers.
+        total: count over all replicas from the count on this one.
 
     Returns:
-        scalars under `loss_names`; their sum is what training minimises.
+        scalars under `loss_names`; their sum, over replicas too, is what training minimises.
     """
-    images = ops.cast(ops.shape(outputs["rpn_labels"])[0], "float32")
+    images = total(ops.cast(ops.shape(outputs["rpn_labels"])[0], "float32"))
     rpn_class, rpn_box = losses.rpn_losses(
         outputs["rpn_logits"],
         outputs["rpn_deltas"],
@@ -53,22 +57,27 @@ def loss_parts(
     parts = {
         "rpn_class_loss": rpn_class,
         "rpn_box_loss": rpn_box,
-        "class_loss": losses.class_loss(outputs["class_logits"], outputs["roi_classes"]),
+        "class_loss": losses.class_loss(outputs["class_logits"], outputs["roi_classes"], total),
         "box_loss": losses.box_loss(
             outputs["box_deltas"],
             outputs["roi_classes"],
             outputs["roi_target_deltas"],
             config.num_classes,
             config.box_beta,
+            total,
         ),
     }
     if config.predict_masks:
-        parts["mask_loss"] = losses.mask_loss(outputs["mask_logits"], outputs["mask_targets"])
+        parts["mask_loss"] = losses.mask_loss(
+            outputs["mask_logits"], outputs["mask_targets"], total
+        )
     if config.num_keypoints:
         parts["keypoint_loss"] = losses.keypoint_loss(
-            outputs["keypoint_logits"], outputs["keypoint_cells"], outputs["keypoint_valid"]
+            outputs["keypoint_logits"], outputs["keypoint_cells"], outputs["keypoint_valid"], total
         )
-    parts["regularization_loss"] = losses.weight_penalty(kernels, config.weight_decay)
+    # The kernels are the same everywhere: each replica takes its share of their penalty.
+    penalty = losses.weight_penalty(kernels, config.weight_decay)
+    parts["regularization_loss"] = penalty / total(ops.ones(()))
     return parts
 
 

@@ -1,0 +1,166 @@
+"""Training on several replicas at once (`tf.distribute`): the numbers of one replica.
+
+Keras adds up the replicas' gradients, so every replica divides by the counts of all of them: then
+the sum is the gradient of the loss of the whole batch, however its pictures are spread. On one
+replica every function here gives back what it was given.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+Tensor = Any
+
+
+def replica_count() -> int:
+    """How many replicas take part in a step."""
+    return tf.distribute.get_strategy().num_replicas_in_sync
+
+
+def total(value: Tensor) -> Tensor:
+    """Sum of a number over all replicas, without a gradient."""
+    if replica_count() == 1:
+        return value
+    return _sum(tf.stop_gradient(value))
+
+
+def with_value_of(loss: Tensor, whole: Tensor) -> Tensor:
+    """A replica's share of the loss, with its own gradient and the value that Keras expects.
+
+    Keras' logs take a replica's loss times the number of replicas, and average over pictures.
+
+    Args:
+        loss: share of this replica.
+        whole: sum of all shares.
+    """
+    if replica_count() == 1:
+        return loss
+    return loss + tf.stop_gradient(whole / replica_count() - loss)
+
+
+def require_pictures(inputs: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Fails where a batch has fewer pictures than there are replicas.
+
+    TensorFlow gives the replicas that are left over pictures without pixels.
+
+    Args:
+        inputs: of the model, with `images`.
+    """
+    if replica_count() == 1:
+        return inputs
+    images = inputs["images"]
+    enough = tf.debugging.assert_greater(
+        tf.shape(images)[0],
+        0,
+        f"every batch needs at least one picture for each of the {replica_count()} replicas: pass "
+        "drop_remainder=True to DetectionData.batches, or another batch_size. "
+        "Received: a batch with fewer",
+    )
+    # None where the number is known beforehand.
+    with tf.control_dependencies([] if enough is None else [enough]):
+        return {**inputs, "images": tf.identity(images)}
+
+
+def train_step(model: keras.Model, x: Any, y: Any) -> dict[str, Tensor]:
+    """Keras' training step, with gradients that are complete before the optimizer sees them.
+
+    Keras' optimizers clip and check the gradients of each replica alone, before they add them up:
+    a norm would be clipped at another place than on one replica.
+
+    Args:
+        model: a compiled model whose `compute_loss` gives this replica's share of the loss.
+        x: input.
+        y: targets.
+
+    Returns:
+        what `train_step` of a Keras model returns.
+    """
+    with tf.GradientTape() as tape:
+        y_pred = model(x, training=True)
+        loss = model.compute_loss(x=x, y=y, y_pred=y_pred, training=True)
+        scaled = model.optimizer.scale_loss(loss)
+    pictures = tf.shape(tf.nest.flatten(x)[0])[0]
+    model._loss_tracker.update_state(loss * replica_count(), sample_weight=pictures)
+    variables = model.trainable_variables
+    gradients = _for_one_replica(tape.gradient(scaled, [v.value for v in variables]))
+    if model.optimizer.gradient_accumulation_steps:
+        _accumulate(model.optimizer, gradients, variables)
+    else:
+        model.optimizer.apply_gradients(zip(gradients, variables, strict=True))
+    return model.compute_metrics(x, y, y_pred)
+
+
+def build_optimizer(model: keras.Model) -> None:
+    """Makes the optimizer's variables before replicas run, which cannot make them."""
+    strategy, optimizer = model.distribute_strategy, model.optimizer
+    if strategy.num_replicas_in_sync > 1 and optimizer is not None and not optimizer.built:
+        with strategy.scope():
+            optimizer.build(model.trainable_variables)
+
+
+def as_logs(logs: dict[str, Tensor]) -> dict[str, Tensor]:
+    """With several workers, Keras averages logs along an axis, which plain numbers lack."""
+    strategy = tf.distribute.get_strategy()
+    several = isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
+    if several and strategy.extended._in_multi_worker_mode():
+        return {name: tf.reshape(value, (1,)) for name, value in logs.items()}
+    return logs
+
+
+def _for_one_replica(gradients: list[Tensor]) -> list[Tensor]:
+    """The whole gradients on the first replica and zeros on the others.
+
+    The optimizer's own sum over replicas then changes nothing, and what it does before, clipping
+    and accumulation, it does to the whole gradient.
+    """
+    known = [g for g in gradients if g is not None]
+    is_first = tf.equal(tf.distribute.get_replica_context().replica_id_in_sync_group, 0)
+    whole = iter([tf.where(is_first, g, tf.zeros_like(g)) for g in _sum(known)])
+    return [None if g is None else next(whole) for g in gradients]
+
+
+def _accumulate(optimizer: Any, gradients: list[Tensor], variables: list[Any]) -> None:
+    """What a Keras optimizer with `gradient_accumulation_steps` does with gradients.
+
+    Its own branch between keeping and applying them lies within a replica, where TensorFlow allows
+    no branch that replicas must take together (Keras issue 20582). Here all take it together.
+    """
+    if optimizer.use_ema:
+        raise ValueError(
+            "On several replicas an optimizer either accumulates gradients or averages weights. "
+            f"Received: gradient_accumulation_steps={optimizer.gradient_accumulation_steps}, "
+            "use_ema=True"
+        )
+    steps = optimizer.gradient_accumulation_steps
+    known = [(g, v) for g, v in zip(gradients, variables, strict=True) if g is not None]
+    trained = [v for _, v in known]
+    sums = [optimizer._accumulated_gradients[optimizer._get_variable_index(v)] for v in trained]
+
+    def keep(gradients: list[Tensor]) -> None:
+        for kept, gradient in zip(sums, gradients, strict=True):
+            kept.assign(kept + gradient)
+
+    def apply(gradients: list[Tensor]) -> None:
+        means = [(g + kept) / steps for g, kept in zip(gradients, sums, strict=True)]
+        means = optimizer._clip_gradients(means)
+        optimizer._apply_weight_decay(trained)
+        optimizer._backend_update_step(means, trained, optimizer.learning_rate)
+        optimizer._backend_reset_gradient_accumulators()
+
+    def together(strategy: tf.distribute.Strategy, gradients: list[Tensor]) -> None:
+        def on_each(function: Any) -> None:
+            strategy.extended.call_for_each_replica(function, args=(gradients,))
+
+        last = tf.equal((optimizer._iterations.value + 1) % steps, 0)
+        tf.cond(last, lambda: on_each(apply), lambda: on_each(keep))
+
+    tf.distribute.get_replica_context().merge_call(together, args=([g for g, _ in known],))
+    optimizer._iterations.assign_add(1)
+
+
+def _sum(values: Any) -> Any:
+    context = tf.distribute.get_replica_context()
+    return context.all_reduce(tf.distribute.ReduceOp.SUM, values)
