@@ -179,7 +179,7 @@ def plot(rows: list[dict[str, Any]], title: str, path: Path) -> None:
     axes.bar_label(bars, fmt="%.2f", padding=3)
     axes.axvline(1.0, color="black", linewidth=1)
     axes.set_xlabel("time of torchvision / ours")
-    axes.set_title(title, fontsize=8)
+    axes.set_title(title, fontsize=8, loc="right", wrap=True)
     axes.spines[["top", "right"]].set_visible(False)
     axes.margins(x=0.08)
     figure.savefig(path, dpi=120)
@@ -222,7 +222,7 @@ def main() -> None:
     RESULTS.mkdir(exist_ok=True)
     target = RESULTS / f"{options.output}.md"
     target.write_text(f"{machine}\n\n{as_table(rows)}\n", encoding="utf-8")
-    plot(rows, machine, target.with_suffix(".png"))
+    plot(rows, machine.replace("; tensorflow", ";\ntensorflow"), target.with_suffix(".png"))
     print(target)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
-from helpers import TINY
+from helpers import TINY, run_python
 from PIL import Image
 
 from keras_maskrcnn.export.headers import count_jpeg_pixels, count_pixels
@@ -153,33 +153,43 @@ def test_format_that_only_the_decoder_knows_is_refused(decode):
         decode(tf.constant([content]))
 
 
-def test_no_memory_is_spent_on_what_is_refused(decode):
+SPENDING = """
+import sys
+from pathlib import Path
+import tensorflow as tf
+from helpers import TINY, run_python
+from keras_maskrcnn.export.pictures import decode_batch
+from keras_maskrcnn.models.config import MaskRCNNConfig
+
+def peak():
+    status = Path("/proc/self/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) * 1024
+
+small, large = (Path(name).read_bytes() for name in sys.argv[1:])
+config = MaskRCNNConfig(**TINY)
+decode_batch(tf.constant([small]), config, 10_000)  # what the first use takes
+for limit in (10_000, 36_000_000):
+    before = peak()
+    try:
+        decode_batch(tf.constant([large]), config, limit)
+        decoded = True
+    except tf.errors.InvalidArgumentError:
+        decoded = False
+    print("spent", int(decoded), peak() - before)
+"""
+
+
+def test_no_memory_is_spent_on_what_is_refused(tmp_path):
     """A whole picture that would decode: a few kilobytes for 108 megabytes."""
-    reset = Path("/proc/self/clear_refs")
-    if not reset.exists():
+    if not Path("/proc/self/status").exists():
         pytest.skip("needs Linux' account of memory")
-
-    def peak():
-        status = Path("/proc/self/status").read_text()
-        return int(status.partition("VmHWM:")[2].split()[0]) * 1024
-
-    def used(decode, content):
-        try:
-            reset.write_text("5")  # the peak begins anew
-        except OSError:
-            pytest.skip("needs Linux' account of memory")
-        before = peak()
-        try:
-            decode(tf.constant([content]))
-        except tf.errors.InvalidArgumentError:
-            return peak() - before, False
-        return peak() - before, True
-
     side = 6000
-    rows = zlib.compress(bytes(side // 8 + 1) * side)
-    content = png(side, side, rows)
+    content = png(side, side, zlib.compress(bytes(side // 8 + 1) * side))
     assert len(content) < side
-    assert used(decode, content) == (pytest.approx(0, abs=20e6), False)
-    generous = tf.function(lambda x: decode_batch(x, CONFIG, side * side))
-    spent, decoded = used(generous, content)
-    assert decoded and spent > 2 * side * side
+    (tmp_path / "large.png").write_bytes(content)
+    (tmp_path / "small.png").write_bytes(encode(make_picture(20, 20, 0), "PNG"))
+    output = run_python(SPENDING, tmp_path / "small.png", tmp_path / "large.png")
+    lines = [line.split() for line in output.splitlines() if line.startswith("spent")]
+    (refused, little), (decoded, much) = ((int(line[1]), int(line[2])) for line in lines)
+    assert not refused and little < 20e6
+    assert decoded and much > 2 * side * side
