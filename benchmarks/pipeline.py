@@ -80,12 +80,13 @@ def main() -> None:
         model.compile()
         steps: Iterator = iter(cached.repeat())
         times = []
-        for _ in range(options.rounds + 2):
+        warm_up = 4  # tracing, and kernels made for sizes seen first
+        for _ in range(options.rounds + warm_up):
             images, targets = next(steps)
             start = time.perf_counter()
             model.train_on_batch(images, targets)
             times.append(time.perf_counter() - start)
-        rate = options.batch_size / statistics.median(times[2:])
+        rate = options.batch_size / statistics.median(times[warm_up:])
         print(f"training step: {rate:.2f} pictures/s")
         for name in ("pipeline", "cached"):
             print(f"{name}: {rates[name] / rate:.1f} times what the training step takes")
