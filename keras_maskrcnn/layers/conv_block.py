@@ -8,6 +8,7 @@ import keras
 from keras import ops
 
 from keras_maskrcnn.layers.norms import make_norm, stored_scale_and_shift
+from keras_maskrcnn.ops.fan_out import fan_out
 from keras_maskrcnn.ops.grouped_conv import grouped_conv2d
 
 Tensor = Any
@@ -32,11 +33,12 @@ class ConvBlock(keras.layers.Layer):
         initializer: of the kernel.
 
     Call arguments:
-        inputs: `[n, h, w, C]`, `C` a multiple of `groups`.
+        inputs: `[n, h, w, C]`, `C` a multiple of `groups`; or a list of these (levels of a
+            pyramid), each of which is convolved alike.
         training: for trained statistics.
 
     Returns:
-        `[n, ceil(h / strides), ceil(w / strides), filters]`.
+        `[n, ceil(h / strides), ceil(w / strides), filters]`, or a list of these.
 
     The kernel is `[size, size, C / groups, filters]`, as in `keras.layers.Conv2D`.
     """
@@ -103,20 +105,30 @@ class ConvBlock(keras.layers.Layer):
         else:
             self.norm.build((*input_shape[:-1], self.filters))
 
-    def call(self, inputs: Tensor, training: bool = False) -> Tensor:
+    def call(self, inputs: Any, training: bool = False) -> Any:
         kernel, shift = ops.convert_to_tensor(self.kernel), self.bias
         stored = stored_scale_and_shift(self.norm, training)
         if stored is not None:
             scale, shift = stored
             kernel = kernel * scale
-        x = self._convolve(inputs, ops.cast(kernel, inputs.dtype))
+        if not isinstance(inputs, list | tuple):
+            return self._finish(self._convolve(inputs, kernel), shift, stored is None, training)
+        kernels = fan_out(kernel, len(inputs))
+        shifts = [None] * len(inputs) if shift is None else fan_out(shift, len(inputs))
+        return [
+            self._finish(self._convolve(x, kernel), shift, stored is None, training)
+            for x, kernel, shift in zip(inputs, kernels, shifts, strict=True)
+        ]
+
+    def _finish(self, x: Tensor, shift: Tensor | None, normalize: bool, training: bool) -> Tensor:
         if shift is not None:
             x = ops.add(x, ops.cast(shift, x.dtype))
-        if self.norm is not None and stored is None:
+        if normalize and self.norm is not None:
             x = self.norm(x, training=training)
         return ops.relu(x) if self.relu else x
 
     def _convolve(self, x: Tensor, kernel: Tensor) -> Tensor:
+        kernel = ops.cast(kernel, x.dtype)
         border = self.size // 2
         explicit = border > 0 and (self.strides > 1 or self.groups > 1)
         if explicit:
@@ -128,6 +140,8 @@ class ConvBlock(keras.layers.Layer):
         return ops.conv(x, kernel, strides=self.strides, padding=padding)
 
     def compute_output_shape(self, input_shape: Any) -> Any:
+        if isinstance(input_shape[0], list | tuple):
+            return [self.compute_output_shape(shape) for shape in input_shape]
         batch, *sides, _ = input_shape
         steps = [None if side is None else -(-side // self.strides) for side in sides]
         return (batch, *steps, self.filters)

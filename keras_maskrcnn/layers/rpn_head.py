@@ -39,24 +39,20 @@ class RPNHead(keras.layers.Layer):
         self.channels = channels
         # As in the reference implementations: small weights, so that training starts at ln 2.
         initializer = keras.initializers.RandomNormal(stddev=0.01)
-        self.convs = [
-            ConvBlock(channels, initializer=initializer, dtype=self.dtype_policy, name=f"conv{i}")
-            for i in range(1, num_convs + 1)
-        ]
-        self.objectness = keras.layers.Conv2D(
-            anchors_per_cell,
-            1,
-            kernel_initializer=initializer,
-            dtype=self.dtype_policy,
-            name="objectness",
-        )
-        self.deltas = keras.layers.Conv2D(
-            4 * anchors_per_cell,
-            1,
-            kernel_initializer=initializer,
-            dtype=self.dtype_policy,
-            name="deltas",
-        )
+
+        def conv(filters: int, name: str, size: int = 3, relu: bool = True) -> ConvBlock:
+            return ConvBlock(
+                filters,
+                size,
+                relu=relu,
+                initializer=initializer,
+                dtype=self.dtype_policy,
+                name=name,
+            )
+
+        self.convs = [conv(channels, f"conv{i}") for i in range(1, num_convs + 1)]
+        self.objectness = conv(anchors_per_cell, "objectness", size=1, relu=False)
+        self.deltas = conv(4 * anchors_per_cell, "deltas", size=1, relu=False)
 
     def build(self, input_shape: Any) -> None:
         shape = input_shape[0]
@@ -67,17 +63,15 @@ class RPNHead(keras.layers.Layer):
         self.deltas.build(shape)
 
     def call(self, features: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
-        logits, deltas = [], []
-        for x in features:
-            for conv in self.convs:
-                x = conv(x)
-            batch = ops.shape(x)[0]
+        batch = ops.shape(features[0])[0]
+        for conv in self.convs:
+            features = conv(features)
+
+        def flat(maps: list[Tensor], *last: int) -> list[Tensor]:
             # [B, h, w, a] -> [B, h * w * a]: the order of `ops.anchors.grid_anchors`
-            logit = ops.reshape(self.objectness(x), (batch, -1))
-            delta = ops.reshape(self.deltas(x), (batch, -1, 4))
-            logits.append(ops.cast(logit, "float32"))
-            deltas.append(ops.cast(delta, "float32"))
-        return logits, deltas
+            return [ops.cast(ops.reshape(x, (batch, -1, *last)), "float32") for x in maps]
+
+        return flat(self.objectness(features)), flat(self.deltas(features), 4)
 
     def get_config(self) -> dict[str, Any]:
         return {

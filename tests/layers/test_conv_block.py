@@ -144,3 +144,32 @@ def test_bad_arguments(arguments, message):
 def test_bad_input():
     with pytest.raises(ValueError, match="channels must be a multiple of groups=2"):
         ConvBlock(8, groups=2).build((None, None, None, 5))
+
+
+@pytest.mark.parametrize("norm", [None, "frozen", "batch"])
+@pytest.mark.parametrize("training", [False, True])
+def test_a_list_is_convolved_one_by_one(norm, training):
+    block = ConvBlock(9, norm=norm)
+    levels = [tf.constant(_noise(2, side, side + 1, 6, seed=side)) for side in (8, 4, 1)]
+    block.build(levels[0].shape)
+    _randomise(block)
+    results = []
+    for call in (
+        lambda: block(levels, training=training),
+        lambda: [block(x, training=training) for x in levels],
+    ):
+        with tf.GradientTape() as tape:
+            y = call()
+            loss = sum(tf.reduce_sum(v**2) for v in y)
+        results.append([*y, *tape.gradient(loss, block.trainable_variables)])
+    assert len(results[0]) == 3 + len(block.trainable_variables)
+    for listed, single in zip(*results, strict=True):
+        np.testing.assert_allclose(listed, single, rtol=1e-5, atol=1e-4)
+
+
+def test_shapes_of_a_list():
+    block = ConvBlock(9, strides=2)
+    assert block.compute_output_shape([(2, 8, 9, 6), (2, None, 3, 6)]) == [
+        (2, 4, 5, 9),
+        (2, None, 2, 9),
+    ]
