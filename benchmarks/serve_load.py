@@ -32,6 +32,8 @@ from typing import Any
 
 import numpy as np
 
+from keras_maskrcnn.serving.server import find_version
+
 NAME = "load"
 COMMAND = "import sys; from keras_maskrcnn.cli import main; sys.exit(main(sys.argv[1:]))"
 GOOD_PART = 0.6
@@ -293,12 +295,15 @@ def measure(
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("export", type=Path, help="folder of one version, as served/photos/1")
+    parser.add_argument("export", type=Path, help="what maskrcnn export wrote")
     parser.add_argument("pictures", type=Path, nargs="+", help="JPEG and PNG files")
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--clients", type=int, default=4)
     args = parser.parse_args()
-    questions = make_questions(args.export, args.pictures)
+    version = find_version(args.export)
+    if version is None:
+        parser.error(f"no SavedModel in {args.export}")
+    questions = make_questions(version, args.pictures)
     with start_server(args.export) as process:
         try:
             return measure(process, questions, args.seconds, args.clients)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import keras
+import tensorflow as tf
 from keras import ops
 
 from keras_maskrcnn.layers.norms import make_norm, stored_scale_and_shift
@@ -110,7 +111,9 @@ class ConvBlock(keras.layers.Layer):
         stored = stored_scale_and_shift(self.norm, training)
         if stored is not None:
             scale, shift = stored
-            kernel = kernel * scale
+            # Not before its turn: TensorFlow would begin with a second copy of all weights.
+            with tf.control_dependencies(tf.nest.flatten(inputs)):
+                kernel = kernel * scale
         if not isinstance(inputs, list | tuple):
             return self._finish(self._convolve(inputs, kernel), shift, stored is None, training)
         kernels = fan_out(kernel, len(inputs))
