@@ -19,12 +19,12 @@ struct Taps {
 };
 
 // The cells that each bin reads along one axis, neighbouring samples' common cells merged.
-void collect_taps(const Axis& axis, int bins, Taps* taps) {
+void collect_taps(const Axis& axis, int first_bin, int end_bin, Taps* taps) {
   taps->begin.assign(1, 0);
   taps->index.clear();
   taps->weight.clear();
   const float share = 1.f / static_cast<float>(std::max(axis.samples, 1));
-  for (int bin = 0; bin < bins; ++bin) {
+  for (int bin = first_bin; bin < end_bin; ++bin) {
     const size_t first = taps->begin.back();
     const auto add = [&](int cell, float weight) {
       const size_t size = taps->index.size();
@@ -82,39 +82,35 @@ void transpose(const Taps& taps, int bins, CellTaps* cells) {
 template <typename T>
 void roi_align_cpu(const Problem& p, const T* const* features, T* pooled,
                    const ParallelFor& parallel_for) {
-  const int64_t bins = static_cast<int64_t>(p.out_height) * p.out_width;
-  const bool beyond_caches = p.rois * bins * p.channels * sizeof(T) > kCachedBytes;
-  const std::vector<int> order = nearby_order(p);
-  parallel_for(p.rois, bins * p.channels, [&](int64_t begin, int64_t end) {
+  const int64_t row_size = static_cast<int64_t>(p.out_width) * p.channels;
+  const std::vector<BinRow> order = nearby_bin_rows(p);
+  const bool beyond_caches = order.size() * row_size * sizeof(T) > kCachedBytes;
+  parallel_for(order.size(), row_size, [&](int64_t begin, int64_t end) {
     Taps y_taps, x_taps;
     std::vector<int64_t> offsets;
     std::vector<float> weights;
     for (int64_t at = begin; at < end; ++at) {
-      const int64_t roi = order[at];
+      const auto [roi, bin] = order[at];
       const Level& level = p.level[p.level_indices[roi]];
       const int64_t row = static_cast<int64_t>(level.width) * p.channels;
       const T* map = features[p.level_indices[roi]] + p.batch_indices[roi] * (level.height * row);
-      collect_taps(y_axis(p, roi, level), p.out_height, &y_taps);
-      collect_taps(x_axis(p, roi, level), p.out_width, &x_taps);
-      T* out = pooled + roi * bins * p.channels;
-      for (int i = 0; i < p.out_height; ++i) {
-        for (int j = 0; j < p.out_width; ++j, out += p.channels) {
-          offsets.clear();
-          weights.clear();
-          for (int y = y_taps.begin[i]; y < y_taps.begin[i + 1]; ++y) {
-            for (int x = x_taps.begin[j]; x < x_taps.begin[j + 1]; ++x) {
-              offsets.push_back(y_taps.index[y] * row + x_taps.index[x] * int64_t{p.channels});
-              weights.push_back(y_taps.weight[y] * x_taps.weight[x]);
-            }
+      collect_taps(y_axis(p, roi, level), bin, bin + 1, &y_taps);
+      collect_taps(x_axis(p, roi, level), 0, p.out_width, &x_taps);
+      T* out = pooled + (static_cast<int64_t>(roi) * p.out_height + bin) * row_size;
+      for (int j = 0; j < p.out_width; ++j, out += p.channels) {
+        offsets.clear();
+        weights.clear();
+        for (int y = 0; y < y_taps.count(0); ++y) {
+          for (int x = x_taps.begin[j]; x < x_taps.begin[j + 1]; ++x) {
+            offsets.push_back(y_taps.index[y] * row + x_taps.index[x] * int64_t{p.channels});
+            weights.push_back(y_taps.weight[y] * x_taps.weight[x]);
           }
-          const int cells = static_cast<int>(offsets.size());
-          if (beyond_caches) {
-            weighted_sum<Write::kStream>(map, offsets.data(), weights.data(), cells, p.channels,
-                                         out);
-          } else {
-            weighted_sum<Write::kStore>(map, offsets.data(), weights.data(), cells, p.channels,
-                                        out);
-          }
+        }
+        const int cells = static_cast<int>(offsets.size());
+        if (beyond_caches) {
+          weighted_sum<Write::kStream>(map, offsets.data(), weights.data(), cells, p.channels, out);
+        } else {
+          weighted_sum<Write::kStore>(map, offsets.data(), weights.data(), cells, p.channels, out);
         }
       }
     }
@@ -132,9 +128,9 @@ void roi_align_gradient_cpu(const Problem& p, const T* upstream, T* const* gradi
     Taps taps;
     for (int64_t roi = begin; roi < end; ++roi) {
       const Level& level = p.level[p.level_indices[roi]];
-      collect_taps(y_axis(p, roi, level), p.out_height, &taps);
+      collect_taps(y_axis(p, roi, level), 0, p.out_height, &taps);
       transpose(taps, p.out_height, &y_cells[roi]);
-      collect_taps(x_axis(p, roi, level), p.out_width, &taps);
+      collect_taps(x_axis(p, roi, level), 0, p.out_width, &taps);
       transpose(taps, p.out_width, &x_cells[roi]);
     }
   });

@@ -33,6 +33,41 @@ inline std::vector<int> nearby_order(const Problem& p) {
   return order;
 }
 
+struct BinRow {
+  int roi;
+  int bin;
+};
+
+// Rows of bins in an order in which neighbours read much the same rows of cells, which are then
+// still in the cache: by map, downwards.
+inline std::vector<BinRow> nearby_bin_rows(const Problem& p) {
+  std::vector<int64_t> first_row(p.levels * p.batch + 1);  // of each map among all maps' rows
+  for (int map = 0; map < p.levels * p.batch; ++map)
+    first_row[map + 1] = first_row[map] + p.level[map / p.batch].height + 1;
+  const size_t count = static_cast<size_t>(p.rois) * p.out_height;
+  std::vector<int64_t> row(count), begin(first_row.back() + 2);
+  for (int roi = 0; roi < p.rois; ++roi) {
+    const Level& level = p.level[p.level_indices[roi]];
+    const float* box = p.boxes + 4 * static_cast<int64_t>(roi);
+    const float top = box[1] * level.scale;
+    const float step = (box[3] - box[1]) * level.scale / p.out_height;
+    const int64_t map = static_cast<int64_t>(p.level_indices[roi]) * p.batch + p.batch_indices[roi];
+    for (int bin = 0; bin < p.out_height; ++bin) {
+      // Not a number becomes 0.
+      const float cell = fminf(fmaxf(top + bin * step, 0.f), static_cast<float>(level.height));
+      const int64_t at = first_row[map] + static_cast<int64_t>(cell);
+      row[static_cast<size_t>(roi) * p.out_height + bin] = at;
+      ++begin[at + 2];
+    }
+  }
+  for (size_t k = 2; k < begin.size(); ++k) begin[k] += begin[k - 1];
+  std::vector<BinRow> order(count);
+  for (size_t k = 0; k < count; ++k)
+    order[begin[row[k] + 1]++] = {static_cast<int>(k / p.out_height),
+                                  static_cast<int>(k % p.out_height)};
+  return order;
+}
+
 // A part of the gradient: some rows of one image on one level. Its task zeroes them and adds every
 // RoI's share in the order of the RoIs. No two tasks write the same cell, and a cell's sum has one
 // order, whatever the number of threads. The rows of a task stay in the cache.
