@@ -65,6 +65,14 @@ def set_state(model: keras.Model, state: list[np.ndarray]) -> None:
         variable.assign(value)
 
 
+def iou(a: Any, b: Any) -> float:
+    """Intersection over union of two boxes."""
+    a, b = np.asarray(a, float), np.asarray(b, float)
+    sides = np.maximum(np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2]), 0)
+    overlap = np.prod(sides)
+    return float(overlap / (np.prod(a[2:] - a[:2]) + np.prod(b[2:] - b[:2]) - overlap))
+
+
 def batch(
     size: int = 2,
     height: int = 64,

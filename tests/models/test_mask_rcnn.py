@@ -7,7 +7,17 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from helpers import LOSSES, TINY, batch, get_state, run_python, set_state, tiny_model, to_dataset
+from helpers import (
+    LOSSES,
+    TINY,
+    batch,
+    get_state,
+    iou,
+    run_python,
+    set_state,
+    tiny_model,
+    to_dataset,
+)
 from PIL import Image
 
 from keras_maskrcnn import MaskRCNN, MaskRCNNConfig
@@ -208,16 +218,10 @@ def test_padding_has_no_influence(trained, pictures):
     for one, other in ((tight, padded), (padded, tight)):
         assert one["scores"][0, 0] > 0.5
         same_class = other["classes"][0] == one["classes"][0, 0]
-        overlaps = [_iou(one["boxes"][0, 0], box) for box in other["boxes"][0][same_class]]
+        overlaps = [iou(one["boxes"][0, 0], box) for box in other["boxes"][0][same_class]]
         assert max(overlaps, default=0) > 0.5
     for found in (tight["boxes"][0], together["boxes"][2]):
         assert found.min() >= 0 and found.max() <= 64  # Never in the padding.
-
-
-def _iou(a, b):
-    low, high = np.maximum(a[:2], b[:2]), np.minimum(a[2:], b[2:])
-    overlap = np.prod(np.maximum(high - low, 0))
-    return overlap / (np.prod(a[2:] - a[:2]) + np.prod(b[2:] - b[:2]) - overlap)
 
 
 # Predictions
@@ -280,7 +284,7 @@ def test_predictions_find_the_objects_in_the_pictures_own_pixels(trained, pictur
     for instance in record.objects:
         d = int(np.argmax(found.classes == instance.category))
         assert found.scores[d] > 0.5
-        assert _iou(found.boxes[d], np.array(instance.box)) > 0.5
+        assert iou(found.boxes[d], instance.box) > 0.5
     # Every pixel twice as wide and high: the network sees the same picture.
     large = picture.repeat(2, axis=0).repeat(2, axis=1)
     Image.fromarray(large).save(tmp_path / "large.png")
