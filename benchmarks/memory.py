@@ -18,6 +18,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from workers.describe import status_megabytes
+
 WORKERS = Path(__file__).parent / "workers"
 sys.path.insert(0, str(WORKERS))
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -29,16 +31,8 @@ CASES = {
 }
 
 
-def megabytes(field: str) -> float:
-    """A field of Linux' /proc/self/status."""
-    for line in Path("/proc/self/status").read_text(encoding="utf-8").splitlines():
-        if line.startswith(f"{field}:"):
-            return int(line.split()[1]) / 1024
-    raise ValueError(f"expected {field} in /proc/self/status")
-
-
 def report(stage: str, tensors: float | None = None) -> None:
-    sizes = [megabytes(field) for field in ("VmRSS", "RssFile", "VmHWM")]
+    sizes = [status_megabytes(field) for field in ("VmRSS", "RssFile", "VmHWM")]
     cells = [f"{size:.0f}" for size in sizes] + ["" if tensors is None else f"{tensors:.0f}"]
     print(f"| {stage} | {' | '.join(cells)} |", flush=True)
 

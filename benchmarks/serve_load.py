@@ -31,6 +31,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from workers.describe import status_megabytes
 
 from keras_maskrcnn.serving.server import find_version
 
@@ -211,14 +212,6 @@ class Load:
         connection.close()
 
 
-def resident_mb(pid: int, field: str = "VmRSS") -> float:
-    """Memory of a process, from Linux' /proc."""
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith(f"{field}:"):
-            return int(line.split()[1]) / 1024
-    raise ValueError(f"expected {field} in /proc/{pid}/status")
-
-
 def stop_with_requests_in_work(load: Load, process: Any, questions: list[Question]) -> str:
     """Sends SIGTERM before requests are answered; tells how it ended."""
     good = [question for question in questions if question.outputs is not None]
@@ -264,14 +257,14 @@ def measure(
         threading.Thread(target=load.client, args=(questions, start + duration, seed))
         for seed in range(clients)
     ]
-    memory = [resident_mb(process.pid)]
+    memory = [status_megabytes("VmRSS", process.pid)]
     for thread in threads:
         thread.start()
     while any(thread.is_alive() for thread in threads):
         time.sleep(1)
-        memory.append(resident_mb(process.pid))
+        memory.append(status_megabytes("VmRSS", process.pid))
     seconds = time.monotonic() - start
-    peak = resident_mb(process.pid, "VmHWM")
+    peak = status_megabytes("VmHWM", process.pid)
     end = stop_with_requests_in_work(load, process, questions)
 
     total, good = sum(load.counts.values()), len(load.seconds)

@@ -22,3 +22,11 @@ def describe_machine() -> str:
         f"{fields.get('model name', 'unknown CPU')}, {len(os.sched_getaffinity(0))} cores ({has}); "
         f"{versions}; load average {os.getloadavg()[0]:.1f}; {datetime.date.today()}"
     )
+
+
+def status_megabytes(field: str, pid: int | str = "self") -> float:
+    """A size of a process, such as `VmRSS` (resident) or `VmHWM` (its peak), from Linux' /proc."""
+    for line in Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines():
+        if line.startswith(f"{field}:"):
+            return int(line.split()[1]) / 1024
+    raise ValueError(f"expected {field} in /proc/{pid}/status")
