@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import h5py
 import keras
 import numpy as np
 
@@ -46,25 +45,6 @@ def download(name: str) -> Path:
             file_name, origin=_URL + file_name, cache_subdir="models", file_hash=checksum
         )
     )
-
-
-def read_hdf5_file(path: str | Path) -> dict[str, np.ndarray]:
-    """Reads a legacy Keras weights file.
-
-    Returns:
-        `"<layer>/<variable>"`, such as `"conv1_conv/kernel"`, to array.
-    """
-    tensors: dict[str, np.ndarray] = {}
-
-    def visit(name: str, item: h5py.HLObject) -> None:
-        if isinstance(item, h5py.Dataset):
-            # "conv1_conv/conv1_conv/kernel:0"; some writers repeat the model's name.
-            layer, variable = name.split("/")[-2:]
-            tensors[f"{layer}/{variable.removesuffix(':0')}"] = item[()]
-
-    with h5py.File(path, "r") as file:
-        file.visititems(visit)
-    return tensors
 
 
 def _layer_names(path: str) -> tuple[str, str] | None:
