@@ -203,6 +203,55 @@ def test_every_tensor_and_every_variable(tmp_path):
     assert "Tensors without a variable: 1 (rpn.head.extra.weight)" in message
 
 
+@pytest.mark.filterwarnings("ignore:.*trained with preprocessing='caffe'")
+@pytest.mark.parametrize("kind", ["torchvision", "detectron2"])
+def test_values_that_are_not_finite(tmp_path, kind):
+    model = _model()
+    before = [np.array(weight) for weight in model.weights]
+    tensors = _tensors(model, kind)
+    prefix = "rpn.head" if kind == "torchvision" else "proposal_generator.rpn_head"
+    logits = "cls_logits" if kind == "torchvision" else "objectness_logits"
+    tensors[f"{prefix}.{logits}.weight"].ravel()[[1, 5]] = np.nan
+    tensors[f"{prefix}.{logits}.bias"][0] = -np.inf
+    # Finite in the file, and not as float32.
+    name = "roi_heads.box_predictor.bbox_pred.bias"
+    tensors[name] = np.full(tensors[name].shape, 1e300)
+    with pytest.raises(ValueError, match="^w .*holds what no network has, and nothing") as error:
+        load_detector_weights(model, _write(tmp_path / "w", tensors, kind))
+    message = str(error.value)
+    assert "NaN or infinite: 3 (" in message
+    assert f"{prefix}.{logits}.weight (2 of 24 values)" in message
+    assert f"{prefix}.{logits}.bias (1 of 3 values)" in message
+    assert f"{name} ({tensors[name].size} of {tensors[name].size} values)" in message
+    for weight, value in zip(model.weights, before, strict=True):
+        np.testing.assert_array_equal(weight, value)
+
+
+def test_values_that_nothing_takes_may_be_anything(tmp_path):
+    backbone = build_resnet("resnet18", outputs=("C5",))
+    tensors = {**_backbone_tensors(backbone), "fc.bias": np.full(1000, np.nan, "float32")}
+    report = load_backbone_weights(backbone, write_torch_file(tmp_path / "w.pth", tensors))
+    assert set(report.ignored) == {"fc.bias"}
+    tensors["layer1.0.bn1.running_var"][3] = np.nan
+    path = write_torch_file(tmp_path / "w.pth", tensors)
+    with pytest.raises(
+        ValueError, match=r"NaN or infinite: 1 \(layer1\.0\.bn1\.running_var \(1 of"
+    ):
+        load_backbone_weights(backbone, path)
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (64, 64), (1, 2, 3)])
+def test_tensors_of_other_ranks(tmp_path, shape):
+    backbone = build_resnet("resnet18", outputs=("C5",))
+    tensors = _backbone_tensors(backbone)
+    tensors["conv1.weight"] = np.zeros(shape, "float32")
+    path = write_torch_file(tmp_path / "w.pth", tensors)
+    with pytest.raises(
+        ValueError, match=r"Shapes that differ: 1 \(stem_conv/kernel \(7, 7, 3, 64\)"
+    ):
+        load_backbone_weights(backbone, path)
+
+
 def _backbone_tensors(backbone):
     rng = np.random.default_rng(0)
     return {
