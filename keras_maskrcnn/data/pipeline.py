@@ -12,7 +12,6 @@ import itertools
 import math
 import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,6 +24,7 @@ from keras_maskrcnn.data.augmentation import (
     flip_keypoints,
 )
 from keras_maskrcnn.data.masks import MASK_SIDE, draw_mask
+from keras_maskrcnn.data.picture_files import read_picture_file
 from keras_maskrcnn.data.records import DetectionData, ImageRecord
 
 _JPEG_START = b"\xff\xd8\xff"
@@ -59,12 +59,10 @@ def read_image(path: str | os.PathLike[str]) -> np.ndarray:
         uint8 `[H, W, 3]`, RGB.
 
     Raises:
-        ValueError: if the file is missing or cannot be decoded; the message names it.
+        ValueError: if the file is missing, no regular file, beyond the limits of
+            `data.picture_files`, or cannot be decoded; the message names it.
     """
-    try:
-        content = Path(path).read_bytes()
-    except OSError as error:
-        raise ValueError(f"Cannot read the picture {os.fspath(path)}: {error}") from error
+    content = read_picture_file(path)
     try:
         with tf.device("CPU"):
             if content.startswith(_JPEG_START):
