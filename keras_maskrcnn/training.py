@@ -179,12 +179,14 @@ def train_model(
         augment=options.flip,
         seed=options.seed,
         size_divisor=model.config.size_divisor,
+        masks=model.config.predict_masks,
     )
     val = val_data.batches(
         options.batch_size,
         min_size=model.config.min_size,
         max_size=model.config.max_size,
         size_divisor=model.config.size_divisor,
+        masks=model.config.predict_masks,
     )
     model.compile(optimizer=make_optimizer(options, len(train) * options.epochs))
     monitor = "val_mask_ap" if model.config.predict_masks else "val_box_ap"

@@ -12,7 +12,6 @@ import itertools
 import math
 import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,6 +24,7 @@ from keras_maskrcnn.data.augmentation import (
     flip_keypoints,
 )
 from keras_maskrcnn.data.masks import MASK_SIDE, draw_mask
+from keras_maskrcnn.data.picture_files import read_picture_file
 from keras_maskrcnn.data.records import DetectionData, ImageRecord
 
 _JPEG_START = b"\xff\xd8\xff"
@@ -59,12 +59,10 @@ def read_image(path: str | os.PathLike[str]) -> np.ndarray:
         uint8 `[H, W, 3]`, RGB.
 
     Raises:
-        ValueError: if the file is missing or cannot be decoded; the message names it.
+        ValueError: if the file is missing, no regular file, beyond the limits of
+            `data.picture_files`, or cannot be decoded; the message names it.
     """
-    try:
-        content = Path(path).read_bytes()
-    except OSError as error:
-        raise ValueError(f"Cannot read the picture {os.fspath(path)}: {error}") from error
+    content = read_picture_file(path)
     try:
         with tf.device("CPU"):
             if content.startswith(_JPEG_START):
@@ -104,6 +102,7 @@ def make_batches(
     max_objects: int | None,
     size_divisor: int,
     cache: bool,
+    masks: bool | None,
 ) -> tf.data.Dataset:
     """Makes the data set that `DetectionData.batches` describes."""
     if not data.records:
@@ -140,7 +139,14 @@ def make_batches(
             column.set_shape([count])
         return tf.data.Dataset.from_tensor_slices(tuple(columns))
 
-    loader = _Loader(data, _checked_max_objects(data, max_objects), max_size, cache)
+    missing = data.missing_outlines
+    if masks and missing:
+        raise ValueError(
+            f"Expected an outline of each object: {missing}. masks=False makes batches without "
+            "masks, for a model with predict_masks=False. Received: masks=True"
+        )
+    masks = not missing if masks is None else masks
+    loader = _Loader(data, _checked_max_objects(data, max_objects), max_size, cache, masks)
 
     def load(index: tf.Tensor, flip: tf.Tensor, shorter: tf.Tensor) -> tuple:
         values = tf.numpy_function(loader, [index, flip, shorter], loader.dtypes)
@@ -159,7 +165,9 @@ def make_batches(
         .padded_batch(batch_size, drop_remainder=drop_remainder)
     )
     length = count // batch_size if drop_remainder else -(-count // batch_size)
-    return dataset.apply(tf.data.experimental.assert_cardinality(length)).prefetch(2)
+    dataset = dataset.apply(tf.data.experimental.assert_cardinality(length)).prefetch(2)
+    dataset.missing_outlines = missing  # For the words of a model that would need them.
+    return dataset
 
 
 def _checked_max_objects(data: DetectionData, max_objects: int | None) -> int:
@@ -178,7 +186,9 @@ def _checked_max_objects(data: DetectionData, max_objects: int | None) -> int:
 class _Loader:
     """Makes everything of one picture but its resized pixels; the fields are in `shapes`."""
 
-    def __init__(self, data: DetectionData, max_objects: int, max_size: int, cache: bool) -> None:
+    def __init__(
+        self, data: DetectionData, max_objects: int, max_size: int, cache: bool, masks: bool
+    ) -> None:
         self.data = data
         self.max_objects = max_objects
         self.max_size = max_size
@@ -188,14 +198,15 @@ class _Loader:
             "image_sizes": [2],
             "boxes": [max_objects, 4],
             "classes": [max_objects],
-            "masks": [max_objects, MASK_SIDE, MASK_SIDE],
             "crowd_boxes": [data.max_crowds, 4],
             "image_ids": [],
             "original_sizes": [2],
         }
-        self.dtypes = [
-            *(tf.uint8, tf.int32, tf.float32, tf.int32, tf.uint8, tf.float32, tf.int64, tf.int32)
-        ]
+        self.dtypes = [*(tf.uint8, tf.int32, tf.float32, tf.int32, tf.float32, tf.int64, tf.int32)]
+        self.has_masks = masks
+        if masks:
+            self.shapes["masks"] = [max_objects, MASK_SIDE, MASK_SIDE]
+            self.dtypes.append(tf.uint8)
         if data.keypoint_names:
             self.shapes["keypoints"] = [max_objects, len(data.keypoint_names), 3]
             self.dtypes.append(tf.float32)
@@ -226,11 +237,12 @@ class _Loader:
             size,
             _padded(boxes * scale, self.max_objects, np.float32),
             _padded(np.array([o.category for o in objects]), self.max_objects, np.int32, fill=-1),
-            _padded(masks, self.max_objects, np.uint8),
             _padded(crowds * scale, self.data.max_crowds, np.float32),
             np.int64(record.image_id),
             original,
         ]
+        if self.has_masks:
+            fields.append(_padded(masks, self.max_objects, np.uint8))
         if names:
             fields.append(
                 _padded(points * np.array([scale_x, scale_y, 1]), self.max_objects, np.float32)
@@ -249,10 +261,12 @@ class _Loader:
                 f"Image id {record.image_id}: expected {record.path} to have height and width "
                 f"{(record.height, record.width)}, as annotated. Received: {image.shape[:2]}"
             )
-        objects = record.objects
-        masks = np.zeros((len(objects), MASK_SIDE, MASK_SIDE), np.uint8)
-        for row, instance in enumerate(objects):
-            masks[row] = draw_mask(instance.segmentation, instance.box)
+        outlines = [
+            (o.segmentation, o.box) for o in record.objects if self.has_masks and o.segmentation
+        ]
+        masks = np.zeros((len(outlines), MASK_SIDE, MASK_SIDE), np.uint8)
+        for row, (outline, box) in enumerate(outlines):
+            masks[row] = draw_mask(outline, box)
         if self.cache is not None:
             self.cache[index] = (image, masks)
         return image, masks

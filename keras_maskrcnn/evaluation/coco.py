@@ -8,6 +8,7 @@ of masks at a time, so memory does not grow with the size of the pictures.
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -74,7 +75,8 @@ def evaluate_coco(
         batch_size: pictures per step.
         min_size, max_size: size to which pictures are resized; `None`: the model's own.
         iou_types: any of `"bbox"`, `"segm"`, `"keypoints"`; `None`: boxes, and what else both the
-            model predicts and the data has.
+            model predicts and the data has. Masks are compared where every object has an outline;
+            a model's masks that are not are told in a warning.
         max_detections: best detections of a picture and class that are scored. COCO's number is
             100; data with more objects than that in one picture wants more.
         progress: whether to show a progress bar.
@@ -97,6 +99,7 @@ def evaluate_coco(
         min_size=min_size,
         max_size=max_size,
         size_divisor=model.config.size_divisor,
+        masks=False,  # What is compared comes from the records.
     )
     for images, targets in batches:
         sizes = np.asarray(targets["image_sizes"])
@@ -117,6 +120,10 @@ def evaluate_coco(
         predicted = {"boxes": "bbox", "masks": "segm", "keypoints": "keypoints"}
         known = {predicted[field] for field in fields & set(predicted)}
         iou_types = [name for name in _annotated_types(data) if name in known]
+        if "segm" in known and data.boxes_only:
+            warnings.warn(
+                f"Masks are not evaluated: {data.missing_outlines}", UserWarning, stacklevel=2
+            )
     return coco_metrics(data, results, iou_types=iou_types, max_detections=max_detections)
 
 
@@ -153,9 +160,10 @@ def coco_metrics(
                 f"iou_types must be of {tuple(PREFIXES)}. Received: iou_types={tuple(iou_types)}"
             )
         if name not in annotated:
+            missing = f": {data.missing_outlines}" if name == "segm" else ""
             raise ValueError(
-                f"iou_types={name!r} needs that annotation in the data, which has {annotated}. "
-                f"Received: iou_types={tuple(iou_types)}"
+                f"iou_types={name!r} needs that annotation in the data, which has {annotated}"
+                f"{missing}. Received: iou_types={tuple(iou_types)}"
             )
     _check_results(data, results, iou_types)
 
@@ -174,7 +182,7 @@ def _annotated_types(data: DetectionData) -> list[str]:
     """Which comparisons the ground truth allows."""
     instances = [i for record in data.records for i in record.instances if not i.is_crowd]
     types = ["bbox"]
-    if all(i.segmentation for i in instances):
+    if not data.boxes_only:
         types.append("segm")
     if any(i.keypoints is not None for i in instances):
         types.append("keypoints")

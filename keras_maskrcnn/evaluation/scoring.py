@@ -136,7 +136,9 @@ def _annotation(
         "iscrowd": int(instance.is_crowd),
     }
     if iou_type == "segm":
-        annotation["segmentation"] = _encoded(instance.segmentation, record)
+        # Only a crowd region may lack an outline: then all of its box is ignored.
+        outline = instance.segmentation or [[x1, y1, x2, y1, x2, y2, x1, y2]]
+        annotation["segmentation"] = _encoded(outline, record)
     elif iou_type == "keypoints":
         points = np.zeros((0, 3))
         if instance.keypoints is not None:

@@ -19,6 +19,7 @@ from keras_maskrcnn.models.objective import (
     join_targets,
     loss_names,
     loss_parts,
+    require_outlines,
 )
 from keras_maskrcnn.models.presets import get_preset
 from keras_maskrcnn.weights import (
@@ -253,7 +254,11 @@ class MaskRCNN(keras.Model):
 
         Returns:
             Keras' history.
+
+        Raises:
+            ValueError: when the model has a mask head and the data objects without outline.
         """
+        require_outlines(self.config, x, kwargs.get("validation_data"))
         callbacks = kwargs.pop("callbacks", None)
         if isinstance(callbacks, list | tuple):
             callbacks = sorted(callbacks, key=lambda item: not isinstance(item, CocoEvaluation))

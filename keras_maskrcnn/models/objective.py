@@ -81,6 +81,25 @@ def loss_parts(
     return parts
 
 
+def require_outlines(config: MaskRCNNConfig, *datasets: Any) -> None:
+    """Refuses to train masks on data that lacks some.
+
+    Args:
+        config: of the model.
+        *datasets: a `DetectionData`, or what its `batches` made; of anything else nothing is known.
+
+    Raises:
+        ValueError: that counts the objects without outline, and names the first.
+    """
+    for dataset in datasets:
+        missing = getattr(dataset, "missing_outlines", "")
+        if config.predict_masks and missing:
+            raise ValueError(
+                f"a model with a mask head needs an outline of each object: {missing}. A model "
+                "with predict_masks=False needs none. Received: predict_masks=True"
+            )
+
+
 def join_targets(config: MaskRCNNConfig, data: Any) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """Moves the ground truth of a batch to the model's input: targets depend on the proposals.
 
@@ -102,6 +121,13 @@ def join_targets(config: MaskRCNNConfig, data: Any) -> tuple[dict[str, Tensor], 
         *(["masks"] if config.predict_masks else []),
         *(["keypoints"] if config.num_keypoints else []),
     }
+    if isinstance(targets, dict) and needed - set(targets) == {"masks"}:
+        raise ValueError(
+            "a model with a mask head needs 'masks' in the targets. DetectionData.batches gives "
+            "them where every object has an outline; its argument masks=True tells which have "
+            "none. A model with predict_masks=False needs none. "
+            f"Received: targets with {sorted(targets)}"
+        )
     if not isinstance(targets, dict) or not needed <= set(targets):
         raise ValueError(
             "training needs a data set of (images, targets), targets a dict with "

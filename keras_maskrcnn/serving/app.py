@@ -28,11 +28,11 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from keras_maskrcnn.data.headers import PictureHeader, read_header, upright
 from keras_maskrcnn.serving import rest
 from keras_maskrcnn.serving.answers import detections_answer
 from keras_maskrcnn.serving.batching import Batcher, Outputs
 from keras_maskrcnn.serving.model import FILES, PIXELS, BrokenPictureError, ServedModel
-from keras_maskrcnn.serving.pictures import PictureHeader, read_header, upright
 from keras_maskrcnn.serving.requests import (
     Limits,
     RequestError,
