@@ -19,7 +19,7 @@ from keras_maskrcnn.data.formats.checks import (
 from keras_maskrcnn.data.formats.json_file import RepeatedKeys, read_json
 from keras_maskrcnn.data.formats.outlines import check_outline
 from keras_maskrcnn.data.formats.picture_folder import PictureFolder
-from keras_maskrcnn.data.formats.problems import NAMED_IN_SUMMARY, ItemError, Problems, shown
+from keras_maskrcnn.data.formats.problems import ItemError, Problems, require_unique, shown
 from keras_maskrcnn.data.picture_files import MAX_PIXELS
 from keras_maskrcnn.data.records import DetectionData, ImageRecord, Instance
 
@@ -167,8 +167,8 @@ def _read_categories(entries: list[Any], file: Path) -> list[dict[str, Any]]:
                 f"{file}: expected categories with a text as name. Received: {shown(entry)}"
             )
         categories.append(category)
-    _require_unique([category["id"] for category in categories], "category ids", file)
-    _require_unique([category["name"] for category in categories], "category names", file)
+    require_unique([category["id"] for category in categories], "category ids", file)
+    require_unique([category["name"] for category in categories], "category names", file)
     return sorted(categories, key=lambda category: category["id"])
 
 
@@ -183,7 +183,7 @@ def _read_keypoint_names(categories: list[dict[str, Any]], file: Path) -> list[s
                 f"{file}: expected the keypoints of category id {category['id']} to be a list of "
                 f"names. Received: {shown(names)}"
             )
-        _require_unique(names, f"keypoint names of category id {category['id']}", file)
+        require_unique(names, f"keypoint names of category id {category['id']}", file)
         if names not in layouts:
             layouts.append(names)
     if len(layouts) > 1:
@@ -210,7 +210,7 @@ def _read_images(
             images[key] = _read_image(entry, key, folder)
         except ItemError as problem:
             problems.add(name, problem)
-    _require_unique(keys, "image ids", file)
+    require_unique(keys, "image ids", file)
     return images
 
 
@@ -247,10 +247,3 @@ def _annotation_name(number: int, entry: Any) -> str:
     if not isinstance(entry, dict) or "id" not in entry:
         return f"annotation entry {number}"
     return f"annotation id {shown(entry['id'])} (image id {shown(entry.get('image_id'))})"
-
-
-def _require_unique(values: list[Any], what: str, file: Path) -> None:
-    twice = [value for value, count in Counter(values).items() if count > 1]
-    if twice:
-        named = ", ".join(shown(value) for value in twice[:NAMED_IN_SUMMARY])
-        raise ValueError(f"{file}: {len(twice)} {what} occur more than once: {named}")

@@ -60,3 +60,11 @@ def shown(value: Any) -> str:
         return value
     text = _SHORT.repr(value)
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
+
+
+def require_unique(values: list[Any], what: str, file: Path) -> None:
+    """`ValueError` that names those of a file's values which stand more than once."""
+    twice = [value for value, count in Counter(values).items() if count > 1]
+    if twice:
+        named = ", ".join(shown(value) for value in twice[:NAMED_IN_SUMMARY])
+        raise ValueError(f"{file}: {len(twice)} {what} occur more than once: {named}")
