@@ -21,6 +21,8 @@ from keras_maskrcnn.models.objective import (
     loss_parts,
 )
 from keras_maskrcnn.models.presets import get_preset
+from keras_maskrcnn.models.training_data import as_batches, fit_arguments
+from keras_maskrcnn.tensorflow_errors import plain_errors
 from keras_maskrcnn.weights import (
     backbone_conventions,
     load_backbone_weights,
@@ -243,35 +245,77 @@ class MaskRCNN(keras.Model):
             mean.update_state(whole[mean.name], sample_weight=images)
         return replicas.with_value_of(sum(parts.values()), sum(whole.values()))
 
-    def fit(self, x: Any = None, **kwargs: Any) -> keras.callbacks.History:
-        """Trains on a data set of `(images, targets)`.
+    @plain_errors()
+    def fit(self, x: Any = None, y: Any = None, **kwargs: Any) -> keras.callbacks.History:
+        """Trains on pictures with ground truth.
+
+        The first batch is checked as it is read: what the model cannot learn from is an error, and
+        pictures of another size than `predict` gives them are told in a warning.
 
         Args:
-            x: a `tf.data.Dataset`, such as `DetectionData.batches` gives.
-            **kwargs: of `keras.Model.fit`. A `CocoEvaluation` among the callbacks goes first, so
-                that the others can monitor its numbers.
+            x: a `tf.data.Dataset` of `(images, targets)`, such as `DetectionData.batches` gives;
+                a `DetectionData`, whose pictures are read in a new order in each pass, resized as
+                by `predict`, and not augmented; a `PyDataset` or generator of
+                `(images, targets)`; or an array of images.
+            y: dict of targets, with an array of images.
+            **kwargs: of `keras.Model.fit`. `batch_size` is of a `DetectionData` or of arrays, and 2
+                by default; `validation_data` is anything that `x` may be, or a tuple of images and
+                targets. A `CocoEvaluation` among the callbacks goes first, so that the others can
+                monitor its numbers.
 
         Returns:
             Keras' history.
+
+        Raises:
+            TypeError: when `x` is no such data.
+            ValueError: when the data cannot be that of this model, or a picture cannot be read.
         """
         callbacks = kwargs.pop("callbacks", None)
         if isinstance(callbacks, list | tuple):
             callbacks = sorted(callbacks, key=lambda item: not isinstance(item, CocoEvaluation))
-        # The data set shuffles itself; Keras would warn that it cannot.
-        return super().fit(x, callbacks=callbacks, **{"shuffle": False, **kwargs})
+        return super().fit(
+            callbacks=callbacks, **fit_arguments(self.config, {"x": x, "y": y, **kwargs})
+        )
 
+    @plain_errors()
+    def evaluate(self, x: Any = None, y: Any = None, **kwargs: Any) -> Any:
+        """Computes the losses on pictures with ground truth; `evaluate_coco` computes AP.
+
+        Args:
+            x: as of `fit`; a `DetectionData` is read in its own order.
+            y: as of `fit`.
+            **kwargs: of `keras.Model.evaluate`; `batch_size` as of `fit`.
+
+        Returns:
+            The losses, as Keras gives them.
+
+        Raises:
+            TypeError, ValueError: as `fit`.
+        """
+        # Within `fit`, Keras hands in what `fit` prepared.
+        if not kwargs.get("_use_cached_eval_dataset"):
+            x, y, kwargs["batch_size"] = as_batches(
+                self.config, x, y, batch_size=kwargs.get("batch_size")
+            )
+        return super().evaluate(x, y, **kwargs)
+
+    @plain_errors()
     def predict(self, x: Any, batch_size: int = 1, verbose: Any = "auto") -> list[Any]:
         """Finds the objects of pictures.
 
         Args:
-            x: a picture's path, a picture `[H, W, 3]` (RGB, 0..255), a list of these, or a data
-                set of `(images, targets)` as `fit` takes.
+            x: a picture's path, a picture as an array `[H, W, 3]` (RGB, 0..255) or of Pillow, a
+                list of these, a `DetectionData`, or a data set of `(images, targets)` as `fit`
+                takes.
             batch_size: pictures per step; pictures of a data set come batched.
             verbose: `0` hides the progress bar.
 
         Returns:
             one `Detections` per picture, in the pixels of the picture as given (of a data set: as
             on disk).
+
+        Raises:
+            TypeError, ValueError: for what is no picture, with its position.
         """
         # Pictures and results are not needed to build or train a model.
         from keras_maskrcnn.models.prediction import predict_dataset, predict_pictures
@@ -280,6 +324,25 @@ class MaskRCNN(keras.Model):
         if hasattr(x, "element_spec"):
             return predict_dataset(self, x, show)
         return predict_pictures(self, x, batch_size, show)
+
+    def save(self, filepath: Any, overwrite: bool = True, **kwargs: Any) -> None:
+        """Saves architecture, weights and optimizer.
+
+        Args:
+            filepath: a `.keras` file.
+            overwrite: whether to replace a file that is there without asking.
+            **kwargs: of `keras.Model.save`.
+
+        Raises:
+            ValueError: for a `.h5` file, from which Keras could not load the model again.
+        """
+        if str(filepath).lower().endswith((".h5", ".hdf5")):
+            raise ValueError(
+                "a MaskRCNN is saved as a .keras file, and its weights alone by "
+                "save_weights('....weights.h5'): from Keras' old .h5 form it could not be loaded "
+                f"again. Received: filepath={str(filepath)!r}"
+            )
+        super().save(filepath, overwrite=overwrite, **kwargs)
 
     def save_own_variables(self, store: Any) -> None:
         """Saves the samplers' random states, which Keras leaves out of its files."""
