@@ -7,11 +7,10 @@ import contextlib
 import re
 from collections.abc import Iterator
 
-import tensorflow as tf
-
 # What TensorFlow writes around a sentence: "{{function_node __wrapped__DecodeImage_...}}",
-# "[[{{node PyFunc}}]]", "[Op:IteratorGetNext]".
-_INTERNALS = re.compile(r"\s*(?:\[\[.*?\]\]|\{\{.*?\}\}|\[Op:\w+\])")
+# "[[{{node PyFunc}}]]", "[[IteratorGetNext]]", "[Op:DecodeImage]". Lists of a user look otherwise.
+_NODE = r"\{\{(?:function_)?node [^}]*\}\}"
+_INTERNALS = re.compile(rf"\s*(?:\[\[(?:{_NODE}|[A-Z]\w*)\]\]|{_NODE}|\[Op:\w+\])")
 
 # The last line of a Python traceback: "ValueError: Image id 3: ...".
 _RAISED = re.compile(r"^\s*(\w+): (.+)$", re.MULTILINE)
@@ -34,7 +33,8 @@ def pipeline_message(error: BaseException) -> str | None:
     Returns:
         One line, or `None` when TensorFlow means something else.
     """
-    if not isinstance(error, tf.errors.OpError):
+    # Without TensorFlow itself: a command that fails before it is needed should not wait for it.
+    if not type(error).__module__.startswith("tensorflow"):
         return None
     for name, message in reversed(_RAISED.findall(str(error))):
         kind = getattr(builtins, name, None)
@@ -54,7 +54,7 @@ def plain_errors() -> Iterator[None]:
     """
     try:
         yield
-    except tf.errors.OpError as error:
+    except Exception as error:
         message = pipeline_message(error)
         if message is None:
             raise

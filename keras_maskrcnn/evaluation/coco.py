@@ -17,6 +17,7 @@ import numpy as np
 from keras_maskrcnn.detections import Detections
 from keras_maskrcnn.evaluation.classes import match_classes
 from keras_maskrcnn.evaluation.scoring import RESULT_FIELDS, Scores, score
+from keras_maskrcnn.tensorflow_errors import plain_errors
 
 if TYPE_CHECKING:
     from keras_maskrcnn.data.records import DetectionData
@@ -55,6 +56,7 @@ class CocoMetrics(dict[str, float]):
         return "\n".join(lines)
 
 
+@plain_errors()
 def evaluate_coco(
     model: keras.Model,
     data: DetectionData,
@@ -83,7 +85,8 @@ def evaluate_coco(
         `CocoMetrics`.
 
     Raises:
-        ValueError: when the data has a class that the model does not know.
+        ValueError: when the data has a class that the model does not know, or a picture cannot be
+            read.
     """
     min_size = model.config.min_size if min_size is None else min_size
     max_size = model.config.max_size if max_size is None else max_size

@@ -13,6 +13,7 @@ import numpy as np
 from keras_maskrcnn.models.config import MaskRCNNConfig
 
 _SHOWN = 80
+_PARTS = 3
 # Of 0..255, for what resizing in another library rounds.
 _PIXEL_TOLERANCE = 0.5
 # Training may draw the size of each picture: as many alike are no chance.
@@ -28,6 +29,8 @@ def shown(value: Any, limit: int = _SHOWN) -> str:
 def described(value: Any) -> str:
     """What a message says of a value that is too large to show: its type, and some of it."""
     kind = type(value).__name__
+    if isinstance(value, tuple):
+        return f"{kind} of ({', '.join(map(described, value[:_PARTS]))})"
     if isinstance(value, dict):
         return f"{kind} with {shown(sorted(map(str, value)))}"
     if isinstance(value, str):
@@ -48,8 +51,8 @@ def check_picture(picture: np.ndarray, name: str) -> None:
     """
     if picture.ndim != 3 or picture.shape[-1] != 3 or 0 in picture.shape:
         raise ValueError(
-            "a picture must be an array [height, width, 3] with values 0..255, or a path"
-            f"{_shape_advice(picture.shape)}. "
+            "a picture must be a path, a picture of Pillow, or an array [height, width, 3] with "
+            f"values 0..255{_shape_advice(picture.shape)}. "
             f"Received: {name} of shape {picture.shape}, dtype {picture.dtype}"
         )
     _check_pixels(picture, name)
@@ -156,13 +159,12 @@ class SizeCheck:
         config = self.config
         for size in image_sizes.tolist():
             scale = min(config.min_size / min(size), config.max_size / max(size))
+            self.scales.append(scale)
             # Sides are rounded down to whole pixels.
             alike = abs(scale - 1) * min(size) <= 1.5
-            spread = max(self.scales, default=scale) / min(self.scales, default=scale) > 1.05
-            self.decided = alike or spread
-            if self.decided:
+            if alike or max(self.scales) > 1.05 * min(self.scales):
+                self.decided = True
                 return None
-            self.scales.append(scale)
         if len(self.scales) < self.wanted:
             return None
         self.decided = True
