@@ -10,18 +10,11 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_maskrcnn.evaluation import CocoEvaluation
-from keras_maskrcnn.models import replicas
 from keras_maskrcnn.models.config import MaskRCNNConfig
 from keras_maskrcnn.models.network import Network
-from keras_maskrcnn.models.objective import (
-    has_whole_masks,
-    join_targets,
-    loss_names,
-    loss_parts,
-)
+from keras_maskrcnn.models.objective import has_whole_masks, loss_names
 from keras_maskrcnn.models.presets import get_preset
-from keras_maskrcnn.models.training_data import as_batches, fit_arguments
+from keras_maskrcnn.models.trainable import TrainableDetector
 from keras_maskrcnn.tensorflow_errors import plain_errors
 from keras_maskrcnn.weights import (
     backbone_conventions,
@@ -29,13 +22,11 @@ from keras_maskrcnn.weights import (
     load_preset_weights,
 )
 
-Tensor = Any
-
 logger = logging.getLogger("keras_maskrcnn")
 
 
 @keras.saving.register_keras_serializable(package="keras_maskrcnn")
-class MaskRCNN(keras.Model):
+class MaskRCNN(TrainableDetector):
     """Mask R-CNN (He, Gkioxari, Dollár, Girshick 2017), as one Keras model.
 
     A Functional model from pictures to detections. `fit` and `evaluate` feed the ground truth
@@ -181,25 +172,6 @@ class MaskRCNN(keras.Model):
         """Nothing to enforce: `call` accepts plain pictures and dicts."""
         return None
 
-    def compile(self, optimizer: Any = None, **kwargs: Any) -> None:
-        """Configures training.
-
-        Args:
-            optimizer: any Keras optimizer; by default SGD with momentum .9, learning rate .0025
-                (.02 per 16 pictures, for batches of 2) and gradients clipped at norm 10.
-            **kwargs: of `keras.Model.compile`. Losses are the model's own.
-        """
-        if kwargs.get("loss") is not None:
-            raise ValueError(f"MaskRCNN brings its own losses. Received: loss={kwargs['loss']!r}")
-        if optimizer is None:
-            optimizer = keras.optimizers.SGD(0.0025, momentum=0.9, global_clipnorm=10.0)
-        super().compile(optimizer=optimizer, **kwargs)
-
-    def compile_from_config(self, config: dict[str, Any]) -> None:
-        """Compiles a loaded model as it was saved, optimizer state included."""
-        self.compile(**keras.saving.deserialize_keras_object(config))
-        self.optimizer.build(self.trainable_variables)
-
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         if not isinstance(inputs, dict):
             inputs = {"images": inputs}
@@ -213,91 +185,6 @@ class MaskRCNN(keras.Model):
             row = ops.cast(ops.stack([height, width]), "int32")[None]
             sizes = ops.tile(row, (batch, 1))
         return super().call({"images": images, "image_sizes": sizes}, training=training)
-
-    def train_step(self, data: Any) -> Any:
-        inputs, targets = join_targets(self.config, data)
-        if replicas.replica_count() == 1:
-            return super().train_step((inputs, targets))
-        logs = replicas.train_step(self, replicas.require_pictures(inputs), targets)
-        return replicas.as_logs(logs)
-
-    def test_step(self, data: Any) -> Any:
-        inputs, targets = join_targets(self.config, data)
-        return replicas.as_logs(super().test_step((replicas.require_pictures(inputs), targets)))
-
-    def _maybe_symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
-        """Replaces Keras', which reads a batch under a strategy, and fails with several workers."""
-        replicas.build_optimizer(self)
-
-    def compute_loss(
-        self,
-        x: Any = None,
-        y: Any = None,
-        y_pred: Any = None,
-        sample_weight: Any = None,
-        training: bool = True,
-    ) -> Tensor:
-        kernels = [v for v in self.trainable_variables if v.name == "kernel"]
-        parts = loss_parts(self.config, y_pred, kernels, replicas.total)
-        whole = {name: replicas.total(part) for name, part in parts.items()}
-        images = ops.shape(y["boxes"])[0]
-        for mean in self._loss_means:
-            mean.update_state(whole[mean.name], sample_weight=images)
-        return replicas.with_value_of(sum(parts.values()), sum(whole.values()))
-
-    @plain_errors()
-    def fit(self, x: Any = None, y: Any = None, **kwargs: Any) -> keras.callbacks.History:
-        """Trains on pictures with ground truth.
-
-        The first batch is checked as it is read: what the model cannot learn from is an error, and
-        pictures of another size than `predict` gives them are told in a warning.
-
-        Args:
-            x: a `tf.data.Dataset` of `(images, targets)`, such as `DetectionData.batches` gives;
-                a `DetectionData`, whose pictures are read in a new order in each pass, resized as
-                by `predict`, and not augmented; a `PyDataset` or generator of
-                `(images, targets)`; or an array of images.
-            y: dict of targets, with an array of images.
-            **kwargs: of `keras.Model.fit`. `batch_size` is of a `DetectionData` or of arrays, and 2
-                by default; `validation_data` is anything that `x` may be, or a tuple of images and
-                targets. A `CocoEvaluation` among the callbacks goes first, so that the others can
-                monitor its numbers.
-
-        Returns:
-            Keras' history.
-
-        Raises:
-            TypeError: when `x` is no such data.
-            ValueError: when the data cannot be that of this model, or a picture cannot be read.
-        """
-        callbacks = kwargs.pop("callbacks", None)
-        if isinstance(callbacks, list | tuple):
-            callbacks = sorted(callbacks, key=lambda item: not isinstance(item, CocoEvaluation))
-        return super().fit(
-            callbacks=callbacks, **fit_arguments(self.config, {"x": x, "y": y, **kwargs})
-        )
-
-    @plain_errors()
-    def evaluate(self, x: Any = None, y: Any = None, **kwargs: Any) -> Any:
-        """Computes the losses on pictures with ground truth; `evaluate_coco` computes AP.
-
-        Args:
-            x: as of `fit`; a `DetectionData` is read in its own order.
-            y: as of `fit`.
-            **kwargs: of `keras.Model.evaluate`; `batch_size` as of `fit`.
-
-        Returns:
-            The losses, as Keras gives them.
-
-        Raises:
-            TypeError, ValueError: as `fit`.
-        """
-        # Within `fit`, Keras hands in what `fit` prepared.
-        if not kwargs.get("_use_cached_eval_dataset"):
-            x, y, kwargs["batch_size"] = as_batches(
-                self.config, x, y, batch_size=kwargs.get("batch_size")
-            )
-        return super().evaluate(x, y, **kwargs)
 
     @plain_errors()
     def predict(self, x: Any, batch_size: int = 1, verbose: Any = "auto") -> list[Any]:
