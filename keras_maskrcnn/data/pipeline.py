@@ -26,6 +26,7 @@ from keras_maskrcnn.data.augmentation import (
 from keras_maskrcnn.data.masks import MASK_SIDE, draw_mask
 from keras_maskrcnn.data.picture_files import read_picture_file
 from keras_maskrcnn.data.records import DetectionData, ImageRecord
+from keras_maskrcnn.tensorflow_errors import without_internals
 
 _JPEG_START = b"\xff\xd8\xff"
 
@@ -72,7 +73,8 @@ def read_image(path: str | os.PathLike[str]) -> np.ndarray:
             return image.numpy()
     except tf.errors.InvalidArgumentError as error:
         raise ValueError(
-            f"Cannot decode the picture {os.fspath(path)} ({len(content)} bytes): {error.message}"
+            f"Cannot decode the picture {os.fspath(path)} ({len(content)} bytes): "
+            f"{without_internals(error.message)}"
         ) from error
 
 

@@ -24,11 +24,13 @@ from keras_maskrcnn.evaluation.metrics import CocoMetrics, check_options, summar
 from keras_maskrcnn.evaluation.results import RESULT_FIELDS, check_results, prepare_results
 from keras_maskrcnn.evaluation.scoring import Scores, match
 from keras_maskrcnn.evaluation.truth import truth_of_data
+from keras_maskrcnn.tensorflow_errors import plain_errors
 
 if TYPE_CHECKING:
     from keras_maskrcnn.data.records import DetectionData
 
 
+@plain_errors()
 def evaluate_coco(
     model: keras.Model,
     data: DetectionData,
@@ -63,7 +65,8 @@ def evaluate_coco(
         `CocoMetrics`.
 
     Raises:
-        ValueError: when the data has a class that the model does not know.
+        ValueError: when the data has a class that the model does not know, or a picture cannot be
+            read.
     """
     min_size = model.config.min_size if min_size is None else min_size
     max_size = model.config.max_size if max_size is None else max_size

@@ -100,6 +100,15 @@ def require_outlines(config: MaskRCNNConfig, *datasets: Any) -> None:
             )
 
 
+def needed_targets(config: MaskRCNNConfig) -> set[str]:
+    """Names of the ground truth that a model learns from."""
+    return {
+        *("image_sizes", "boxes", "classes", "crowd_boxes"),
+        *(["masks"] if config.predict_masks else []),
+        *(["keypoints"] if config.num_keypoints else []),
+    }
+
+
 def join_targets(config: MaskRCNNConfig, data: Any) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """Moves the ground truth of a batch to the model's input: targets depend on the proposals.
 
@@ -116,11 +125,7 @@ def join_targets(config: MaskRCNNConfig, data: Any) -> tuple[dict[str, Tensor], 
     images, targets, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
     if sample_weight is not None:
         raise ValueError("MaskRCNN does not weight samples. Received: a data set of three parts")
-    needed = {
-        *("image_sizes", "boxes", "classes", "crowd_boxes"),
-        *(["masks"] if config.predict_masks else []),
-        *(["keypoints"] if config.num_keypoints else []),
-    }
+    needed = needed_targets(config)
     if isinstance(targets, dict) and needed - set(targets) == {"masks"}:
         raise ValueError(
             "a model with a mask head needs 'masks' in the targets. DetectionData.batches gives "

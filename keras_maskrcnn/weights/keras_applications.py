@@ -8,6 +8,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from keras_maskrcnn.weights.download import download_file
 from keras_maskrcnn.weights.layouts import parse_resnet_layer, split_path
 from keras_maskrcnn.weights.report import Slot
 
@@ -33,6 +34,10 @@ def download(name: str) -> Path:
 
     Args:
         name: `"resnet50"` or `"resnet101"`.
+
+    Raises:
+        OSError: when it cannot be downloaded.
+        ValueError: for another network.
     """
     if name not in _FILES:
         raise ValueError(
@@ -40,10 +45,8 @@ def download(name: str) -> Path:
             f"Received: backbone={name!r}"
         )
     file_name, checksum = _FILES[name]
-    return Path(
-        keras.utils.get_file(
-            file_name, origin=_URL + file_name, cache_subdir="models", file_hash=checksum
-        )
+    return download_file(
+        _URL + file_name, file_name, by_hand="weights=PATH (--weights PATH)", file_hash=checksum
     )
 
 

@@ -117,7 +117,30 @@ def test_error_while_a_data_set_is_read_is_told_in_one_line(scenes, tmp_path):
         list(data.batches(1, min_size=96, max_size=96))
     message = describe_error(error.value)
     assert message.startswith("Image id 1: Cannot decode the picture")
-    assert "\n" not in message
+    assert not any(word in message for word in ("\n", "{{", "[Op:"))
+
+
+def test_errors_are_cut_and_say_nothing_of_tensorflows_graph():
+    text = describe_error(ValueError("{{function_node x}} bad\n" + "very " * 9000))
+    assert text.startswith("bad very very") and len(text) < 2100
+    assert text.endswith("... (--traceback tells all)")
+
+
+def test_weights_that_cannot_be_downloaded(scenes, tmp_path, capsys, monkeypatch):
+    def get_file(name, origin, **options):
+        raise Exception(f"URL fetch failure on {origin}: None -- [Errno -2] Name not known")
+
+    monkeypatch.setattr(keras.utils, "get_file", get_file)
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    words = ["train", "--data", str(scenes), "--output", str(tmp_path / "run")]
+    words += ["--weights", "imagenet", *(w for setting in _TINY for w in ("--set", setting))]
+    assert main(words) == 2
+    error = capsys.readouterr().err
+    name = "resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5"
+    url = f"https://storage.googleapis.com/tensorflow/keras-applications/resnet/{name}"
+    assert error.startswith(f"maskrcnn train: error: cannot download {url} ([Errno -2] Name not")
+    assert str(tmp_path / "models" / name) in error and "--weights PATH" in error
+    assert error.count("\n") == 1 and not (tmp_path / "run").exists()
 
 
 def test_errors_of_the_program_itself_are_not_hidden():
@@ -165,10 +188,19 @@ def test_predict_writes_overlays_and_results(trained, scenes, tmp_path, capsys):
     # Twice as large as the network's input: results must be in the picture's own pixels.
     Image.open(scenes / "val" / "000001.jpg").resize((192, 160)).save(pictures / "one.png")
     (pictures / "two.jpg").write_bytes(b"not a picture")
+    (pictures / "notes.txt").touch()
+    missing = tmp_path / "missing.jpg"
     output = tmp_path / "found"
-    words = ["predict", str(trained), str(pictures), "--output", str(output), "--threshold", "0"]
-    assert main(words) == 1
-    assert "two.jpg" in capsys.readouterr().err
+    words = ["predict", str(trained), str(missing), str(pictures), "--output", str(output)]
+    assert main([*words, "--threshold", "0"]) == 1
+    told = capsys.readouterr()
+    assert f"Skipped 1 that are no pictures: {pictures / 'notes.txt'}\n" in told.out
+    assert "5 objects in 1 pictures" in told.out
+    lines = [line for line in told.err.splitlines() if "picture" in line]
+    assert lines[0] == f"No such picture or folder: {missing}"
+    assert lines[1].startswith(f"Cannot decode the picture {pictures / 'two.jpg'} (13 bytes): ")
+    assert lines[2] == "2 pictures or folders could not be read"
+    assert not any(word in told.err for word in ("{{", "[Op:", "Traceback"))
     assert Image.open(output / "one.png").size == (192, 160)
     results = json.loads((output / "predictions.json").read_text())
     assert len(results) == 5

@@ -61,6 +61,13 @@ with first_come_sampling():
     models[1].set_weights(models[0].get_weights())
     logs = [m.evaluate(batches, verbose=0, return_dict=True) for m in models]
     report("evaluation", {key: [log[key] for log in logs] for key in logs[0]})
+    def count_classes_from_1(images, targets):
+        return images, {**targets, "classes": targets["classes"] + 1}
+
+    try:
+        models[1].evaluate(batches.map(count_classes_from_1), verbose=0)
+    except ValueError as error:
+        report("classes from 1", str(error))
     data.records[:] = data.records[:5]
     try:
         models[1].evaluate(data.batches(4, min_size=64, max_size=96), verbose=0)
@@ -153,6 +160,7 @@ def test_two_replicas_train_as_one(tmp_path):
     assert found["weights"] < 1e-4
     assert found["moved"] > 1e-3
     assert found["steps"] == [4, 4]
+    assert found["classes from 1"].startswith("classes must be 0..1, and -1 where padded; classes")
     assert "at least one picture for each of the 2 replicas" in found["one picture for two"]
 
 
