@@ -121,7 +121,5 @@ def write_matterport_file(path: Path, tensors: dict[str, np.ndarray | tuple[int,
                 else:
                     space = h5py.h5s.create_simple(value)
                     place = f"{name}:0".encode()
-                    h5py.h5d.create(
-                        group.id, place, h5py.h5t.IEEE_F32LE, space, hole, lcpl=links
-                    )
+                    h5py.h5d.create(group.id, place, h5py.h5t.IEEE_F32LE, space, hole, lcpl=links)
     return path
