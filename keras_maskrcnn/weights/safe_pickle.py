@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 import io
 import pickle
 import struct
@@ -11,37 +10,19 @@ from pathlib import Path
 from typing import IO, Any
 
 from keras_maskrcnn.weights.limits import UnsafeFileError, WeightsFileError, reading, shown
+from keras_maskrcnn.weights.pickle_codes import (
+    GETS,
+    LINES,
+    NUMBERS,
+    PUTS,
+    STRINGS,
+    TUPLES,
+    VALUES,
+    decode_index,
+)
 
-# A detector of 700 tensors takes 20,000 instructions.
+# A tensor takes some 35 instructions, a detector has 700 tensors.
 _MOST_STEPS = 1_000_000
-
-_VALUES: dict[bytes, Any] = {
-    pickle.NONE: None,
-    pickle.NEWTRUE: True,
-    pickle.NEWFALSE: False,
-    pickle.EMPTY_TUPLE: (),
-}
-_NUMBERS = {
-    pickle.BININT: struct.Struct("<i"),
-    pickle.BININT1: struct.Struct("<B"),
-    pickle.BININT2: struct.Struct("<H"),
-    pickle.BINFLOAT: struct.Struct(">d"),
-}
-# How the length is written, and the encoding. Python 2's strings are bytes or text: as latin1 they
-# can become either.
-_STRINGS = {
-    pickle.SHORT_BINSTRING: ("<B", "latin1"),
-    pickle.BINSTRING: ("<I", "latin1"),
-    pickle.SHORT_BINUNICODE: ("<B", "utf-8"),
-    pickle.BINUNICODE: ("<I", "utf-8"),
-    pickle.BINUNICODE8: ("<Q", "utf-8"),
-    pickle.SHORT_BINBYTES: ("<B", None),
-    pickle.BINBYTES: ("<I", None),
-    pickle.BINBYTES8: ("<Q", None),
-}
-_TUPLES = {pickle.TUPLE1: 1, pickle.TUPLE2: 2, pickle.TUPLE3: 3}
-_PUTS = {pickle.BINPUT: "<B", pickle.LONG_BINPUT: "<I"}
-_GETS = {pickle.BINGET: "<B", pickle.LONG_BINGET: "<I"}
 
 
 class StandIn:
@@ -49,7 +30,7 @@ class StandIn:
 
     def set_state(self, state: Any) -> None:
         """Takes what the pickle sets after making the object."""
-        raise WeightsFileError(f"expected no state for {type(self).__name__}")
+        raise ValueError(f"expected nothing that has a state. Received: {shown(state)}")
 
 
 def load_pickle(
@@ -100,35 +81,6 @@ def new_dict(pairs: Any = ()) -> dict[Any, Any]:
     return dict(pairs)
 
 
-def _decode_int(line: bytes) -> int | bool:
-    if line in (b"00", b"01"):  # how protocol 0 writes bools
-        return line == b"01"
-    return int(line)
-
-
-def _decode_index(line: bytes) -> int:
-    index = int(line)
-    if not 0 <= index < 2**32:
-        raise ValueError(f"expected a place in the memo. Received: {shown(index)}")
-    return index
-
-
-def _decode_string(line: bytes) -> str:
-    if len(line) < 2 or line[:1] != line[-1:] or line[:1] not in (b"'", b'"'):
-        raise ValueError(f"expected a quoted string. Received: {shown(line)}")
-    return codecs.escape_decode(line[1:-1])[0].decode("latin1")
-
-
-# Protocol 0 writes values as lines.
-_LINES: dict[bytes, Callable[[bytes], Any]] = {
-    pickle.INT: _decode_int,
-    pickle.LONG: lambda line: int(line.removesuffix(b"L")),
-    pickle.FLOAT: float,
-    pickle.STRING: _decode_string,
-    pickle.UNICODE: lambda line: str(line, "raw-unicode-escape"),
-}
-
-
 def _pairs(items: list[Any]) -> dict[Any, Any]:
     """Keys and values in turn."""
     return new_dict(list(zip(items[::2], items[1::2], strict=True)))
@@ -159,27 +111,27 @@ class _Machine:
         return self._stack.pop()
 
     def _step(self, code: bytes) -> None:
-        if code in _VALUES:
-            self._stack.append(_VALUES[code])
-        elif code in _NUMBERS:
-            number = _NUMBERS[code]
+        if code in VALUES:
+            self._stack.append(VALUES[code])
+        elif code in NUMBERS:
+            number = NUMBERS[code]
             self._stack.append(number.unpack(self._take(number.size))[0])
-        elif code in _STRINGS:
-            length, encoding = _STRINGS[code]
+        elif code in STRINGS:
+            length, encoding = STRINGS[code]
             data = self._take(self._number(length))
             self._stack.append(data if encoding is None else str(data, encoding, "surrogatepass"))
-        elif code in _LINES:
-            self._stack.append(_LINES[code](self._line()))
-        elif code in _TUPLES:
-            count = _TUPLES[code]
+        elif code in LINES:
+            self._stack.append(LINES[code](self._line()))
+        elif code in TUPLES:
+            count = TUPLES[code]
             items = tuple(self._stack[-count:])
             if len(items) < count:
                 raise IndexError("its stack is too short")
             self._stack[-count:] = [items]
-        elif code in _PUTS:
-            self._memo[self._number(_PUTS[code])] = self._stack[-1]
-        elif code in _GETS:
-            self._stack.append(self._memo[self._number(_GETS[code])])
+        elif code in PUTS:
+            self._memo[self._number(PUTS[code])] = self._stack[-1]
+        elif code in GETS:
+            self._stack.append(self._memo[self._number(GETS[code])])
         else:
             self._rare_step(code)
 
@@ -196,11 +148,11 @@ class _Machine:
             case pickle.LONG1:
                 stack.append(int.from_bytes(self._take(self._number("<B")), "little", signed=True))
             case pickle.PUT:
-                self._memo[_decode_index(self._line())] = stack[-1]
+                self._memo[decode_index(self._line())] = stack[-1]
             case pickle.MEMOIZE:
                 self._memo[len(self._memo)] = stack[-1]
             case pickle.GET:
-                stack.append(self._memo[_decode_index(self._line())])
+                stack.append(self._memo[decode_index(self._line())])
             case pickle.POP:
                 stack.pop()
             case pickle.POP_MARK:

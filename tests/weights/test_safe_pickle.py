@@ -144,11 +144,12 @@ def test_refused(data, message):
         (b"I1\nI2\nI3\ns.", "expected a dict to fill. Received: 1"),
         (b"(I1\nd.", "not readable as pickled weights: ValueError"),
         (b"I1\np-1\n.", "expected a place in the memo"),
+        (b"cm\nn\n)RI1\nb.", "expected nothing that has a state. Received: 1"),
     ],
 )
 def test_damaged(data, message):
-    with pytest.raises(ValueError, match=rf"w\.pkl .*{message}"):
-        _load(data)
+    with pytest.raises(ValueError, match=rf"^w\.pkl .*{message}"):
+        _load(data, {"m.n": StandIn})
 
 
 def test_cut_off_at_every_byte():
