@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 import keras
@@ -109,6 +109,22 @@ def needed_targets(config: MaskRCNNConfig) -> set[str]:
     }
 
 
+def require_masks(config: MaskRCNNConfig, targets: Collection[str]) -> None:
+    """Refuses targets that lack nothing but masks, and says how to come by them.
+
+    Args:
+        config: of the model.
+        targets: their names.
+    """
+    if needed_targets(config) - set(targets) == {"masks"}:
+        raise ValueError(
+            "a model with a mask head needs 'masks' in the targets. DetectionData.batches gives "
+            "them where every object has an outline; its argument masks=True tells which have "
+            "none. A model with predict_masks=False needs none. "
+            f"Received: targets with {sorted(targets)}"
+        )
+
+
 def join_targets(config: MaskRCNNConfig, data: Any) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """Moves the ground truth of a batch to the model's input: targets depend on the proposals.
 
@@ -126,13 +142,8 @@ def join_targets(config: MaskRCNNConfig, data: Any) -> tuple[dict[str, Tensor], 
     if sample_weight is not None:
         raise ValueError("MaskRCNN does not weight samples. Received: a data set of three parts")
     needed = needed_targets(config)
-    if isinstance(targets, dict) and needed - set(targets) == {"masks"}:
-        raise ValueError(
-            "a model with a mask head needs 'masks' in the targets. DetectionData.batches gives "
-            "them where every object has an outline; its argument masks=True tells which have "
-            "none. A model with predict_masks=False needs none. "
-            f"Received: targets with {sorted(targets)}"
-        )
+    if isinstance(targets, dict):
+        require_masks(config, targets)
     if not isinstance(targets, dict) or not needed <= set(targets):
         raise ValueError(
             "training needs a data set of (images, targets), targets a dict with "

@@ -19,7 +19,7 @@ from keras_maskrcnn.models.input_checks import (
     described,
     shown,
 )
-from keras_maskrcnn.models.objective import join_targets, needed_targets
+from keras_maskrcnn.models.objective import join_targets, needed_targets, require_masks
 from keras_maskrcnn.models.target_checks import check_batch
 
 # Pictures per step where the data comes without batches: for which `compile`'s learning rate is.
@@ -70,7 +70,10 @@ def as_batches(
         )
     first = _FirstBatch(config, SizeCheck(config, drawn=training))
     if isinstance(x, tf.data.Dataset):
-        check_elements(x.element_spec, needed_targets(config))
+        spec = x.element_spec
+        if isinstance(spec, tuple) and len(spec) == 2 and isinstance(spec[1], dict):
+            require_masks(config, spec[1])
+        check_elements(spec, needed_targets(config))
         return x.map(first.watch), y, None
     if isinstance(x, tf.distribute.DistributedDataset):
         # Its elements are spread over the devices already, and cannot be looked at as they pass.
