@@ -151,13 +151,14 @@ def _box_head(record: Record, seen: dict[str, Any], own: np.ndarray) -> None:
     ):
         if key in recorded:
             arguments, result = seen[layer]
-            x = np.asarray(result if layer == "box_align" else arguments[0])[0]
+            x = np.asarray(result if layer == "box_align" else arguments[0])
             x = _channels_first(x[own[: len(recorded[key])]])
             record.relative(quantity, _stored(record, key, x), recorded[key], HEAD)
     if "box_head_out_first50" in recorded:
         hidden = np.asarray(seen["box_head/class_logits"][0][0])[own[:50], ::16]
         record.relative("box head", hidden, recorded["box_head_out_first50"], HEAD)
-    logits, deltas = (np.asarray(x)[0][own[:100]] for x in seen["box_head"][1])
+    # One list for both pictures, the first one's proposals first.
+    logits, deltas = (np.asarray(x)[own[:100]] for x in seen["box_head"][1])
     expected = recorded["box_deltas_first100"]
     if is_torchvision(record.file):  # the background comes first, with deltas of its own
         logits = np.roll(logits, 1, axis=-1)
