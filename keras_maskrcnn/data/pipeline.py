@@ -24,7 +24,7 @@ from keras_maskrcnn.data.augmentation import (
     flip_boxes,
     flip_keypoints,
 )
-from keras_maskrcnn.data.masks import MASK_SIDE, draw_mask
+from keras_maskrcnn.data.masks import MASK_SIDE, draw_mask, draw_whole_mask
 from keras_maskrcnn.data.records import DetectionData, ImageRecord
 
 _JPEG_START = b"\xff\xd8\xff"
@@ -104,6 +104,7 @@ def make_batches(
     max_objects: int | None,
     size_divisor: int,
     cache: bool,
+    whole_masks: bool,
 ) -> tf.data.Dataset:
     """Makes the data set that `DetectionData.batches` describes."""
     if not data.records:
@@ -140,7 +141,7 @@ def make_batches(
             column.set_shape([count])
         return tf.data.Dataset.from_tensor_slices(tuple(columns))
 
-    loader = _Loader(data, _checked_max_objects(data, max_objects), max_size, cache)
+    loader = _Loader(data, _checked_max_objects(data, max_objects), max_size, cache, whole_masks)
 
     def load(index: tf.Tensor, flip: tf.Tensor, shorter: tf.Tensor) -> tuple:
         values = tf.numpy_function(loader, [index, flip, shorter], loader.dtypes)
@@ -149,7 +150,10 @@ def make_batches(
             fields[name].set_shape(shape)
         height, width = tf.unstack(fields["image_sizes"])
         image = resize_image(fields.pop("images"), fields["image_sizes"])
-        image = tf.pad(image, [[0, -height % size_divisor], [0, -width % size_divisor], [0, 0]])
+        rows, columns = [0, -height % size_divisor], [0, -width % size_divisor]
+        image = tf.pad(image, [rows, columns, [0, 0]])
+        if whole_masks:
+            fields["masks"] = tf.pad(fields["masks"], [[0, 0], rows, columns])
         return image, fields
 
     dataset = (
@@ -178,8 +182,16 @@ def _checked_max_objects(data: DetectionData, max_objects: int | None) -> int:
 class _Loader:
     """Makes everything of one picture but its resized pixels; the fields are in `shapes`."""
 
-    def __init__(self, data: DetectionData, max_objects: int, max_size: int, cache: bool) -> None:
+    def __init__(
+        self,
+        data: DetectionData,
+        max_objects: int,
+        max_size: int,
+        cache: bool,
+        whole_masks: bool,
+    ) -> None:
         self.data = data
+        self.whole_masks = whole_masks
         self.max_objects = max_objects
         self.max_size = max_size
         self.cache: dict[int, tuple[np.ndarray, np.ndarray]] | None = {} if cache else None
@@ -188,7 +200,7 @@ class _Loader:
             "image_sizes": [2],
             "boxes": [max_objects, 4],
             "classes": [max_objects],
-            "masks": [max_objects, MASK_SIDE, MASK_SIDE],
+            "masks": [max_objects, *([None, None] if whole_masks else [MASK_SIDE, MASK_SIDE])],
             "crowd_boxes": [data.max_crowds, 4],
             "image_ids": [],
             "original_sizes": [2],
@@ -219,6 +231,10 @@ class _Loader:
             image, masks = np.ascontiguousarray(image[:, ::-1]), masks[:, :, ::-1]
             boxes, crowds = flip_boxes(boxes, record.width), flip_boxes(crowds, record.width)
             points = flip_keypoints(points, record.width, self.data.keypoint_flip_pairs)
+        if self.whole_masks:
+            # The pixel that torch's nearest neighbour takes: of the cell's corner, not its centre.
+            y, x = (np.arange(n) * m // n for n, m in zip(size, original, strict=True))
+            masks = masks[:, y[:, None], x]
         scale_y, scale_x = size / original
         scale = np.array([scale_x, scale_y, scale_x, scale_y])
         fields = [
@@ -250,9 +266,13 @@ class _Loader:
                 f"{(record.height, record.width)}, as annotated. Received: {image.shape[:2]}"
             )
         objects = record.objects
-        masks = np.zeros((len(objects), MASK_SIDE, MASK_SIDE), np.uint8)
+        sides = image.shape[:2] if self.whole_masks else (MASK_SIDE, MASK_SIDE)
+        masks = np.zeros((len(objects), *sides), np.uint8)
         for row, instance in enumerate(objects):
-            masks[row] = draw_mask(instance.segmentation, instance.box)
+            if self.whole_masks:
+                masks[row] = draw_whole_mask(instance.segmentation, *sides)
+            else:
+                masks[row] = draw_mask(instance.segmentation, instance.box)
         if self.cache is not None:
             self.cache[index] = (image, masks)
         return image, masks

@@ -116,6 +116,7 @@ class DetectionData:
         max_objects: int | None = None,
         size_divisor: int = 32,
         cache: bool = False,
+        whole_masks: bool = False,
     ) -> tf.data.Dataset:
         """Makes the `tf.data.Dataset` that `fit`, `evaluate` and `predict` read.
 
@@ -140,6 +141,10 @@ class DetectionData:
             size_divisor: height and width of a batch are multiples of this.
             cache: whether to keep decoded pictures and drawn masks in memory, which suits
                 data that fits there.
+            whole_masks: whether `masks` are of whole pictures, as torchvision trains on: drawn by
+                the COCO tools in the picture on disk and enlarged with it by nearest neighbour.
+                Targets made of them are less exact than those of crops, and they take `H W` bytes
+                per object rather than 12,544.
 
         Returns:
             A data set of known length that yields `(images, targets)`: images float32
@@ -148,7 +153,8 @@ class DetectionData:
             - `image_sizes` int32 `[B, 2]`: height and width of the picture within the padding
             - `boxes` float32 `[B, N, 4]`: x1, y1, x2, y2 in network-input pixels, padding 0
             - `classes` int32 `[B, N]`: 0..K-1, padding -1
-            - `masks` uint8 `[B, N, 112, 112]`: coverage 0..255 within the object's own box
+            - `masks` uint8 `[B, N, 112, 112]`: coverage 0..255 within the object's own box;
+              with `whole_masks` `[B, N, H, W]`, 0 or 255, in the pixels of the images
             - `crowd_boxes` float32 `[B, Nc, 4]`: crowd regions, padding 0
             - `keypoints` float32 `[B, N, J, 3]`: x, y, visibility; only with keypoint data
             - `image_ids` int64 `[B]` and `original_sizes` int32 `[B, 2]` (height, width)
@@ -171,4 +177,5 @@ class DetectionData:
             max_objects=max_objects,
             size_divisor=size_divisor,
             cache=cache,
+            whole_masks=whole_masks,
         )
