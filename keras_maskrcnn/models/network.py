@@ -172,7 +172,9 @@ class Network:
             self.keypoint_align = align(c.keypoint_pool_size, "keypoint_align")
             self.keypoint_head = KeypointHead(c.num_keypoints, name="keypoint_head")
             self.decode_keypoints = KeypointDecodeLayer(c.keypoint_scores, name="decode_keypoints")
-            self.keypoint_targets = KeypointTargetLayer(self.keypoint_side, name="keypoint_targets")
+            self.keypoint_targets = KeypointTargetLayer(
+                self.keypoint_side, c.keypoint_shift, name="keypoint_targets"
+            )
 
     @property
     def mask_side(self) -> int:
@@ -300,9 +302,18 @@ class Network:
             pooled = self.pool(self.keypoint_align, features, own_rois, owners)
             outputs["keypoint_logits"] = self.keypoint_head(pooled)
             outputs["keypoint_cells"], outputs["keypoint_valid"] = self.keypoint_targets(
-                frames, owners, own_objects, targets["keypoints"]
+                frames, owners, own_objects, targets["keypoints"], self._scale(targets)
             )
         return outputs
+
+    def _scale(self, targets: dict[str, Tensor]) -> Tensor | None:
+        """Pixels of the input per pixel on disk, x and y `[B, 2]`, where keypoints are shifted."""
+        if not self.config.keypoint_shift:
+            return None
+        sizes, originals = (
+            ops.cast(targets[key], "float32") for key in ("image_sizes", "original_sizes")
+        )
+        return ops.flip(sizes / originals, axis=1)
 
     def training_graph(self, whole_masks: bool = False) -> keras.Model:
         """The training walk as a Functional model over `images` and the targets it reads.
@@ -321,6 +332,8 @@ class Network:
             shapes["masks"] = ((None, side, side), "uint8")
         if self.config.num_keypoints:
             shapes["keypoints"] = ((None, self.config.num_keypoints, 3), "float32")
+            if self.config.keypoint_shift:
+                shapes["original_sizes"] = ((2,), "int32")
         images = keras.Input((None, None, 3), name="images")
         targets = {k: keras.Input(s, dtype=d, name=k) for k, (s, d) in shapes.items()}
         outputs = self.training(images, targets, whole_masks)

@@ -101,6 +101,7 @@ def join_targets(config: MaskRCNNConfig, data: Any) -> tuple[dict[str, Tensor], 
         *("image_sizes", "boxes", "classes", "crowd_boxes"),
         *(["masks"] if config.predict_masks else []),
         *(["keypoints"] if config.num_keypoints else []),
+        *(["original_sizes"] if config.num_keypoints and config.keypoint_shift else []),
     }
     if not isinstance(targets, dict) or not needed <= set(targets):
         raise ValueError(

@@ -248,12 +248,17 @@ def _prediction(record: Record, model: MaskRCNN) -> None:
         _pasted(record, got)
     if model.config.num_keypoints:
         if is_torchvision(record.file):
-            places, scores = recorded["keypoints"][..., :2], recorded["keypoints_scores"]
+            # Indices of pixels there; ours are continuous.
+            places, scores = recorded["keypoints"][..., :2] + 0.5, recorded["keypoints_scores"]
         else:
             places, scores = np.split(recorded["pred_keypoints_xyp"], [2], axis=-1)
             scores = scores[..., 0]
         record.absolute("predict: keypoints", got.keypoints[..., :2], places, BOX, "px")
         record.relative("predict: keypoint scores", got.keypoints[..., 2], scores, SCORE)
+        # As they are scored: detectron2 takes half a pixel off, torchvision nothing.
+        results = got.to_coco(1, [1] * model.config.num_classes)
+        scored = np.array([result["keypoints"] for result in results]).reshape(len(got), -1, 3)
+        record.absolute("keypoints as COCO's results", scored[..., :2], places - 0.5, BOX, "px")
 
 
 def _pasted(record: Record, got: Detections) -> None:
