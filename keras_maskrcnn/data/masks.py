@@ -1,4 +1,4 @@
-"""Draws an object's outline straight into the grid of its own box, never at picture size.
+"""Draws an object's outline straight into the grid of its own box; or, if asked to, the picture's.
 
 Legend: `M` mask side, `V` vertices of a polygon, `E` edges.
 """
@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from pycocotools import mask as coco_mask
 
 MASK_SIDE = 112
 # Edges that are drawn at once. One edge may cross all lines of the grid, so this bounds the memory
@@ -50,6 +51,26 @@ def draw_mask(
         if len(segmentation) > 1:
             np.minimum(coverage, 1.0, out=coverage)
     return (coverage * 255.0 + 0.5).astype(np.uint8)
+
+
+def draw_whole_mask(
+    segmentation: Sequence[Any] | dict[str, Any], height: int, width: int
+) -> np.ndarray:
+    """Draws an object's mask in the whole picture, pixel by pixel as the COCO tools do.
+
+    Args:
+        segmentation: as for `draw_mask`.
+        height: of the picture.
+        width: of the picture.
+
+    Returns:
+        uint8 `[height, width]`: 255 inside, else 0.
+    """
+    rles = segmentation
+    if not isinstance(segmentation, dict) or isinstance(segmentation["counts"], list):
+        rles = coco_mask.frPyObjects(segmentation, height, width)
+    rle = coco_mask.merge(rles) if isinstance(rles, list) else rles
+    return coco_mask.decode(rle) * np.uint8(255)
 
 
 def decode_counts(counts: Sequence[int] | str | bytes) -> np.ndarray:

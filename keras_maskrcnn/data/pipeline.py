@@ -23,7 +23,7 @@ from keras_maskrcnn.data.augmentation import (
     flip_boxes,
     flip_keypoints,
 )
-from keras_maskrcnn.data.masks import MASK_SIDE, draw_mask
+from keras_maskrcnn.data.masks import MASK_SIDE, draw_mask, draw_whole_mask
 from keras_maskrcnn.data.picture_files import read_picture_file
 from keras_maskrcnn.data.records import DetectionData, ImageRecord
 from keras_maskrcnn.tensorflow_errors import without_internals
@@ -105,6 +105,7 @@ def make_batches(
     size_divisor: int,
     cache: bool,
     masks: bool | None,
+    whole_masks: bool,
 ) -> tf.data.Dataset:
     """Makes the data set that `DetectionData.batches` describes."""
     if not data.records:
@@ -148,7 +149,8 @@ def make_batches(
             "masks, for a model with predict_masks=False. Received: masks=True"
         )
     masks = not missing if masks is None else masks
-    loader = _Loader(data, _checked_max_objects(data, max_objects), max_size, cache, masks)
+    slots = _checked_max_objects(data, max_objects)
+    loader = _Loader(data, slots, max_size, cache, masks, whole_masks)
 
     def load(index: tf.Tensor, flip: tf.Tensor, shorter: tf.Tensor) -> tuple:
         values = tf.numpy_function(loader, [index, flip, shorter], loader.dtypes)
@@ -157,7 +159,10 @@ def make_batches(
             fields[name].set_shape(shape)
         height, width = tf.unstack(fields["image_sizes"])
         image = resize_image(fields.pop("images"), fields["image_sizes"])
-        image = tf.pad(image, [[0, -height % size_divisor], [0, -width % size_divisor], [0, 0]])
+        rows, columns = [0, -height % size_divisor], [0, -width % size_divisor]
+        image = tf.pad(image, [rows, columns, [0, 0]])
+        if whole_masks:
+            fields["masks"] = tf.pad(fields["masks"], [[0, 0], rows, columns])
         return image, fields
 
     dataset = (
@@ -189,9 +194,16 @@ class _Loader:
     """Makes everything of one picture but its resized pixels; the fields are in `shapes`."""
 
     def __init__(
-        self, data: DetectionData, max_objects: int, max_size: int, cache: bool, masks: bool
+        self,
+        data: DetectionData,
+        max_objects: int,
+        max_size: int,
+        cache: bool,
+        masks: bool,
+        whole_masks: bool,
     ) -> None:
         self.data = data
+        self.whole_masks = whole_masks
         self.max_objects = max_objects
         self.max_size = max_size
         self.cache: dict[int, tuple[np.ndarray, np.ndarray]] | None = {} if cache else None
@@ -232,6 +244,10 @@ class _Loader:
             image, masks = np.ascontiguousarray(image[:, ::-1]), masks[:, :, ::-1]
             boxes, crowds = flip_boxes(boxes, record.width), flip_boxes(crowds, record.width)
             points = flip_keypoints(points, record.width, self.data.keypoint_flip_pairs)
+        if self.whole_masks:
+            # The pixel that torch's nearest neighbour takes: of the cell's corner, not its centre.
+            y, x = (np.arange(n) * m // n for n, m in zip(size, original, strict=True))
+            masks = masks[:, y[:, None], x]
         scale_y, scale_x = size / original
         scale = np.array([scale_x, scale_y, scale_x, scale_y])
         fields = [
@@ -266,9 +282,13 @@ class _Loader:
         outlines = [
             (o.segmentation, o.box) for o in record.objects if self.has_masks and o.segmentation
         ]
-        masks = np.zeros((len(outlines), MASK_SIDE, MASK_SIDE), np.uint8)
+        sides = image.shape[:2] if self.whole_masks else (MASK_SIDE, MASK_SIDE)
+        masks = np.zeros((len(outlines), *sides), np.uint8)
         for row, (outline, box) in enumerate(outlines):
-            masks[row] = draw_mask(outline, box)
+            if self.whole_masks:
+                masks[row] = draw_whole_mask(outline, *sides)
+            else:
+                masks[row] = draw_mask(outline, box)
         if self.cache is not None:
             self.cache[index] = (image, masks)
         return image, masks

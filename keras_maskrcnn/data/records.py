@@ -141,6 +141,7 @@ class DetectionData:
         size_divisor: int = 32,
         cache: bool = False,
         masks: bool | None = None,
+        whole_masks: bool = False,
     ) -> tf.data.Dataset:
         """Makes the `tf.data.Dataset` that `fit`, `evaluate` and `predict` read.
 
@@ -168,6 +169,10 @@ class DetectionData:
             masks: whether batches hold masks; by default where every object has an outline. A
                 batch has masks for all its objects or none: an object without a mask would teach
                 a model to draw nothing.
+            whole_masks: whether `masks` are of whole pictures, as torchvision trains on: drawn by
+                the COCO tools in the picture on disk and enlarged with it by nearest neighbour.
+                Targets made of them are less exact than those of crops, and they take `H W` bytes
+                per object rather than 12,544.
 
         Returns:
             A data set of known length that yields `(images, targets)`: images float32
@@ -177,7 +182,7 @@ class DetectionData:
             - `boxes` float32 `[B, N, 4]`: x1, y1, x2, y2 in network-input pixels, padding 0
             - `classes` int32 `[B, N]`: 0..K-1, padding -1
             - `masks` uint8 `[B, N, 112, 112]`: coverage 0..255 within the object's own box; see
-              the argument
+              the arguments; with `whole_masks` `[B, N, H, W]`, 0 or 255, in the images' pixels
             - `crowd_boxes` float32 `[B, Nc, 4]`: crowd regions, padding 0
             - `keypoints` float32 `[B, N, J, 3]`: x, y, visibility; only with keypoint data
             - `image_ids` int64 `[B]` and `original_sizes` int32 `[B, 2]` (height, width)
@@ -201,4 +206,5 @@ class DetectionData:
             size_divisor=size_divisor,
             cache=cache,
             masks=masks,
+            whole_masks=whole_masks,
         )

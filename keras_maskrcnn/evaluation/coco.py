@@ -93,6 +93,7 @@ def evaluate_coco(
                 row,
                 image_size=sizes[row],
                 original_size=(record.height, record.width),
+                keypoint_shift=model.config.keypoint_shift,
             )
             found = found.with_classes(classes, data.class_names)
             results.extend(found.to_coco(image_id, data.category_ids))

@@ -106,6 +106,7 @@ def needed_targets(config: MaskRCNNConfig) -> set[str]:
         *("image_sizes", "boxes", "classes", "crowd_boxes"),
         *(["masks"] if config.predict_masks else []),
         *(["keypoints"] if config.num_keypoints else []),
+        *(["original_sizes"] if config.num_keypoints and config.keypoint_shift else []),
     }
 
 

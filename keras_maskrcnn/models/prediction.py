@@ -103,7 +103,7 @@ def _predict_batch(model: Any, pictures: list[np.ndarray]) -> list[Detections]:
     sizes = np.array(shapes, "int32")
     outputs = model.predict_on_batch({"images": images, "image_sizes": sizes})
     originals = [p.shape[:2] for p in pictures]
-    return list(_unpack(outputs, sizes, originals, model.class_names))
+    return list(_unpack(model, outputs, sizes, originals))
 
 
 def predict_dataset(model: Any, dataset: Any, show: bool) -> list[Detections]:
@@ -126,16 +126,21 @@ def predict_dataset(model: Any, dataset: Any, show: bool) -> list[Detections]:
                 logger.warning("%s", difference)
         outputs = model.predict_on_batch({"images": images, "image_sizes": sizes})
         originals = targets["original_sizes"].numpy()
-        results.extend(_unpack(outputs, sizes, originals, model.class_names))
+        results.extend(_unpack(model, outputs, sizes, originals))
         if progress is not None:
             progress.update(step)
     return results
 
 
 def _unpack(
-    outputs: dict[str, np.ndarray], sizes: Any, originals: Any, class_names: tuple[str, ...]
+    model: Any, outputs: dict[str, np.ndarray], sizes: Any, originals: Any
 ) -> Iterator[Detections]:
     for row, (size, original) in enumerate(zip(sizes, originals, strict=True)):
         yield Detections.from_padded(
-            outputs, row, image_size=size, original_size=original, class_names=class_names
+            outputs,
+            row,
+            image_size=size,
+            original_size=original,
+            class_names=model.class_names,
+            keypoint_shift=model.config.keypoint_shift,
         )

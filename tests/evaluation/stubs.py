@@ -49,6 +49,7 @@ class StubModel:
             size_divisor=64,
             num_classes=len(data.class_names),
             class_names=tuple(data.class_names),
+            keypoint_shift=0.0,
         )
         self.data, self.answer, self.masks = data, answer, masks
         self.position = 0

@@ -142,6 +142,50 @@ for name, policy, make in runs:
     })
 """
 
+# RoIs of two pictures, on one replica together and on two apart, which may have none.
+STATISTICS = """
+from keras_maskrcnn.layers.box_head import BoxHead
+from keras_maskrcnn.layers.mask_head import MaskHead
+
+MAKE = {
+    "mask": lambda: MaskHead(2, 2, 4, "sync_batch"),
+    "box": lambda: BoxHead(2, 2, 1, 4, "sync_batch"),
+}
+
+def run(head, kind, x):
+    classes = [tf.zeros(tf.shape(x)[:1], "int32")] if kind == "mask" else []
+    return keras.tree.flatten(head(x, *classes, training=True))[0]
+
+rng = np.random.default_rng(0)
+for kind, make in MAKE.items():
+    for counts in ((5, 2), (3, 0), (0, 0)):
+        x = tf.constant(rng.normal(2, 3, (sum(counts), 2, 2, 4)).astype("float32"))
+        heads = []
+        for scope in (contextlib.nullcontext(), strategy.scope()):
+            with scope:
+                heads.append(make())
+                heads[-1].build(x.shape, *([x.shape[:1]] if kind == "mask" else []))
+        start = heads[0].get_weights()
+        heads[1].set_weights(start)
+        whole = run(heads[0], kind, x)
+
+        @tf.function
+        def step():
+            def replica():
+                number = tf.distribute.get_replica_context().replica_id_in_sync_group
+                end = tf.cumsum(counts)[number]
+                return run(heads[1], kind, x[end - tf.constant(counts)[number] : end])
+            return strategy.run(replica)
+
+        apart = np.concatenate([v.numpy() for v in strategy.experimental_local_results(step())])
+        weights = [head.get_weights() for head in heads]
+        report(f"{kind} {counts}", {
+            "outputs": float(np.abs(apart - whole).max(initial=0)),
+            "weights": largest(*weights),
+            "moved": largest(weights[0], start),
+        })
+"""
+
 
 def results(*script_and_arguments):
     output = run_python(*script_and_arguments)
@@ -173,3 +217,12 @@ def test_optimizers_see_the_whole_gradient():
         assert run["moved"] > 0.01, name
         assert run["losses"][1] == pytest.approx(run["losses"][0], rel=tolerance), name
         assert run["steps"] == [8, 8], name
+
+
+def test_synchronised_norms_count_the_real_rois_of_all_replicas():
+    found = results(SETUP + STATISTICS)
+    assert len(found) == 6
+    for name, run in found.items():
+        assert run["outputs"] < 1e-4, name
+        assert run["weights"] < 1e-5, name
+        assert (run["moved"] > 0.05) != name.endswith("(0, 0)"), name

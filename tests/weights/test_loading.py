@@ -89,7 +89,7 @@ def test_heads_compute_what_the_library_computes(tmp_path, kind):
         return tensors[f"roi_heads.{module}.{name}"]
 
     chw = np.random.default_rng(1).normal(size=(8, 7, 7)).astype("float32")
-    logits, deltas = model.network.box_head(chw.transpose(1, 2, 0)[None, None])
+    logits, deltas = model.network.box_head(chw.transpose(1, 2, 0)[None])
     names = ("fc6", "fc7") if kind == "torchvision" else ("fc1", "fc2")
     x = chw.ravel()
     for name in names:
@@ -100,8 +100,8 @@ def test_heads_compute_what_the_library_computes(tmp_path, kind):
     )
     if kind == "torchvision":  # background first, with deltas of its own
         scores, boxes = np.roll(scores, -1), boxes[4:]
-    np.testing.assert_allclose(logits[0, 0], scores, rtol=1e-4)
-    np.testing.assert_allclose(deltas[0, 0], boxes.reshape(K, 4), rtol=1e-4)
+    np.testing.assert_allclose(logits[0], scores, rtol=1e-4)
+    np.testing.assert_allclose(deltas[0], boxes.reshape(K, 4), rtol=1e-4)
 
     # Masks: the 1x1 convolution of class k, seen through features of one pixel.
     layer = model.network.mask_head.mask_logits
