@@ -219,7 +219,8 @@ class _Loader:
         self.dtypes = [*(tf.uint8, tf.int32, tf.float32, tf.int32, tf.float32, tf.int64, tf.int32)]
         self.has_masks = masks
         if masks:
-            self.shapes["masks"] = [max_objects, MASK_SIDE, MASK_SIDE]
+            sides = [None, None] if whole_masks else [MASK_SIDE, MASK_SIDE]
+            self.shapes["masks"] = [max_objects, *sides]
             self.dtypes.append(tf.uint8)
         if data.keypoint_names:
             self.shapes["keypoints"] = [max_objects, len(data.keypoint_names), 3]
