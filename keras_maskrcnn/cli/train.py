@@ -165,8 +165,7 @@ def run(args: argparse.Namespace) -> int:
     """Trains a model, or goes on with an interrupted run."""
     import keras
 
-    from keras_maskrcnn.run_folder import RunFolder
-    from keras_maskrcnn.training import train_model
+    from keras_maskrcnn.training import RunFolder, train_model
 
     if args.resume is not None:
         folder = RunFolder(args.resume)

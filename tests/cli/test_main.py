@@ -12,7 +12,7 @@ from keras_maskrcnn.cli import main
 from keras_maskrcnn.cli.main import describe_error
 from keras_maskrcnn.data import load_coco
 from keras_maskrcnn.demo.scenes import CATEGORY_IDS, build_scenes
-from keras_maskrcnn.training import _EpochReport
+from keras_maskrcnn.training.run import _EpochReport
 
 _TINY = [
     "pyramid_channels=16",

@@ -3,7 +3,7 @@
 import pytest
 from PIL import Image
 
-from keras_maskrcnn.run_folder import RunFolder
+from keras_maskrcnn.training import RunFolder
 
 
 def test_repeated_epoch_counts_once_with_its_later_numbers(tmp_path):
