@@ -11,6 +11,7 @@ from __future__ import annotations
 import itertools
 import math
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -73,9 +74,30 @@ def read_image(path: str | os.PathLike[str]) -> np.ndarray:
                 image = tf.io.decode_image(content, channels=3, expand_animations=False)
             return image.numpy()
     except tf.errors.InvalidArgumentError as error:
+        # Without the names of TensorFlow's operations.
+        reason = re.sub(r"\{\{.*?\}\} ?| ?\[Op:\w*\]", "", error.message)
         raise ValueError(
-            f"Cannot decode the picture {os.fspath(path)} ({len(content)} bytes): {error.message}"
-        ) from error
+            f"Cannot decode the picture {os.fspath(path)} ({len(content)} bytes): {reason}"
+        ) from None
+
+
+def read_picture(record: ImageRecord) -> np.ndarray:
+    """Decodes the picture of a record; see `read_image`.
+
+    Raises:
+        ValueError: if it cannot be read, or is not of the annotated size; the message names the
+            image id and the file.
+    """
+    try:
+        image = read_image(record.path)
+    except ValueError as error:
+        raise ValueError(f"Image id {record.image_id}: {error}") from error
+    if image.shape[:2] != (record.height, record.width):
+        raise ValueError(
+            f"Image id {record.image_id}: expected {record.path} to have height and width "
+            f"{(record.height, record.width)}, as annotated. Received: {image.shape[:2]}"
+        )
+    return image
 
 
 def resize_image(image: np.ndarray | tf.Tensor, size: tuple[int, int] | tf.Tensor) -> tf.Tensor:
@@ -100,6 +122,7 @@ def make_batches(
     shuffle: bool,
     augment: bool,
     seed: int | None,
+    first_pass: int,
     drop_remainder: bool,
     max_objects: int | None,
     size_divisor: int,
@@ -123,10 +146,12 @@ def make_batches(
         )
     if seed is not None and seed < 0:
         raise ValueError(f"Expected seed to be None or at least 0. Received: seed={seed}")
+    if first_pass < 0:
+        raise ValueError(f"Expected first_pass to be at least 0. Received: first_pass={first_pass}")
     seed = int(np.random.SeedSequence().generate_state(1)[0]) if seed is None else seed
     count = len(data.records)
     ratios = np.array([record.width / record.height for record in data.records])
-    passes = itertools.count()
+    passes = itertools.count(first_pass)
 
     def plan_pass() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         epoch = next(passes)
@@ -240,15 +265,7 @@ class _Loader:
     def _picture_and_masks(self, index: int, record: ImageRecord) -> tuple[np.ndarray, np.ndarray]:
         if self.cache is not None and index in self.cache:
             return self.cache[index]
-        try:
-            image = read_image(record.path)
-        except ValueError as error:
-            raise ValueError(f"Image id {record.image_id}: {error}") from error
-        if image.shape[:2] != (record.height, record.width):
-            raise ValueError(
-                f"Image id {record.image_id}: expected {record.path} to have height and width "
-                f"{(record.height, record.width)}, as annotated. Received: {image.shape[:2]}"
-            )
+        image = read_picture(record)
         objects = record.objects
         masks = np.zeros((len(objects), MASK_SIDE, MASK_SIDE), np.uint8)
         for row, instance in enumerate(objects):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from keras import ops
 from keras_maskrcnn.evaluation import CocoEvaluation
 from keras_maskrcnn.models import replicas
 from keras_maskrcnn.models.config import MaskRCNNConfig
+from keras_maskrcnn.models.finite import FiniteGuard
 from keras_maskrcnn.models.network import Network
 from keras_maskrcnn.models.objective import (
     has_whole_masks,
@@ -122,6 +124,7 @@ class MaskRCNN(keras.Model):
             return graphs[whole_masks]
 
         self.training_graph = training_graph
+        self._finite_guard = FiniteGuard()
         self._loss_means = [keras.metrics.Mean(name=name) for name in loss_names(config)]
         if weights is not None:
             self._load_backbone(weights)
@@ -214,9 +217,8 @@ class MaskRCNN(keras.Model):
 
     def train_step(self, data: Any) -> Any:
         inputs, targets = join_targets(self.config, data)
-        if replicas.replica_count() == 1:
-            return super().train_step((inputs, targets))
-        logs = replicas.train_step(self, replicas.require_pictures(inputs), targets)
+        check = partial(self._finite_guard.check, self.optimizer, inputs.get("image_ids"))
+        logs = replicas.train_step(self, replicas.require_pictures(inputs), targets, check)
         return replicas.as_logs(logs)
 
     def test_step(self, data: Any) -> Any:
@@ -253,12 +255,17 @@ class MaskRCNN(keras.Model):
 
         Returns:
             Keras' history.
+
+        Raises:
+            NonFiniteError: at the first step whose loss or gradient is not finite; the weights
+                are those before that step.
         """
         callbacks = kwargs.pop("callbacks", None)
         if isinstance(callbacks, list | tuple):
             callbacks = sorted(callbacks, key=lambda item: not isinstance(item, CocoEvaluation))
         # The data set shuffles itself; Keras would warn that it cannot.
-        return super().fit(x, callbacks=callbacks, **{"shuffle": False, **kwargs})
+        with self._finite_guard.explained(self):
+            return super().fit(x, callbacks=callbacks, **{"shuffle": False, **kwargs})
 
     def predict(self, x: Any, batch_size: int = 1, verbose: Any = "auto") -> list[Any]:
         """Finds the objects of pictures.
