@@ -86,17 +86,22 @@ class FiniteGuard:
             finite &= tf.math.is_finite(norm)
         found = [loss, norm, tf.convert_to_tensor(optimizer.iterations)]
         found += [] if image_ids is None else [image_ids]
-        passed = tf.cond(
-            finite, tf.no_op, lambda: tf.group(tf.numpy_function(self._fail, found, []))
-        )
+
+        def fail() -> tf.Operation:
+            # An error raised in Python would be logged with its traceback by each of TensorFlow's
+            # layers that it passes.
+            noted = tf.numpy_function(self._note, found, [])
+            with tf.control_dependencies([] if noted is None else [noted]):
+                return tf.raw_ops.Assert(condition=False, data=["not finite"])
+
+        passed = tf.cond(finite, tf.no_op, fail)
         # Eagerly, a failure has been raised by now, and there is no operation to wait for.
         return [] if passed is None else [passed]
 
-    def _fail(
+    def _note(
         self, loss: np.ndarray, norm: np.ndarray, steps: np.ndarray, ids: np.ndarray | None = None
     ) -> None:
         self._found = float(loss), float(norm), int(steps), None if ids is None else ids.tolist()
-        raise FloatingPointError("a loss or gradient is not finite")
 
     @contextlib.contextmanager
     def explained(self, model: keras.Model) -> Iterator[None]:
@@ -111,7 +116,8 @@ class FiniteGuard:
             what = f"the loss is {loss}"
             if np.isfinite(loss):
                 what = f"the loss is {loss:.4g}, but the norm of its gradient is {norm}"
-            raise NonFiniteError(what, steps + 1, image_ids, _advice(model)) from None
+            look = [] if image_ids is None else ["a look at these pictures and their annotations"]
+            raise NonFiniteError(what, steps + 1, image_ids, _advice(model) + look) from None
 
 
 def require_finite_weights(model: keras.Model) -> None:
@@ -139,4 +145,4 @@ def _advice(model: keras.Model) -> list[str]:
         advice.append("a lower limit of the gradient's norm")
     if model.dtype_policy.compute_dtype != model.dtype_policy.variable_dtype:
         advice.append(f"float32 instead of {model.dtype_policy.name}")
-    return [*advice, "a look at these pictures and their annotations"]
+    return advice

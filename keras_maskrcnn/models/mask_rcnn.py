@@ -217,7 +217,8 @@ class MaskRCNN(keras.Model):
 
     def train_step(self, data: Any) -> Any:
         inputs, targets = join_targets(self.config, data)
-        check = partial(self._finite_guard.check, self.optimizer, inputs.get("image_ids"))
+        ids = replicas.gathered(inputs["image_ids"]) if "image_ids" in inputs else None
+        check = partial(self._finite_guard.check, self.optimizer, ids)
         logs = replicas.train_step(self, replicas.require_pictures(inputs), targets, check)
         return replicas.as_logs(logs)
 

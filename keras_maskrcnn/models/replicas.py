@@ -29,6 +29,13 @@ def total(value: Tensor) -> Tensor:
     return _sum(tf.stop_gradient(value))
 
 
+def gathered(value: Tensor) -> Tensor:
+    """What all replicas have, along the first axis."""
+    if replica_count() == 1:
+        return value
+    return tf.distribute.get_replica_context().all_gather(value, axis=0)
+
+
 def with_value_of(loss: Tensor, whole: Tensor) -> Tensor:
     """A replica's share of the loss, with its own gradient and the value that Keras expects.
 
