@@ -180,7 +180,7 @@ def test_a_resumed_run_is_one_that_was_not_interrupted(trained, scenes, tmp_path
     assert (trained / "history.csv").read_text() == (tmp_path / "whole/history.csv").read_text()
     for name in ("best.keras", "last.keras"):
         found = saved_arrays(trained / name)
-        assert len(found) > 300
+        assert len(found) > 200
         assert found == saved_arrays(tmp_path / "whole" / name), name
 
 
@@ -208,21 +208,24 @@ def test_a_run_of_nan_ends_with_an_error(scenes, tmp_path, capsys):
     assert sorted(path.name for path in output.iterdir()) == ["config.json", "log.txt"]
 
 
-def test_an_unreadable_picture_is_left_out_by_name(scenes, tmp_path, capsys, caplog):
+def test_an_unreadable_picture_is_left_out_by_name(scenes, tmp_path, monkeypatch):
     copy = tmp_path / "scenes"
     shutil.copytree(scenes, copy)
-    victim = copy / "train" / "000002.jpg"
+    victim = sorted((copy / "train").iterdir())[1]
     victim.write_bytes(victim.read_bytes()[:600])
 
-    def stop(model, train_data, val_data, *rest):
-        raise KeyboardInterrupt(f"{len(train_data)} and {len(val_data)}")
+    trained_on = []
 
-    with pytest.MonkeyPatch.context() as patch, caplog.at_level("INFO", "keras_maskrcnn"):
-        patch.setattr(training_run, "_fit", stop)
-        assert main(train_words(copy, tmp_path / "run", "--epochs", "1")) == 130
+    def stop(model, train_data, *rest):
+        trained_on.extend(record.path for record in train_data.records)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(training_run, "_fit", stop)
+    assert main(train_words(copy, tmp_path / "run", "--epochs", "1")) == 130
+    assert len(trained_on) == 3 and str(victim) not in trained_on
     log = (tmp_path / "run" / "log.txt").read_text()
     assert "left out 1 pictures:" in log
-    assert f"Image id 2: Cannot decode the picture {victim} (600 bytes): " in log
+    assert f"Image id {int(victim.stem)}: Cannot decode the picture {victim} (600 bytes): " in log
 
 
 def test_best_and_last_model_load(trained):

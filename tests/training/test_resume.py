@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from helpers import make_data
 
+from keras_maskrcnn import NonFiniteError
 from keras_maskrcnn.evaluation import CocoEvaluation, callback
 from keras_maskrcnn.schedules import WarmupSchedule
 from keras_maskrcnn.training import RunCheckpoint, RunFolder, TrainingState, files
@@ -24,7 +25,7 @@ EPOCHS = 4
 MONITOR = "val_mask_ap"
 
 
-def train(folder, data):
+def train(folder, data, *callbacks):
     """Trains in a folder, or goes on in it, as `train_model` does; with a model of one layer."""
     keras.utils.set_random_seed(0)
     inputs = keras.Input((None, None, 3))
@@ -46,7 +47,7 @@ def train(folder, data):
             epochs=EPOCHS,
             initial_epoch=state.epochs_done,
             verbose=0,
-            callbacks=[evaluation, RunCheckpoint(run, state, MONITOR, evaluation)],
+            callbacks=[evaluation, RunCheckpoint(run, state, MONITOR, evaluation), *callbacks],
         )
 
 
@@ -142,3 +143,22 @@ def test_a_run_killed_again_and_again(moments, tmp_path):
             train(killed, data)
     train(killed, data)
     assert contents(killed) == contents(folder)
+
+
+def test_weights_that_are_not_finite_end_the_run_before_they_are_written(moments, tmp_path):
+    data, folder, _ = moments
+    kept = []
+
+    def spoil(epoch, logs):
+        if epoch == 2:
+            kept.append(contents(tmp_path))
+            model = keep.model
+            model.set_weights([np.full_like(value, np.inf) for value in model.get_weights()])
+
+    keep = keras.callbacks.LambdaCallback(on_epoch_begin=spoil)
+    with pytest.raises(NonFiniteError, match="holds values that are not finite"):
+        train(tmp_path, data, keep)
+    assert contents(tmp_path) == kept[0]
+    assert RunFolder(tmp_path).state().epochs_done == 2
+    train(tmp_path, data)
+    assert contents(tmp_path) == contents(folder)
