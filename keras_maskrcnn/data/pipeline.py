@@ -75,7 +75,26 @@ def read_image(path: str | os.PathLike[str]) -> np.ndarray:
         raise ValueError(
             f"Cannot decode the picture {os.fspath(path)} ({len(content)} bytes): "
             f"{without_internals(error.message)}"
-        ) from error
+        ) from None
+
+
+def read_picture(record: ImageRecord) -> np.ndarray:
+    """Decodes the picture of a record; see `read_image`.
+
+    Raises:
+        ValueError: if it cannot be read, or is not of the annotated size; the message names the
+            image id and the file.
+    """
+    try:
+        image = read_image(record.path)
+    except ValueError as error:
+        raise ValueError(f"Image id {record.image_id}: {error}") from error
+    if image.shape[:2] != (record.height, record.width):
+        raise ValueError(
+            f"Image id {record.image_id}: expected {record.path} to have height and width "
+            f"{(record.height, record.width)}, as annotated. Received: {image.shape[:2]}"
+        )
+    return image
 
 
 def resize_image(image: np.ndarray | tf.Tensor, size: tuple[int, int] | tf.Tensor) -> tf.Tensor:
@@ -100,6 +119,7 @@ def make_batches(
     shuffle: bool,
     augment: bool,
     seed: int | None,
+    first_pass: int,
     drop_remainder: bool,
     max_objects: int | None,
     size_divisor: int,
@@ -125,10 +145,12 @@ def make_batches(
         )
     if seed is not None and seed < 0:
         raise ValueError(f"Expected seed to be None or at least 0. Received: seed={seed}")
+    if first_pass < 0:
+        raise ValueError(f"Expected first_pass to be at least 0. Received: first_pass={first_pass}")
     seed = int(np.random.SeedSequence().generate_state(1)[0]) if seed is None else seed
     count = len(data.records)
     ratios = np.array([record.width / record.height for record in data.records])
-    passes = itertools.count()
+    passes = itertools.count(first_pass)
 
     def plan_pass() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         epoch = next(passes)
@@ -271,15 +293,7 @@ class _Loader:
     def _picture_and_masks(self, index: int, record: ImageRecord) -> tuple[np.ndarray, np.ndarray]:
         if self.cache is not None and index in self.cache:
             return self.cache[index]
-        try:
-            image = read_image(record.path)
-        except ValueError as error:
-            raise ValueError(f"Image id {record.image_id}: {error}") from error
-        if image.shape[:2] != (record.height, record.width):
-            raise ValueError(
-                f"Image id {record.image_id}: expected {record.path} to have height and width "
-                f"{(record.height, record.width)}, as annotated. Received: {image.shape[:2]}"
-            )
+        image = read_picture(record)
         outlines = [
             (o.segmentation, o.box) for o in record.objects if self.has_masks and o.segmentation
         ]

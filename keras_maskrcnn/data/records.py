@@ -136,6 +136,7 @@ class DetectionData:
         shuffle: bool = False,
         augment: bool = False,
         seed: int | None = None,
+        first_pass: int = 0,
         drop_remainder: bool = False,
         max_objects: int | None = None,
         size_divisor: int = 32,
@@ -160,6 +161,8 @@ class DetectionData:
             augment: whether each picture is mirrored left to right with probability 1/2.
             seed: non-negative integer from which order and augmentation of each pass follow;
                 by default a random one.
+            first_pass: number of the first pass over this data set: with the same seed, a run
+                that goes on after `n` epochs gives `n`, and meets what it would have met.
             drop_remainder: whether to leave out the last batch when it is not full.
             max_objects: length N of the padded object lists; by default the largest count in
                 the data.
@@ -201,6 +204,7 @@ class DetectionData:
             shuffle=shuffle,
             augment=augment,
             seed=seed,
+            first_pass=first_pass,
             drop_remainder=drop_remainder,
             max_objects=max_objects,
             size_divisor=size_divisor,

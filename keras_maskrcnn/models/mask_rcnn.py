@@ -11,6 +11,7 @@ import keras
 from keras import ops
 
 from keras_maskrcnn.models.config import MaskRCNNConfig
+from keras_maskrcnn.models.finite import FiniteGuard
 from keras_maskrcnn.models.network import Network
 from keras_maskrcnn.models.objective import has_whole_masks, loss_names
 from keras_maskrcnn.models.presets import get_preset
@@ -115,6 +116,7 @@ class MaskRCNN(TrainableDetector):
             return graphs[whole_masks]
 
         self.training_graph = training_graph
+        self._finite_guard = FiniteGuard()
         self._loss_means = [keras.metrics.Mean(name=name) for name in loss_names(config)]
         if weights is not None:
             self._load_backbone(weights)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import keras
@@ -10,6 +11,7 @@ from keras import ops
 from keras_maskrcnn.evaluation import CocoEvaluation
 from keras_maskrcnn.models import replicas
 from keras_maskrcnn.models.config import MaskRCNNConfig
+from keras_maskrcnn.models.finite import FiniteGuard
 from keras_maskrcnn.models.input_checks import shown
 from keras_maskrcnn.models.objective import join_targets, loss_parts, require_outlines
 from keras_maskrcnn.models.training_data import as_batches, fit_arguments
@@ -24,10 +26,12 @@ class TrainableDetector(keras.Model):
     Attributes:
         config: of the model; set by the subclass.
         _loss_means: a `keras.metrics.Mean` for each of `loss_names(config)`; set by the subclass.
+        _finite_guard: looks at each step; set by the subclass.
     """
 
     config: MaskRCNNConfig
     _loss_means: list[keras.metrics.Mean]
+    _finite_guard: FiniteGuard
 
     def compile(self, optimizer: Any = None, **kwargs: Any) -> None:
         """Configures training.
@@ -52,9 +56,9 @@ class TrainableDetector(keras.Model):
 
     def train_step(self, data: Any) -> Any:
         inputs, targets = join_targets(self.config, data)
-        if replicas.replica_count() == 1:
-            return super().train_step((inputs, targets))
-        logs = replicas.train_step(self, replicas.require_pictures(inputs), targets)
+        ids = replicas.gathered(inputs["image_ids"]) if "image_ids" in inputs else None
+        check = functools.partial(self._finite_guard.check, self.optimizer, ids)
+        logs = replicas.train_step(self, replicas.require_pictures(inputs), targets, check)
         return replicas.as_logs(logs)
 
     def test_step(self, data: Any) -> Any:
@@ -105,14 +109,16 @@ class TrainableDetector(keras.Model):
         Raises:
             TypeError: when `x` is no such data.
             ValueError: when the data cannot be that of this model, or a picture cannot be read.
+            NonFiniteError: at the first step whose loss or gradient is not finite; the weights
+                are those before that step.
         """
         require_outlines(self.config, x, kwargs.get("validation_data"))
         callbacks = kwargs.pop("callbacks", None)
         if isinstance(callbacks, list | tuple):
             callbacks = sorted(callbacks, key=lambda item: not isinstance(item, CocoEvaluation))
-        return super().fit(
-            callbacks=callbacks, **fit_arguments(self.config, {"x": x, "y": y, **kwargs})
-        )
+        arguments = fit_arguments(self.config, {"x": x, "y": y, **kwargs})
+        with self._finite_guard.explained(self):
+            return super().fit(callbacks=callbacks, **arguments)
 
     @plain_errors()
     def evaluate(self, x: Any = None, y: Any = None, **kwargs: Any) -> Any:

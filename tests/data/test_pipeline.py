@@ -160,6 +160,54 @@ def test_passes_differ_and_runs_repeat(data):
         assert sorted(key for ids, _ in one_pass for key in ids) == [100, 101, 102, 103, 104]
 
 
+def test_a_later_pass_comes_first(data):
+    def passes(count, **options):
+        options |= {"min_size": (64, 80, 96), "shuffle": True, "augment": True, "seed": 3}
+        dataset = data.batches(2, **options)
+        return [
+            [
+                (images.numpy().tobytes(), targets["boxes"].numpy().tobytes())
+                for images, targets in p
+            ]
+            for p in [dataset] * count
+        ]
+
+    four = passes(4)
+    assert len({str(one_pass) for one_pass in four}) == 4
+    assert passes(2, first_pass=2) == four[2:]
+    with pytest.raises(ValueError, match="first_pass=-1"):
+        data.batches(2, first_pass=-1)
+
+
+def test_fit_takes_one_pass_per_epoch(data):
+    """Also with a validation between: the pass of an epoch is known beforehand."""
+    seen = []
+
+    class Count(keras.Model):
+        def call(self, images):
+            return keras.ops.mean(images, axis=(1, 2))
+
+        def train_step(self, batch):
+            seen.append(batch[1]["image_ids"].numpy().tolist())
+            return {"loss": tf.zeros(())}
+
+        def test_step(self, batch):
+            return {"loss": tf.zeros(())}
+
+    model = Count()
+    model.compile("sgd", run_eagerly=True)
+    options = {"min_size": 32, "shuffle": True, "seed": 0}
+    model.fit(
+        data.batches(2, **options), validation_data=data.batches(2, **options), epochs=3, verbose=0
+    )
+    expected = [
+        targets["image_ids"].numpy().tolist()
+        for number in range(3)
+        for _, targets in data.batches(2, first_pass=number, **options)
+    ]
+    assert seen == expected
+
+
 @pytest.mark.parametrize("batch_size", [1, 2, 3, 5, 8])
 @pytest.mark.parametrize("drop_remainder", [False, True])
 def test_length_is_known(data, batch_size, drop_remainder):
@@ -197,6 +245,8 @@ def test_unreadable_pictures(data, tmp_path):
         with pytest.raises(ValueError, match=f"Cannot decode the picture .*{name}"):
             read_image(tmp_path / name)
     (tmp_path / "text.jpg").write_text("no picture")
+    with pytest.raises(ValueError, match=r"^[^{}]*\(\d+ bytes\): [^{}\[\]]*$"):  # Of TensorFlow's.
+        read_image(tmp_path / "text.jpg")
     with pytest.raises(ValueError, match=r"Cannot decode the picture .*text.jpg"):
         read_image(tmp_path / "text.jpg")
     with pytest.raises(tf.errors.InvalidArgumentError, match=r"Image id 103: .*3\.png"):
