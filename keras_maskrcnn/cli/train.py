@@ -194,6 +194,7 @@ def _train(args: argparse.Namespace, folder: RunFolder) -> int:
     import keras
 
     from keras_maskrcnn import NonFiniteError
+    from keras_maskrcnn.models.objective import require_outlines
     from keras_maskrcnn.training import best_epoch, monitored, train_model
 
     options = training_options(args)
@@ -206,6 +207,7 @@ def _train(args: argparse.Namespace, folder: RunFolder) -> int:
         keras.config.set_dtype_policy("mixed_bfloat16")
     model = build_model(args, train_data)
     check_classes(model, val_data, val_file)
+    require_outlines(model.config, train_data, val_data)
 
     folder.write_config(
         {
