@@ -174,9 +174,9 @@ def test_pooling(case, side):
 
 
 def test_box_head(case):
-    logits, deltas = case.model.network.box_head(case.pooled[None])
-    _close(keras.ops.softmax(logits)[0], np.roll(case.probabilities, -1, axis=1))
-    _close(deltas[0], case.refinements[:, 1:][..., [1, 0, 3, 2]])
+    logits, deltas = case.model.network.box_head(case.pooled)
+    _close(keras.ops.softmax(logits), np.roll(case.probabilities, -1, axis=1))
+    _close(deltas, case.refinements[:, 1:][..., [1, 0, 3, 2]])
 
 
 def test_detections_and_masks(case):
