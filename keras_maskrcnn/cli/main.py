@@ -34,8 +34,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: words of the command line after `maskrcnn`; `None`: those of this process.
 
     Returns:
-        The exit code: 0; 1 when some pictures could not be read; 2 after an error in options or
-        data, which is told in one line; 130 after an interrupt.
+        The exit code: 0; 1 when some pictures could not be read, or training met a number that is
+        not finite; 2 after an error in options or data, which is told in one line; 130 after an
+        interrupt.
     """
     parser = build_parser()
     args = parser.parse_args(arguments)

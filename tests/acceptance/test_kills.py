@@ -18,6 +18,7 @@ import h5py
 import pytest
 
 from keras_maskrcnn.demo.scenes import build_scenes
+from keras_maskrcnn.training import RunFolder
 
 KILLS = 20
 COMMAND = "import sys; from keras_maskrcnn.cli import main; sys.exit(main())"
@@ -55,7 +56,7 @@ class Run:
 
     def kill(self):
         """Whether the process was still there to be killed."""
-        os.kill(self.process.pid, signal.SIGKILL)
+        self.process.kill()
         self.process.communicate()
         return self.process.returncode == -signal.SIGKILL
 
@@ -127,11 +128,7 @@ def test_twenty_killed_runs_end_as_one_that_was_left_alone(tmp_path):
             continue
         # Without a config.json there is nothing to go on with: the same command begins anew.
         has_begun = (folder / "config.json").exists()
-        epochs = (
-            len((folder / "history.csv").read_text().splitlines()) - 1
-            if (folder / "history.csv").exists()
-            else 0
-        )
+        epochs = len(RunFolder(folder).history())
         has_ended = (folder / "predictions.png").exists()
         if not has_ended:
             Run(*(["--resume", folder] if has_begun else [*words, folder])).end()

@@ -1,0 +1,143 @@
+"""The options of `maskrcnn train`."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from keras_maskrcnn.cli.options import DATA_HELP
+from keras_maskrcnn.models.config import BACKBONES
+
+_DESCRIPTION = f"""\
+Train Mask R-CNN on pictures with COCO annotations.
+
+{DATA_HELP}
+The run folder receives config.json, history.csv, log.txt, best.keras (by mask AP on the
+validation pictures), last.keras, learning_curves.png and predictions.png.
+"""
+
+_EPILOG = """\
+examples:
+  maskrcnn train --data photos --weights imagenet --output runs/photos
+  maskrcnn train --train cells/train.json cells/images --val cells/val.json cells/images \\
+      --weights resnet50.npz --min-size 512 --epochs 30 --schedule cosine
+  maskrcnn train --data photos --backbone resnet18 --set norm=group --set freeze_at=0
+  maskrcnn train --resume runs/photos
+"""
+
+
+def add_parser(commands: Any) -> argparse.ArgumentParser:
+    """Adds the command to the parser."""
+    parser = commands.add_parser(
+        "train",
+        help="train a model on COCO annotations",
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    data = parser.add_argument_group("data")
+    data.add_argument("--data", metavar="FOLDER", help="data folder with both splits")
+    for split, use in (("train", "train on"), ("val", "validate on")):
+        data.add_argument(
+            f"--{split}",
+            nargs=2,
+            metavar=("ANNOTATIONS", "IMAGES"),
+            help=f"COCO JSON file and picture folder to {use}, instead of --data",
+        )
+    data.add_argument("--no-flip", action="store_true", help="do not mirror training pictures")
+
+    model = parser.add_argument_group("model")
+    model.add_argument(
+        "--backbone",
+        choices=BACKBONES,
+        default="resnet50",
+        metavar="NAME",
+        help=", ".join(BACKBONES) + "; default: %(default)s",
+    )
+    model.add_argument(
+        "--weights",
+        metavar="NAME|PATH",
+        help='"imagenet" (downloaded by Keras) or a weights file; without it training starts '
+        "from random weights, with batch normalisation trained and nothing frozen",
+    )
+    model.add_argument(
+        "--min-size",
+        type=int,
+        nargs="+",
+        default=[800],
+        metavar="PIXELS",
+        help="shorter side after resizing; of several, one is drawn for each picture and the "
+        "largest is used in evaluation (default: 800)",
+    )
+    model.add_argument(
+        "--max-size",
+        type=int,
+        default=1333,
+        metavar="PIXELS",
+        help="limit of the longer side (default: %(default)s)",
+    )
+    model.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="any other field of MaskRCNNConfig, such as anchor_sizes=[[16],[32],[64],[128],[256]]",
+    )
+
+    training = parser.add_argument_group("training")
+    training.add_argument(
+        "--epochs", type=int, metavar="N", default=12, help="default: %(default)s"
+    )
+    training.add_argument(
+        "--batch-size", type=int, metavar="N", default=2, help="default: %(default)s"
+    )
+    training.add_argument(
+        "--optimizer", choices=("sgd", "adam"), default="sgd", help="default: %(default)s"
+    )
+    training.add_argument(
+        "--learning-rate",
+        type=float,
+        metavar="RATE",
+        help="highest rate (default: .02 per 16 pictures for sgd, 2e-4 for adam)",
+    )
+    training.add_argument(
+        "--schedule",
+        choices=("step", "cosine", "constant"),
+        default="step",
+        help="default: %(default)s",
+    )
+    training.add_argument(
+        "--warmup-steps",
+        type=int,
+        metavar="STEPS",
+        help="linear warm-up (default: a tenth of the run, at most 1000)",
+    )
+    training.add_argument(
+        "--clip-norm",
+        type=float,
+        default=10.0,
+        metavar="NORM",
+        help="limit of the gradient's norm (default: %(default)s)",
+    )
+    training.add_argument(
+        "--evaluate-every",
+        type=int,
+        default=1,
+        metavar="EPOCHS",
+        help="epochs between COCO evaluations (default: %(default)s)",
+    )
+    training.add_argument(
+        "--mixed-precision", action="store_true", help="compute in bfloat16, geometry in float32"
+    )
+    training.add_argument("--seed", type=int, metavar="N", default=0, help="default: %(default)s")
+
+    run = parser.add_argument_group("run")
+    run.add_argument(
+        "--output", default="runs/train", metavar="FOLDER", help="run folder (default: %(default)s)"
+    )
+    run.add_argument(
+        "--resume",
+        metavar="FOLDER",
+        help="go on with an interrupted run, with the options it was started with",
+    )
+    return parser
