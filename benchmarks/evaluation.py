@@ -31,7 +31,7 @@ from workers.describe import describe_machine
 from keras_maskrcnn.data.records import DetectionData, ImageRecord, Instance
 from keras_maskrcnn.detections import Detections
 from keras_maskrcnn.evaluation import coco_metrics
-from keras_maskrcnn.evaluation.coco import PREFIXES
+from keras_maskrcnn.evaluation.metrics import PREFIXES
 
 HEIGHT, WIDTH, CLASSES, GRID = 480, 640, 5, 28
 IOU_TYPES = ("bbox", "segm")
@@ -112,10 +112,9 @@ def plain_numbers(data: DetectionData, results: list[dict[str, Any]]) -> dict[st
             unwanted = "segmentation" if iou_type == "bbox" else "bbox"
             own = [{k: v for k, v in result.items() if k != unwanted} for result in results]
             evaluation = COCOeval(truth, truth.loadRes(own), iou_type)
-            evaluation.params.maxDets = [100]
             evaluation.evaluate()
             evaluation.accumulate()
-        precision, recall = (evaluation.eval[name][..., 0] for name in ("precision", "recall"))
+        precision, recall = evaluation.eval["precision"][..., -1], evaluation.eval["recall"]
         prefix = PREFIXES[iou_type]
         for k, name in [(slice(None), ""), *((i, f"{n} ") for i, n in enumerate(data.class_names))]:
             values = {
@@ -125,7 +124,12 @@ def plain_numbers(data: DetectionData, results: list[dict[str, Any]]) -> dict[st
                 "aps": precision[:, :, k, 1],
                 "apm": precision[:, :, k, 2],
                 "apl": precision[:, :, k, 3],
-                "ar": recall[:, k, 0],
+                "ar_1": recall[:, k, 0, 0],
+                "ar_10": recall[:, k, 0, 1],
+                "ar": recall[:, k, 0, 2],
+                "ars": recall[:, k, 1, 2],
+                "arm": recall[:, k, 2, 2],
+                "arl": recall[:, k, 3, 2],
             }
             for key, value in values.items():
                 known = value[value > -1]

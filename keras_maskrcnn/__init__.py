@@ -4,6 +4,7 @@ from keras_maskrcnn.data import DetectionData, ImageRecord, Instance, load_coco
 from keras_maskrcnn.detections import Detections
 from keras_maskrcnn.evaluation import CocoEvaluation, coco_metrics, evaluate_coco
 from keras_maskrcnn.models.config import MaskRCNNConfig
+from keras_maskrcnn.models.finite import NonFiniteError
 from keras_maskrcnn.models.mask_rcnn import MaskRCNN
 from keras_maskrcnn.schedules import WarmupSchedule
 
@@ -17,6 +18,7 @@ __all__ = [
     "Instance",
     "MaskRCNN",
     "MaskRCNNConfig",
+    "NonFiniteError",
     "WarmupSchedule",
     "coco_metrics",
     "evaluate_coco",

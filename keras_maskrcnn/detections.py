@@ -90,6 +90,7 @@ class Detections:
         image_size: Sequence[int],
         original_size: Sequence[int],
         class_names: Sequence[str] = (),
+        keypoint_shift: float = 0.0,
     ) -> Detections:
         """One picture of the model's padded batch outputs, in pixels of the original picture.
 
@@ -104,6 +105,8 @@ class Detections:
             image_size: `(h, w)` of the picture in the network input, padding not counted.
             original_size: `(h, w)` of the picture as it was.
             class_names: `K` names.
+            keypoint_shift: what makes the model's keypoints continuous, in pixels of the original
+                picture: see `MaskRCNNConfig`.
         """
         height, width = (int(v) for v in original_size)
         scale = np.array([width / image_size[1], height / image_size[0]], "float64")
@@ -117,7 +120,7 @@ class Detections:
         boxes = np.clip(boxes, 0.0, [width, height, width, height])
         keypoints = valid("keypoints")
         if keypoints is not None:
-            keypoints[..., :2] = keypoints[..., :2] * scale
+            keypoints[..., :2] = keypoints[..., :2] * scale + keypoint_shift
         found = cls(
             boxes=boxes,
             classes=outputs["classes"][row][:count],

@@ -51,7 +51,8 @@ def rpn_losses(
         deltas: float32 `[..., A, 4]`.
         labels: int32 `[..., A]`: 1 object, 0 background, -1 not sampled.
         target_deltas: float32 `[..., A, 4]`, read where the label is 1.
-        normaliser: number of sampled anchors, over all replicas.
+        normaliser: over all replicas, the number of anchors that images should sample (detectron2),
+            or of those that they did (torchvision).
         beta: see `smooth_l1`.
 
     Returns:
@@ -151,6 +152,9 @@ def keypoint_loss(
 
 
 def weight_penalty(kernels: Iterable[Tensor], weight_decay: float) -> Tensor:
-    """`weight_decay / 2` times the squared sum of all kernels: what SGD calls weight decay."""
+    """`weight_decay / 2` times the squared sum of all kernels: what SGD calls weight decay.
+
+    Its gradient is clipped with the loss', where PyTorch's SGD adds it after clipping.
+    """
     squares = [ops.sum(ops.square(ops.cast(kernel, "float32"))) for kernel in kernels]
     return 0.5 * weight_decay * sum(squares, ops.zeros(()))

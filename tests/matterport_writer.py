@@ -97,7 +97,13 @@ def _groups(names: Iterator[str]) -> dict[str, list[str]]:
 
 
 def write_matterport_file(path: Path, tensors: dict[str, np.ndarray | tuple[int, ...]]) -> Path:
-    """Writes arrays, or of a shape alone a tensor of .1 that takes no room."""
+    """Writes arrays; of a shape alone a vector of .1, or a kernel of zeros that takes no room."""
+    # A hole in the file, rather than data that was never written.
+    hole = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    hole.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
+    hole.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
+    links = h5py.h5p.create(h5py.h5p.LINK_CREATE)
+    links.set_create_intermediate_group(True)
     with h5py.File(path, "w") as file:
         groups = _groups(iter(tensors))
         file.attrs["layer_names"] = [name.encode() for name in groups]
@@ -108,8 +114,12 @@ def write_matterport_file(path: Path, tensors: dict[str, np.ndarray | tuple[int,
             group.attrs["weight_names"] = [f"{name}:0".encode() for name in names]
             for name in names:
                 value = tensors[name]
-                if isinstance(value, tuple):
-                    group.create_dataset(f"{name}:0", value, "float32", fillvalue=0.1)
-                else:
+                if not isinstance(value, tuple):
                     group[f"{name}:0"] = value
+                elif len(value) == 1:
+                    group[f"{name}:0"] = np.full(value, 0.1, "float32")
+                else:
+                    space = h5py.h5s.create_simple(value)
+                    place = f"{name}:0".encode()
+                    h5py.h5d.create(group.id, place, h5py.h5t.IEEE_F32LE, space, hole, lcpl=links)
     return path

@@ -6,7 +6,7 @@ import argparse
 import json
 import math
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from keras_maskrcnn.cli.options import (
     DATA_HELP,
@@ -17,16 +17,25 @@ from keras_maskrcnn.cli.options import (
     size_arguments,
 )
 
-_DESCRIPTION = f"""\
-Score a model by COCO's box and mask AP, over all classes and for each.
+if TYPE_CHECKING:
+    from keras_maskrcnn.evaluation import CocoMetrics
 
-{DATA_HELP}"""
+_DESCRIPTION = f"""\
+Score a model, or results that are already there, by COCO's numbers: average precision (AP) and
+recall (AR) of boxes, masks and keypoints, over all classes, and AP for each.
+
+{DATA_HELP}
+With --results FILE, JSON lists in COCO's results format are scored against --annotations, without
+a model and without pictures: every picture of the annotations counts, as in pycocotools. Boxes and
+masks may be in one file or in two; results without boxes get those of their masks.
+"""
 
 _EPILOG = """\
 examples:
   maskrcnn evaluate runs/photos --data photos
   maskrcnn evaluate best.keras --annotations cells/val.json --images cells/images \\
-      --output metrics.json
+      --output metrics.json --save-results found
+  maskrcnn evaluate --results found/bbox.json found/segm.json --annotations cells/val.json
 """
 
 
@@ -34,17 +43,28 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     """Adds the command to the parser."""
     parser = commands.add_parser(
         "evaluate",
-        help="score a model by COCO's AP",
+        help="score a model, or a results file, by COCO's AP and AR",
         description=_DESCRIPTION,
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("model", help="model file (.keras), or a run folder for its best model")
+    parser.add_argument(
+        "model", nargs="?", help="model file (.keras), or a run folder for its best model"
+    )
+    parser.add_argument(
+        "--results", nargs="+", metavar="FILE", help="COCO results, instead of a model"
+    )
     parser.add_argument("--data", metavar="FOLDER", help="data folder")
     parser.add_argument("--split", default="val", help="split of the data folder: %(default)s")
     parser.add_argument("--annotations", metavar="FILE", help="COCO JSON file, instead of --data")
     parser.add_argument("--images", metavar="FOLDER", help="picture folder of --annotations")
     parser.add_argument("--batch-size", type=int, default=1, help="%(default)s")
+    parser.add_argument(
+        "--types",
+        nargs="+",
+        choices=("bbox", "segm", "keypoints"),
+        help="what is compared (default: all that both sides have)",
+    )
     parser.add_argument(
         "--max-detections",
         type=int,
@@ -52,12 +72,32 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
         help="detections of a picture and class that are scored: %(default)s",
     )
     parser.add_argument("--output", metavar="FILE", help="write the numbers as JSON, too")
+    parser.add_argument(
+        "--save-results",
+        metavar="FOLDER",
+        help="write what the model found, too: bbox.json, segm.json, keypoints.json",
+    )
     size_arguments(parser)
     return parser
 
 
 def run(args: argparse.Namespace) -> int:
-    """Evaluates a model and prints a table."""
+    """Evaluates a model or results, and prints tables."""
+    if (args.model is None) == (args.results is None):
+        raise ValueError("Expected a MODEL, or --results FILE with --annotations FILE")
+    source, metrics = _evaluate_model(args) if args.results is None else _evaluate_results(args)
+    say(f"{metrics.summary()}\n\n{metrics.table()}")
+    if args.output is not None:
+        content = {
+            **source,
+            "metrics": _json_numbers(metrics),
+            "per_class": {name: _json_numbers(row) for name, row in metrics.per_class.items()},
+        }
+        Path(args.output).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    return 0
+
+
+def _evaluate_model(args: argparse.Namespace) -> tuple[dict[str, Any], CocoMetrics]:
     if args.annotations is not None and args.images is not None:
         annotations, images = Path(args.annotations), Path(args.images)
     elif args.data is not None:
@@ -75,18 +115,30 @@ def run(args: argparse.Namespace) -> int:
         batch_size=args.batch_size,
         min_size=args.min_size,
         max_size=args.max_size,
+        iou_types=args.types,
+        max_detections=args.max_detections,
+        save_results_to=args.save_results,
+    )
+    return {"model": args.model, "annotations": str(annotations)}, metrics
+
+
+def _evaluate_results(args: argparse.Namespace) -> tuple[dict[str, Any], CocoMetrics]:
+    for option in ("data", "images", "min_size", "max_size", "save_results"):
+        if getattr(args, option) is not None:
+            name = "--" + option.replace("_", "-")
+            raise ValueError(f"Expected {name} only with a MODEL. Received: {name} with --results")
+    if args.annotations is None:
+        raise ValueError("Expected --annotations FILE with --results FILE")
+
+    from keras_maskrcnn.evaluation import evaluate_coco_files
+
+    metrics = evaluate_coco_files(
+        args.annotations,
+        args.results,
+        iou_types=args.types,
         max_detections=args.max_detections,
     )
-    say(metrics.table())
-    if args.output is not None:
-        content = {
-            "model": args.model,
-            "annotations": str(annotations),
-            "metrics": _json_numbers(metrics),
-            "per_class": {name: _json_numbers(row) for name, row in metrics.per_class.items()},
-        }
-        Path(args.output).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-    return 0
+    return {"results": args.results, "annotations": args.annotations}, metrics
 
 
 def _json_numbers(metrics: dict[str, float]) -> dict[str, float | None]:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import argparse
 import logging
 import os
-import re
 import sys
 from collections.abc import Sequence
 
 from keras_maskrcnn.cli import demo, evaluate, export, predict, serve, train
+from keras_maskrcnn.tensorflow_errors import pipeline_message, without_internals
+
+# Characters of an error: those of a whole architecture that does not fit run to thousands.
+_LONGEST = 2000
 
 _EPILOG = """\
 examples:
@@ -75,10 +78,6 @@ def build_parser() -> argparse.ArgumentParser:
 def describe_error(error: Exception) -> str | None:
     """One line for the user, or `None` when the error is not about options or data."""
     if isinstance(error, ValueError | OSError | ImportError):
-        return " ".join(str(error).split())
-    # An error raised while tf.data reads a picture arrives as a TensorFlow error whose text holds
-    # the Python traceback.
-    if type(error).__module__.startswith("tensorflow"):
-        found = re.findall(r"^\s*(?:ValueError|OSError): (.+)$", str(error), re.MULTILINE)
-        return found[-1] if found else None
-    return None
+        line = without_internals(str(error))
+        return line if len(line) <= _LONGEST else f"{line[:_LONGEST]} ... (--traceback tells all)"
+    return pipeline_message(error)

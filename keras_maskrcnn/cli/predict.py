@@ -14,6 +14,9 @@ from keras_maskrcnn.cli.options import load_model, say
 # What the data pipeline decodes.
 PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif")
 
+# Of many paths, how many are named.
+_NAMED = 5
+
 _DESCRIPTION = """\
 Find objects in pictures.
 
@@ -70,7 +73,9 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
 
 def run(args: argparse.Namespace) -> int:
     """Predicts, draws and writes; returns 1 when a picture could not be read."""
-    files = find_pictures(args.pictures)
+    files, skipped, missing = find_pictures(args.pictures)
+    if skipped:
+        say(f"Skipped {len(skipped)} that are no pictures: {_named(skipped)}")
     predict = _ask_server(args) if args.server else _ask_model(args)
     image_ids, category_ids = _ids(args.annotations, files)
 
@@ -83,7 +88,7 @@ def run(args: argparse.Namespace) -> int:
     output = Path(args.output)
     output.mkdir(parents=True, exist_ok=True)
     results: list[dict[str, Any]] = []
-    failed: list[str] = []
+    unread: list[str] = []
     bar = keras.utils.Progbar(len(files), unit_name="picture")
     overlays = _overlay_names(files)
     for file, overlay in zip(files, overlays, strict=True):
@@ -91,7 +96,7 @@ def run(args: argparse.Namespace) -> int:
             image = read_image(file)
             found = predict(file, image)
         except ValueError as error:
-            failed.append(str(error))
+            unread.append(str(error))
             bar.add(1)
             continue
         ids = category_ids(found.class_names)
@@ -103,13 +108,20 @@ def run(args: argparse.Namespace) -> int:
             results.append({**result, "file_name": str(file), "category_name": str(name)})
         bar.add(1)
     (output / "predictions.json").write_text(json.dumps(results) + "\n", encoding="utf-8")
-    read = len(files) - len(failed)
+    read = len(files) - len(unread)
     say(f"{len(results)} objects in {read} pictures: {output}")
+    failed = missing + unread
     for message in failed:
         print(message, file=sys.stderr)
     if failed:
-        print(f"{len(failed)} pictures could not be read", file=sys.stderr)
+        print(f"{len(failed)} pictures or folders could not be read", file=sys.stderr)
     return 1 if failed else 0
+
+
+def _named(paths: list[Path]) -> str:
+    """The first few of many paths."""
+    more = len(paths) - _NAMED
+    return ", ".join(map(str, paths[:_NAMED])) + (f" and {more} more" if more > 0 else "")
 
 
 def _ask_model(args: argparse.Namespace) -> Callable[[Path, Any], Any]:
@@ -125,24 +137,40 @@ def _ask_server(args: argparse.Namespace) -> Callable[[Path, Any], Any]:
     return lambda file, image: client.predict(file)[0]
 
 
-def find_pictures(given: list[str]) -> list[Path]:
+def find_pictures(given: list[str]) -> tuple[list[Path], list[Path], list[str]]:
     """The given files, and the pictures in the given folders (not in folders below), once each.
 
+    Returns:
+        the pictures; what else lies in the folders; and a line for each path that is missing, or
+        is a folder without pictures.
+
     Raises:
-        ValueError: when a path does not exist or a folder holds no picture.
+        ValueError: when there is no picture at all.
     """
     files: list[Path] = []
+    skipped: list[Path] = []
+    failed: list[str] = []
     for path in map(Path, given):
-        if path.is_dir():
-            inside = sorted(p for p in path.iterdir() if p.suffix.lower() in PICTURE_SUFFIXES)
-            if not inside:
-                raise ValueError(f"Expected pictures {PICTURE_SUFFIXES} in the folder {path}")
-            files.extend(inside)
-        elif path.is_file():
-            files.append(path)
-        else:
-            raise ValueError(f"No such picture or folder: {path}")
-    return list(dict.fromkeys(files))
+        try:
+            if path.is_dir():
+                inside = {p: _is_picture(p) for p in sorted(path.iterdir())}
+                files.extend(p for p, is_picture in inside.items() if is_picture)
+                skipped.extend(p for p, is_picture in inside.items() if not is_picture)
+                if not any(inside.values()):
+                    failed.append(f"Expected pictures {PICTURE_SUFFIXES} in the folder {path}")
+            elif path.is_file():
+                files.append(path)
+            else:
+                failed.append(f"No such picture or folder: {path}")
+        except OSError as error:
+            failed.append(f"Cannot read {path}: {error}")
+    if not files:
+        raise ValueError("; ".join(failed))
+    return list(dict.fromkeys(files)), list(dict.fromkeys(skipped)), failed
+
+
+def _is_picture(path: Path) -> bool:
+    return path.suffix.lower() in PICTURE_SUFFIXES and path.is_file()
 
 
 def _overlay_names(files: list[Path]) -> list[str]:

@@ -26,6 +26,7 @@ _EPILOG = """\
 examples:
   maskrcnn serve served/photos
   maskrcnn serve runs/photos --port 8600 --name photos
+  maskrcnn serve served/photos --host 0.0.0.0 --allowed-hosts photos.example.com
   curl --data-binary @holiday.jpg -H 'Content-Type: image/jpeg' http://127.0.0.1:8501/detect
 """
 
@@ -45,10 +46,21 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     parser.add_argument(
         "--port", type=int, default=8501, help="%(default)s by default; 0 takes a free one"
     )
+    parser.add_argument(
+        "--allowed-hosts",
+        metavar="HOST",
+        nargs="+",
+        action="extend",
+        default=[],
+        help="further names and addresses, without port, by which clients may call the server; * "
+        "for any (default: localhost, loopback addresses, --host; and any address with "
+        "--host 0.0.0.0)",
+    )
     for flag, kind, default, text in (
         ("--max-batch", int, 4, "pictures in one call of the model"),
         ("--max-wait-ms", float, 10, "that a request waits for others to share a call with"),
         ("--max-requests", int, 32, "in work at a time; further ones get status 503"),
+        ("--max-connections", int, 256, "open at a time; the longest idle one gives way"),
         ("--max-body-mb", float, 20, "size of a request"),
         ("--max-megapixels", float, 50, "size of a picture"),
         ("--timeout", float, 60, "seconds that a request may wait for the model"),
@@ -63,6 +75,7 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
 def run(args: argparse.Namespace) -> int:
     """Loads the model and answers requests until it is told to stop."""
     try:
+        from keras_maskrcnn.serving.hosts import AllowedHosts
         from keras_maskrcnn.serving.model import ServedModel
         from keras_maskrcnn.serving.requests import Limits
         from keras_maskrcnn.serving.server import find_version, open_socket, serve
@@ -77,6 +90,7 @@ def run(args: argparse.Namespace) -> int:
         max_batch=args.max_batch,
         max_wait=args.max_wait_ms / 1000,
         max_requests=args.max_requests,
+        max_connections=args.max_connections,
         timeout=args.timeout,
     )
     path = Path(args.model)
@@ -86,9 +100,16 @@ def run(args: argparse.Namespace) -> int:
         raise ValueError(f"--name must hold neither / nor : and not be empty. Received: {name!r}")
     with ExitStack() as stack:
         listener = stack.enter_context(open_socket(args.host, args.port))
+        address = listener.getsockname()[0]
+        hosts = AllowedHosts.of(args.allowed_hosts, args.host, address)
+        if hosts.addresses and not args.allowed_hosts:
+            say(
+                f"{args.host} listens to every network of this machine: requests are answered that "
+                "call it localhost or by an address, by other names with --allowed-hosts"
+            )
         if version is None:
             version = _export(args.model, stack.enter_context(tempfile.TemporaryDirectory()))
-        serve(ServedModel(version, name), limits, listener, say)
+        serve(ServedModel(version, name), limits, listener, hosts, say)
     return 0
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import logging
+import math
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     import keras
 
     from keras_maskrcnn.data.records import DetectionData
+    from keras_maskrcnn.training import RunFolder
 
 _DESCRIPTION = f"""\
 Train Mask R-CNN on pictures with COCO annotations.
@@ -163,28 +166,37 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
 
 def run(args: argparse.Namespace) -> int:
     """Trains a model, or goes on with an interrupted run."""
-    import keras
+    from keras_maskrcnn.training import RunFolder
 
-    from keras_maskrcnn.run_folder import RunFolder
-    from keras_maskrcnn.training import train_model
-
+    folder = RunFolder(args.output if args.resume is None else args.resume)
     if args.resume is not None:
-        folder = RunFolder(args.resume)
         kept = folder.read_config().get("options")
         if kept is None:
             raise ValueError(f"Expected the folder of `maskrcnn train`. Received: {folder.path}")
         args = argparse.Namespace(**{**vars(args), **kept, "output": args.resume})
-        done = folder.epochs_done()
-        if done >= args.epochs:
-            raise ValueError(f"The run in {folder.path} has finished its {args.epochs} epochs")
-        say(f"Going on with {folder.path}: {done} of {args.epochs} epochs are done")
-    else:
-        folder = RunFolder(args.output)
-        if folder.path.exists() and any(folder.path.iterdir()):
+    with folder.lock():
+        if args.resume is not None:
+            state = folder.state()
+            done = 0 if state is None else state.epochs_done
+            if done >= args.epochs and folder.is_finished():
+                raise ValueError(f"The run in {folder.path} has finished its {args.epochs} epochs")
+            say(f"Going on with {folder.path}: {done} of {args.epochs} epochs are done")
+        elif not folder.is_unused():
             raise ValueError(
                 f"The folder {folder.path} is not empty: give another --output, or go on with an "
                 f"interrupted run by --resume {folder.path}"
             )
+        return _train(args, folder)
+
+
+def _train(args: argparse.Namespace, folder: RunFolder) -> int:
+    """Trains in a folder that is locked."""
+    import keras
+
+    from keras_maskrcnn import NonFiniteError
+    from keras_maskrcnn.models.objective import require_outlines
+    from keras_maskrcnn.training import best_epoch, monitored, train_model
+
     options = training_options(args)
     (train_file, train_images), (val_file, val_images) = find_data(args)
     train_data, val_data = read_data(train_file, train_images), read_data(val_file, val_images)
@@ -195,6 +207,7 @@ def run(args: argparse.Namespace) -> int:
         keras.config.set_dtype_policy("mixed_bfloat16")
     model = build_model(args, train_data)
     check_classes(model, val_data, val_file)
+    require_outlines(model.config, train_data, val_data)
 
     folder.write_config(
         {
@@ -221,16 +234,23 @@ def run(args: argparse.Namespace) -> int:
     if args.weights is not None:
         logger.info("%s", model.load_report)
     try:
-        history = train_model(model, train_data, val_data, folder.path, options)
+        history = train_model(model, train_data, val_data, folder, options)
     except KeyboardInterrupt:
         say(f"\nInterrupted. To go on: maskrcnn train --resume {folder.path}")
         return 130
+    except NonFiniteError as error:
+        logger.info("%s", error)
+        print(f"maskrcnn train: error: {error}", file=sys.stderr)
+        return 1
     finally:
         logger.removeHandler(log)
         log.close()
-    metric = "val_mask_ap" if model.config.predict_masks else "val_box_ap"
-    best = max(history, key=lambda row: row[metric])
-    say(f"Best epoch: {best['epoch'] + 1:.0f} with {metric} {best[metric]:.3f}")
+    metric = monitored(model)
+    best = best_epoch(history, metric)
+    if math.isnan(history[best][metric]):
+        say(f"No epoch has a {metric}: there is nothing to find in the validation pictures")
+    else:
+        say(f"Best epoch: {best + 1} with {metric} {history[best][metric]:.3f}")
     say(f"Run folder: {folder.path}")
     return 0
 

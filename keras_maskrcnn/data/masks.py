@@ -1,4 +1,4 @@
-"""Draws an object's outline straight into the grid of its own box, never at picture size.
+"""Draws an object's outline straight into the grid of its own box; or, if asked to, the picture's.
 
 Legend: `M` mask side, `V` vertices of a polygon, `E` edges.
 """
@@ -9,8 +9,14 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from pycocotools import mask as coco_mask
 
 MASK_SIDE = 112
+# Edges that are drawn at once. One edge may cross all lines of the grid, so this bounds the memory
+# of a drawing, to 100 MB for the default side.
+_EDGES = 4096
+# Characters of one compressed run length: more than an int64 holds are an error in the string.
+_COUNT_LENGTH = 12
 
 
 def draw_mask(
@@ -47,6 +53,26 @@ def draw_mask(
     return (coverage * 255.0 + 0.5).astype(np.uint8)
 
 
+def draw_whole_mask(
+    segmentation: Sequence[Any] | dict[str, Any], height: int, width: int
+) -> np.ndarray:
+    """Draws an object's mask in the whole picture, pixel by pixel as the COCO tools do.
+
+    Args:
+        segmentation: as for `draw_mask`.
+        height: of the picture.
+        width: of the picture.
+
+    Returns:
+        uint8 `[height, width]`: 255 inside, else 0.
+    """
+    rles = segmentation
+    if not isinstance(segmentation, dict) or isinstance(segmentation["counts"], list):
+        rles = coco_mask.frPyObjects(segmentation, height, width)
+    rle = coco_mask.merge(rles) if isinstance(rles, list) else rles
+    return coco_mask.decode(rle) * np.uint8(255)
+
+
 def decode_counts(counts: Sequence[int] | str | bytes) -> np.ndarray:
     """Decodes the run lengths of a COCO RLE.
 
@@ -59,7 +85,7 @@ def decode_counts(counts: Sequence[int] | str | bytes) -> np.ndarray:
         int64 `[n]`: run lengths, column by column, beginning with background.
 
     Raises:
-        ValueError: if the string is cut off or has foreign characters.
+        ValueError: if the string is cut off, has foreign characters or a run of more than 60 bits.
     """
     if not isinstance(counts, (str, bytes)):
         return np.asarray(counts, np.int64).reshape(-1)
@@ -67,11 +93,15 @@ def decode_counts(counts: Sequence[int] | str | bytes) -> np.ndarray:
     codes = np.frombuffer(text, np.uint8).astype(np.int64) - 48
     if codes.size == 0:
         return codes
-    if codes.min() < 0 or codes.max() > 63 or codes[-1] & 32:
-        raise ValueError(f"Expected a complete compressed RLE. Received: counts={counts!r}")
     last = np.flatnonzero((codes & 32) == 0)
-    first = np.concatenate([[0], last[:-1] + 1])
+    first = np.concatenate([[0], last[:-1] + 1])[: len(last)]
     length = last - first + 1
+    is_complete = codes.min() >= 0 and codes.max() <= 63 and not codes[-1] & 32
+    if not is_complete or length.max() > _COUNT_LENGTH:
+        raise ValueError(
+            f"Expected a complete compressed RLE. Received: counts={counts[:60]!r} of "
+            f"{len(counts)} characters"
+        )
     place = 5 * (np.arange(codes.size) - np.repeat(first, length))
     values = np.add.reduceat((codes & 31) << place, first)
     values -= np.where(codes[last] & 16, np.int64(1) << (5 * length), 0)
@@ -93,9 +123,25 @@ def _polygon_coverage(points: np.ndarray, side: int) -> np.ndarray:
     Returns:
         `[M, M]`, 0..1.
     """
-    start = points
     delta = np.concatenate([points[1:], points[:1]]) - points
-    edge_parts, time_parts = [np.arange(len(points))], [np.zeros(len(points))]
+    steps = np.zeros(side * (side + 1))
+    for first in range(0, len(points), _EDGES):
+        edges = slice(first, first + _EDGES)
+        steps += _winding_steps(points[edges], delta[edges], side)
+    winding = np.abs(np.cumsum(steps.reshape(side, side + 1)[:, :side], axis=1))
+    if winding.max() > 1.0 + 1e-6:
+        winding = 1.0 - np.abs(1.0 - winding % 2.0)
+    return np.clip(winding, 0.0, 1.0, out=winding)
+
+
+def _winding_steps(start: np.ndarray, delta: np.ndarray, side: int) -> np.ndarray:
+    """What edges add to the winding numbers: `[M * (M + 1)]`, to be summed along each row.
+
+    Args:
+        start: `[E, 2]` x, y in cells.
+        delta: `[E, 2]` from start to end.
+    """
+    edge_parts, time_parts = [np.arange(len(start))], [np.zeros(len(start))]
     for axis in (0, 1):
         edge, time = _crossings(start[:, axis], delta[:, axis], side)
         edge_parts.append(edge)
@@ -114,15 +160,11 @@ def _polygon_coverage(points: np.ndarray, side: int) -> np.ndarray:
     column, height = column[inside], height[inside]
     right = height * (middle_x[inside] - column)
     cell = row[inside] * (side + 1) + column
-    steps = np.bincount(
+    return np.bincount(
         np.concatenate([cell, cell + 1]),
         weights=np.concatenate([height - right, right]),
         minlength=side * (side + 1),
     )
-    winding = np.abs(np.cumsum(steps.reshape(side, side + 1)[:, :side], axis=1))
-    if winding.max() > 1.0 + 1e-6:
-        winding = 1.0 - np.abs(1.0 - winding % 2.0)
-    return np.clip(winding, 0.0, 1.0, out=winding)
 
 
 def _crossings(start: np.ndarray, delta: np.ndarray, side: int) -> tuple[np.ndarray, np.ndarray]:

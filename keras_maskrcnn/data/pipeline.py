@@ -12,7 +12,6 @@ import itertools
 import math
 import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,8 +23,10 @@ from keras_maskrcnn.data.augmentation import (
     flip_boxes,
     flip_keypoints,
 )
-from keras_maskrcnn.data.masks import MASK_SIDE, draw_mask
+from keras_maskrcnn.data.masks import MASK_SIDE, draw_mask, draw_whole_mask
+from keras_maskrcnn.data.picture_files import read_picture_file
 from keras_maskrcnn.data.records import DetectionData, ImageRecord
+from keras_maskrcnn.tensorflow_errors import without_internals
 
 _JPEG_START = b"\xff\xd8\xff"
 
@@ -59,12 +60,10 @@ def read_image(path: str | os.PathLike[str]) -> np.ndarray:
         uint8 `[H, W, 3]`, RGB.
 
     Raises:
-        ValueError: if the file is missing or cannot be decoded; the message names it.
+        ValueError: if the file is missing, no regular file, beyond the limits of
+            `data.picture_files`, or cannot be decoded; the message names it.
     """
-    try:
-        content = Path(path).read_bytes()
-    except OSError as error:
-        raise ValueError(f"Cannot read the picture {os.fspath(path)}: {error}") from error
+    content = read_picture_file(path)
     try:
         with tf.device("CPU"):
             if content.startswith(_JPEG_START):
@@ -74,8 +73,28 @@ def read_image(path: str | os.PathLike[str]) -> np.ndarray:
             return image.numpy()
     except tf.errors.InvalidArgumentError as error:
         raise ValueError(
-            f"Cannot decode the picture {os.fspath(path)} ({len(content)} bytes): {error.message}"
-        ) from error
+            f"Cannot decode the picture {os.fspath(path)} ({len(content)} bytes): "
+            f"{without_internals(error.message)}"
+        ) from None
+
+
+def read_picture(record: ImageRecord) -> np.ndarray:
+    """Decodes the picture of a record; see `read_image`.
+
+    Raises:
+        ValueError: if it cannot be read, or is not of the annotated size; the message names the
+            image id and the file.
+    """
+    try:
+        image = read_image(record.path)
+    except ValueError as error:
+        raise ValueError(f"Image id {record.image_id}: {error}") from error
+    if image.shape[:2] != (record.height, record.width):
+        raise ValueError(
+            f"Image id {record.image_id}: expected {record.path} to have height and width "
+            f"{(record.height, record.width)}, as annotated. Received: {image.shape[:2]}"
+        )
+    return image
 
 
 def resize_image(image: np.ndarray | tf.Tensor, size: tuple[int, int] | tf.Tensor) -> tf.Tensor:
@@ -100,10 +119,13 @@ def make_batches(
     shuffle: bool,
     augment: bool,
     seed: int | None,
+    first_pass: int,
     drop_remainder: bool,
     max_objects: int | None,
     size_divisor: int,
     cache: bool,
+    masks: bool | None,
+    whole_masks: bool,
 ) -> tf.data.Dataset:
     """Makes the data set that `DetectionData.batches` describes."""
     if not data.records:
@@ -123,10 +145,12 @@ def make_batches(
         )
     if seed is not None and seed < 0:
         raise ValueError(f"Expected seed to be None or at least 0. Received: seed={seed}")
+    if first_pass < 0:
+        raise ValueError(f"Expected first_pass to be at least 0. Received: first_pass={first_pass}")
     seed = int(np.random.SeedSequence().generate_state(1)[0]) if seed is None else seed
     count = len(data.records)
     ratios = np.array([record.width / record.height for record in data.records])
-    passes = itertools.count()
+    passes = itertools.count(first_pass)
 
     def plan_pass() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         epoch = next(passes)
@@ -140,7 +164,15 @@ def make_batches(
             column.set_shape([count])
         return tf.data.Dataset.from_tensor_slices(tuple(columns))
 
-    loader = _Loader(data, _checked_max_objects(data, max_objects), max_size, cache)
+    missing = data.missing_outlines
+    if masks and missing:
+        raise ValueError(
+            f"Expected an outline of each object: {missing}. masks=False makes batches without "
+            "masks, for a model with predict_masks=False. Received: masks=True"
+        )
+    masks = not missing if masks is None else masks
+    slots = _checked_max_objects(data, max_objects)
+    loader = _Loader(data, slots, max_size, cache, masks, whole_masks)
 
     def load(index: tf.Tensor, flip: tf.Tensor, shorter: tf.Tensor) -> tuple:
         values = tf.numpy_function(loader, [index, flip, shorter], loader.dtypes)
@@ -149,7 +181,10 @@ def make_batches(
             fields[name].set_shape(shape)
         height, width = tf.unstack(fields["image_sizes"])
         image = resize_image(fields.pop("images"), fields["image_sizes"])
-        image = tf.pad(image, [[0, -height % size_divisor], [0, -width % size_divisor], [0, 0]])
+        rows, columns = [0, -height % size_divisor], [0, -width % size_divisor]
+        image = tf.pad(image, [rows, columns, [0, 0]])
+        if whole_masks:
+            fields["masks"] = tf.pad(fields["masks"], [[0, 0], rows, columns])
         return image, fields
 
     dataset = (
@@ -159,7 +194,9 @@ def make_batches(
         .padded_batch(batch_size, drop_remainder=drop_remainder)
     )
     length = count // batch_size if drop_remainder else -(-count // batch_size)
-    return dataset.apply(tf.data.experimental.assert_cardinality(length)).prefetch(2)
+    dataset = dataset.apply(tf.data.experimental.assert_cardinality(length)).prefetch(2)
+    dataset.missing_outlines = missing  # For the words of a model that would need them.
+    return dataset
 
 
 def _checked_max_objects(data: DetectionData, max_objects: int | None) -> int:
@@ -178,8 +215,17 @@ def _checked_max_objects(data: DetectionData, max_objects: int | None) -> int:
 class _Loader:
     """Makes everything of one picture but its resized pixels; the fields are in `shapes`."""
 
-    def __init__(self, data: DetectionData, max_objects: int, max_size: int, cache: bool) -> None:
+    def __init__(
+        self,
+        data: DetectionData,
+        max_objects: int,
+        max_size: int,
+        cache: bool,
+        masks: bool,
+        whole_masks: bool,
+    ) -> None:
         self.data = data
+        self.whole_masks = whole_masks
         self.max_objects = max_objects
         self.max_size = max_size
         self.cache: dict[int, tuple[np.ndarray, np.ndarray]] | None = {} if cache else None
@@ -188,14 +234,16 @@ class _Loader:
             "image_sizes": [2],
             "boxes": [max_objects, 4],
             "classes": [max_objects],
-            "masks": [max_objects, MASK_SIDE, MASK_SIDE],
             "crowd_boxes": [data.max_crowds, 4],
             "image_ids": [],
             "original_sizes": [2],
         }
-        self.dtypes = [
-            *(tf.uint8, tf.int32, tf.float32, tf.int32, tf.uint8, tf.float32, tf.int64, tf.int32)
-        ]
+        self.dtypes = [*(tf.uint8, tf.int32, tf.float32, tf.int32, tf.float32, tf.int64, tf.int32)]
+        self.has_masks = masks
+        if masks:
+            sides = [None, None] if whole_masks else [MASK_SIDE, MASK_SIDE]
+            self.shapes["masks"] = [max_objects, *sides]
+            self.dtypes.append(tf.uint8)
         if data.keypoint_names:
             self.shapes["keypoints"] = [max_objects, len(data.keypoint_names), 3]
             self.dtypes.append(tf.float32)
@@ -219,6 +267,10 @@ class _Loader:
             image, masks = np.ascontiguousarray(image[:, ::-1]), masks[:, :, ::-1]
             boxes, crowds = flip_boxes(boxes, record.width), flip_boxes(crowds, record.width)
             points = flip_keypoints(points, record.width, self.data.keypoint_flip_pairs)
+        if self.whole_masks:
+            # The pixel that torch's nearest neighbour takes: of the cell's corner, not its centre.
+            y, x = (np.arange(n) * m // n for n, m in zip(size, original, strict=True))
+            masks = masks[:, y[:, None], x]
         scale_y, scale_x = size / original
         scale = np.array([scale_x, scale_y, scale_x, scale_y])
         fields = [
@@ -226,11 +278,12 @@ class _Loader:
             size,
             _padded(boxes * scale, self.max_objects, np.float32),
             _padded(np.array([o.category for o in objects]), self.max_objects, np.int32, fill=-1),
-            _padded(masks, self.max_objects, np.uint8),
             _padded(crowds * scale, self.data.max_crowds, np.float32),
             np.int64(record.image_id),
             original,
         ]
+        if self.has_masks:
+            fields.append(_padded(masks, self.max_objects, np.uint8))
         if names:
             fields.append(
                 _padded(points * np.array([scale_x, scale_y, 1]), self.max_objects, np.float32)
@@ -240,19 +293,17 @@ class _Loader:
     def _picture_and_masks(self, index: int, record: ImageRecord) -> tuple[np.ndarray, np.ndarray]:
         if self.cache is not None and index in self.cache:
             return self.cache[index]
-        try:
-            image = read_image(record.path)
-        except ValueError as error:
-            raise ValueError(f"Image id {record.image_id}: {error}") from error
-        if image.shape[:2] != (record.height, record.width):
-            raise ValueError(
-                f"Image id {record.image_id}: expected {record.path} to have height and width "
-                f"{(record.height, record.width)}, as annotated. Received: {image.shape[:2]}"
-            )
-        objects = record.objects
-        masks = np.zeros((len(objects), MASK_SIDE, MASK_SIDE), np.uint8)
-        for row, instance in enumerate(objects):
-            masks[row] = draw_mask(instance.segmentation, instance.box)
+        image = read_picture(record)
+        outlines = [
+            (o.segmentation, o.box) for o in record.objects if self.has_masks and o.segmentation
+        ]
+        sides = image.shape[:2] if self.whole_masks else (MASK_SIDE, MASK_SIDE)
+        masks = np.zeros((len(outlines), *sides), np.uint8)
+        for row, (outline, box) in enumerate(outlines):
+            if self.whole_masks:
+                masks[row] = draw_whole_mask(outline, *sides)
+            else:
+                masks[row] = draw_mask(outline, box)
         if self.cache is not None:
             self.cache[index] = (image, masks)
         return image, masks

@@ -21,7 +21,8 @@ class Instance:
         category: class, 0..K-1.
         box: `(x1, y1, x2, y2)` in pixels of the picture on disk, continuous, inside the picture.
         segmentation: list of polygons `[x, y, x, y, ...]` in the same pixels, or a COCO RLE
-            (`{"size": [h, w], "counts": list, str or bytes}`).
+            (`{"size": [h, w], "counts": list, str or bytes}`); None for an object that is known by
+            its box only.
         is_crowd: whether this is a region of many objects, which is ignored in training.
         area: area in square pixels, as annotated.
         annotation_id: id in the annotation file.
@@ -31,7 +32,7 @@ class Instance:
 
     category: int
     box: tuple[float, float, float, float]
-    segmentation: list[Any] | dict[str, Any]
+    segmentation: list[Any] | dict[str, Any] | None
     is_crowd: bool
     area: float
     annotation_id: int
@@ -90,7 +91,8 @@ class DetectionData:
         return (
             f"DetectionData(name={self.name!r}, images={len(self)}, objects={objects}, "
             f"crowds={crowds}, classes={len(self.class_names)}, "
-            f"keypoints={len(self.keypoint_names)}, warnings={len(self.warnings)})"
+            f"keypoints={len(self.keypoint_names)}, boxes_only={len(self.boxes_only)}, "
+            f"warnings={len(self.warnings)})"
         )
 
     @cached_property
@@ -103,6 +105,28 @@ class DetectionData:
         """Largest count of crowd regions on one picture, at least 1."""
         return max([1, *(len(record.crowds) for record in self.records)])
 
+    @cached_property
+    def boxes_only(self) -> tuple[Instance, ...]:
+        """The objects that have no outline; crowd regions need none."""
+        return tuple(
+            instance
+            for record in self.records
+            for instance in record.objects
+            if not instance.segmentation
+        )
+
+    @cached_property
+    def missing_outlines(self) -> str:
+        """Says how many objects have no outline and names the first; empty when all have one."""
+        if not self.boxes_only:
+            return ""
+        objects = sum(len(record.objects) for record in self.records)
+        named = ", ".join(str(instance.annotation_id) for instance in self.boxes_only[:3])
+        return (
+            f"{len(self.boxes_only)} of {objects} objects of the data set {self.name!r} have no "
+            f"outline, such as annotation ids {named}"
+        )
+
     def batches(
         self,
         batch_size: int,
@@ -112,10 +136,13 @@ class DetectionData:
         shuffle: bool = False,
         augment: bool = False,
         seed: int | None = None,
+        first_pass: int = 0,
         drop_remainder: bool = False,
         max_objects: int | None = None,
         size_divisor: int = 32,
         cache: bool = False,
+        masks: bool | None = None,
+        whole_masks: bool = False,
     ) -> tf.data.Dataset:
         """Makes the `tf.data.Dataset` that `fit`, `evaluate` and `predict` read.
 
@@ -134,12 +161,21 @@ class DetectionData:
             augment: whether each picture is mirrored left to right with probability 1/2.
             seed: non-negative integer from which order and augmentation of each pass follow;
                 by default a random one.
+            first_pass: number of the first pass over this data set: with the same seed, a run
+                that goes on after `n` epochs gives `n`, and meets what it would have met.
             drop_remainder: whether to leave out the last batch when it is not full.
             max_objects: length N of the padded object lists; by default the largest count in
                 the data.
             size_divisor: height and width of a batch are multiples of this.
             cache: whether to keep decoded pictures and drawn masks in memory, which suits
                 data that fits there.
+            masks: whether batches hold masks; by default where every object has an outline. A
+                batch has masks for all its objects or none: an object without a mask would teach
+                a model to draw nothing.
+            whole_masks: whether `masks` are of whole pictures, as torchvision trains on: drawn by
+                the COCO tools in the picture on disk and enlarged with it by nearest neighbour.
+                Targets made of them are less exact than those of crops, and they take `H W` bytes
+                per object rather than 12,544.
 
         Returns:
             A data set of known length that yields `(images, targets)`: images float32
@@ -148,14 +184,15 @@ class DetectionData:
             - `image_sizes` int32 `[B, 2]`: height and width of the picture within the padding
             - `boxes` float32 `[B, N, 4]`: x1, y1, x2, y2 in network-input pixels, padding 0
             - `classes` int32 `[B, N]`: 0..K-1, padding -1
-            - `masks` uint8 `[B, N, 112, 112]`: coverage 0..255 within the object's own box
+            - `masks` uint8 `[B, N, 112, 112]`: coverage 0..255 within the object's own box; see
+              the arguments; with `whole_masks` `[B, N, H, W]`, 0 or 255, in the images' pixels
             - `crowd_boxes` float32 `[B, Nc, 4]`: crowd regions, padding 0
             - `keypoints` float32 `[B, N, J, 3]`: x, y, visibility; only with keypoint data
             - `image_ids` int64 `[B]` and `original_sizes` int32 `[B, 2]` (height, width)
 
         Raises:
-            ValueError: if the data set is empty, an argument is out of range, or a picture
-                has more than `max_objects` objects.
+            ValueError: if the data set is empty, an argument is out of range, a picture has more
+                than `max_objects` objects, or with `masks=True` an object has no outline.
         """
         from keras_maskrcnn.data.pipeline import make_batches
 
@@ -167,8 +204,11 @@ class DetectionData:
             shuffle=shuffle,
             augment=augment,
             seed=seed,
+            first_pass=first_pass,
             drop_remainder=drop_remainder,
             max_objects=max_objects,
             size_divisor=size_divisor,
             cache=cache,
+            masks=masks,
+            whole_masks=whole_masks,
         )

@@ -16,8 +16,7 @@ from keras_maskrcnn import MaskRCNN
 from keras_maskrcnn.data import load_coco
 from keras_maskrcnn.demo.scenes import build_scenes
 from keras_maskrcnn.evaluation import CocoMetrics, evaluate_coco
-from keras_maskrcnn.run_folder import RunFolder
-from keras_maskrcnn.training import TrainingOptions, train_model
+from keras_maskrcnn.training import RunFolder, TrainingOptions, train_model
 
 # A compact model for small pictures: a quarter of the usual channels, and anchors from 16 pixels.
 _SIZE = 160

@@ -8,7 +8,10 @@ of masks at a time, so memory does not grow with the size of the pictures.
 from __future__ import annotations
 
 import math
+import os
+import warnings
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import keras
@@ -16,45 +19,18 @@ import numpy as np
 
 from keras_maskrcnn.detections import Detections
 from keras_maskrcnn.evaluation.classes import match_classes
-from keras_maskrcnn.evaluation.scoring import RESULT_FIELDS, Scores, score
+from keras_maskrcnn.evaluation.files import save_results
+from keras_maskrcnn.evaluation.metrics import CocoMetrics, check_options, summarize
+from keras_maskrcnn.evaluation.results import RESULT_FIELDS, check_results, prepare_results
+from keras_maskrcnn.evaluation.scoring import Scores, match
+from keras_maskrcnn.evaluation.truth import truth_of_data
+from keras_maskrcnn.tensorflow_errors import plain_errors
 
 if TYPE_CHECKING:
     from keras_maskrcnn.data.records import DetectionData
 
-PREFIXES = {"bbox": "box", "segm": "mask", "keypoints": "keypoint"}
-_AREAS = {"aps": "small", "apm": "medium", "apl": "large"}
 
-
-class CocoMetrics(dict[str, float]):
-    """COCO's numbers by name, as `evaluate_coco` and `coco_metrics` return them.
-
-    For each of `box`, `mask` and `keypoint` that was evaluated: `box_ap` (mean over IoU .5 to .95),
-    `box_ap50`, `box_ap75`, `box_aps`, `box_apm`, `box_apl` (objects under 32^2, up to 96^2 and
-    above, by the annotation's area; keypoints have no small ones) and `box_ar` (recall, mean over
-    the same IoUs). A number is nan where the data holds no such object; COCO's own tool says -1.
-
-    Attributes:
-        per_class: for each class name the same numbers of that class alone.
-    """
-
-    def __init__(self, overall: dict[str, float], per_class: dict[str, dict[str, float]]) -> None:
-        super().__init__(overall)
-        self.per_class = per_class
-
-    def table(self) -> str:
-        """A plain-text table in percent: all classes first, then one row for each class."""
-        columns = [name for name in self if not name.endswith("_ar")]
-        side = max(len(name) for name in ("all classes", *self.per_class))
-        lines = [f"{'':<{side}}  " + "  ".join(columns)]
-        for label, row in [("all classes", self), *self.per_class.items()]:
-            cells = (
-                f"{'-' if math.isnan(row[c]) else format(100 * row[c], '.1f'):>{len(c)}}"
-                for c in columns
-            )
-            lines.append(f"{label:<{side}}  " + "  ".join(cells))
-        return "\n".join(lines)
-
-
+@plain_errors()
 def evaluate_coco(
     model: keras.Model,
     data: DetectionData,
@@ -64,6 +40,7 @@ def evaluate_coco(
     max_size: int | None = None,
     iou_types: Sequence[str] | None = None,
     max_detections: int = 100,
+    save_results_to: str | os.PathLike[str] | None = None,
     progress: bool = True,
 ) -> CocoMetrics:
     """Run a model over a data set and score what it finds.
@@ -74,16 +51,22 @@ def evaluate_coco(
         batch_size: pictures per step.
         min_size, max_size: size to which pictures are resized; `None`: the model's own.
         iou_types: any of `"bbox"`, `"segm"`, `"keypoints"`; `None`: boxes, and what else both the
-            model predicts and the data has.
+            model predicts and the data has. Masks are compared where every object has an outline;
+            a model's masks that are not are told in a warning.
         max_detections: best detections of a picture and class that are scored. COCO's number is
             100; data with more objects than that in one picture wants more.
+        save_results_to: folder that receives what was found, in COCO's results format: one of
+            `bbox.json`, `segm.json`, `keypoints.json` for each comparison. `evaluate_coco_files`
+            gives the same numbers for them, where the reader of `data` left nothing out and clipped
+            no box.
         progress: whether to show a progress bar.
 
     Returns:
         `CocoMetrics`.
 
     Raises:
-        ValueError: when the data has a class that the model does not know.
+        ValueError: when the data has a class that the model does not know, or a picture cannot be
+            read.
     """
     min_size = model.config.min_size if min_size is None else min_size
     max_size = model.config.max_size if max_size is None else max_size
@@ -97,6 +80,7 @@ def evaluate_coco(
         min_size=min_size,
         max_size=max_size,
         size_divisor=model.config.size_divisor,
+        masks=False,  # What is compared comes from the records.
     )
     for images, targets in batches:
         sizes = np.asarray(targets["image_sizes"])
@@ -109,6 +93,7 @@ def evaluate_coco(
                 row,
                 image_size=sizes[row],
                 original_size=(record.height, record.width),
+                keypoint_shift=model.config.keypoint_shift,
             )
             found = found.with_classes(classes, data.class_names)
             results.extend(found.to_coco(image_id, data.category_ids))
@@ -117,7 +102,14 @@ def evaluate_coco(
         predicted = {"boxes": "bbox", "masks": "segm", "keypoints": "keypoints"}
         known = {predicted[field] for field in fields & set(predicted)}
         iou_types = [name for name in _annotated_types(data) if name in known]
-    return coco_metrics(data, results, iou_types=iou_types, max_detections=max_detections)
+        if "segm" in known and data.boxes_only:
+            warnings.warn(
+                f"Masks are not evaluated: {data.missing_outlines}", UserWarning, stacklevel=2
+            )
+    metrics = coco_metrics(data, results, iou_types=iou_types, max_detections=max_detections)
+    if save_results_to is not None:
+        save_results(Path(save_results_to), results, iou_types)
+    return metrics
 
 
 def coco_metrics(
@@ -147,80 +139,64 @@ def coco_metrics(
     annotated = _annotated_types(data)
     if iou_types is None:
         iou_types = [n for n in annotated if all(RESULT_FIELDS[n] in r for r in results)]
-    for name in iou_types:
-        if name not in PREFIXES:
+        if not iou_types:
             raise ValueError(
-                f"iou_types must be of {tuple(PREFIXES)}. Received: iou_types={tuple(iou_types)}"
+                f"Expected each result to hold one of {[RESULT_FIELDS[n] for n in annotated]}. "
+                f"Received: {len(results)} results that do not"
             )
+    check_options(iou_types, max_detections)
+    for name in iou_types:
         if name not in annotated:
+            missing = f": {data.missing_outlines}" if name == "segm" else ""
             raise ValueError(
-                f"iou_types={name!r} needs that annotation in the data, which has {annotated}. "
-                f"Received: iou_types={tuple(iou_types)}"
+                f"iou_types={name!r} needs that annotation in the data, which has {annotated}"
+                f"{missing}. Received: iou_types={tuple(iou_types)}"
             )
-    _check_results(data, results, iou_types)
+    scores = {name: score(data, results, name, max_detections) for name in iou_types}
+    return summarize(scores, data.class_names, data.category_ids)
 
-    overall: dict[str, float] = {}
-    per_class: dict[str, dict[str, float]] = {name: {} for name in data.class_names}
-    for name in iou_types:
-        scores = score(data, results, name, max_detections)
-        overall.update(_numbers(scores, PREFIXES[name], slice(None)))
-        for k, class_numbers in enumerate(per_class.values()):
-            position = scores.category_ids.index(data.category_ids[k])
-            class_numbers.update(_numbers(scores, PREFIXES[name], slice(position, position + 1)))
-    return CocoMetrics(overall, per_class)
+
+def score(
+    data: DetectionData, results: Sequence[dict[str, Any]], iou_type: str, max_detections: int
+) -> Scores:
+    """Precision and recall of results in COCO's format.
+
+    The area of an unmatched result, which makes it small, medium or large, is that of what is
+    compared: of the mask, where masks are. pycocotools takes the box's where a result has both, so
+    its users leave the boxes out for masks, as COCO's own results files do.
+
+    Args:
+        data: the pictures and their ground truth.
+        results: as `Detections.to_coco` gives them.
+        iou_type: `"bbox"`, `"segm"` or `"keypoints"`.
+        max_detections: best results of a picture and category that count; of keypoints at most 20,
+            as COCO has it.
+
+    Returns:
+        `Scores`.
+
+    Raises:
+        ValueError: as `coco_metrics`.
+    """
+    sizes = {record.image_id: (record.height, record.width) for record in data.records}
+    check_results(results, sizes, set(data.category_ids), _place)
+    truth = truth_of_data(data, iou_type)
+    found = prepare_results(
+        results, iou_type, area_of=RESULT_FIELDS[iou_type], sizes=sizes, place=_place
+    )
+    return match(sizes, data.category_ids, truth, found, iou_type, max_detections)
+
+
+def _place(number: int) -> str:
+    return f"results[{number}]"
 
 
 def _annotated_types(data: DetectionData) -> list[str]:
     """Which comparisons the ground truth allows."""
     instances = [i for record in data.records for i in record.instances if not i.is_crowd]
     types = ["bbox"]
-    if all(i.segmentation for i in instances):
+    if not data.boxes_only:
         types.append("segm")
     if any(i.keypoints is not None for i in instances):
         types.append("keypoints")
     return types
-
-
-def _check_results(
-    data: DetectionData, results: list[dict[str, Any]], iou_types: Sequence[str]
-) -> None:
-    images = {record.image_id: [record.height, record.width] for record in data.records}
-    categories = set(data.category_ids)
-    for i, result in enumerate(results):
-        if result["image_id"] not in images or result["category_id"] not in categories:
-            raise ValueError(
-                "Results must be about images and categories of the data. Received: results"
-                f"[{i}] with image_id={result['image_id']}, category_id={result['category_id']}"
-            )
-        for name in iou_types:
-            if RESULT_FIELDS[name] not in result:
-                raise ValueError(
-                    f"iou_types={name!r} needs {RESULT_FIELDS[name]!r} in every result. "
-                    f"Received: results[{i}] with {sorted(result)}"
-                )
-        if "segm" in iou_types:
-            size, expected = result["segmentation"]["size"], images[result["image_id"]]
-            if list(size) != expected:
-                raise ValueError(
-                    f"a mask must have its picture's size {expected}. Received: results[{i}] with "
-                    f"image_id={result['image_id']} and a mask of size {list(size)}"
-                )
-
-
-def _numbers(scores: Scores, prefix: str, classes: slice) -> dict[str, float]:
-    """Means over some of the categories."""
-    precision, recall = scores.precision[:, :, classes], scores.recall[:, classes]
-    everything = scores.areas.index("all")
-
-    def mean(values: np.ndarray) -> float:
-        valid = values[values > -1]
-        return float(valid.mean()) if valid.size else math.nan
-
-    numbers = {"ap": mean(precision[..., everything])}
-    for name, threshold in (("ap50", 0.5), ("ap75", 0.75)):
-        numbers[name] = mean(precision[np.isclose(scores.ious, threshold)][..., everything])
-    for name, area in _AREAS.items():
-        if area in scores.areas:
-            numbers[name] = mean(precision[..., scores.areas.index(area)])
-    numbers["ar"] = mean(recall[..., everything])
-    return {f"{prefix}_{name}": value for name, value in numbers.items()}

@@ -8,20 +8,22 @@ numbers, ties and crowds included; `tests/evaluation/test_scoring.py` compares t
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from faster_coco_eval import COCO, COCOeval_faster
 from pycocotools import mask as coco_mask
 
-if TYPE_CHECKING:
-    from keras_maskrcnn.data.records import DetectionData, ImageRecord, Instance
+from keras_maskrcnn.evaluation.results import RESULT_FIELDS
 
-RESULT_FIELDS = {"bbox": "bbox", "segm": "segmentation", "keypoints": "keypoints"}
-# OKS constant of a keypoint when the data set is not the 17 points of a COCO person, for which
-# COCO holds measured ones (0.025 for eyes to 0.107 for hips).
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+# OKS constant of each keypoint where an object has not 17 of them. Of 17, COCO's constants of a
+# person are taken, measured there (0.025 for eyes to 0.107 for hips), as its own tool takes them.
 _OTHER_SIGMA = 0.05
+# COCO counts that many results of a picture and category at most.
+_MOST_KEYPOINT_RESULTS = 20
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,6 +35,8 @@ class Scores:
     Attributes:
         precision: float64 `[T, R, K, A]`.
         recall: float64 `[T, K, A]`.
+        recall_of_best: the same with the best 1 and 10 results of a picture and category, by these
+            counts; empty for keypoints.
         ious: float64 `[T]`.
         category_ids: `K` ids, rising.
         areas: `A` names: `"all"`, `"small"`, `"medium"`, `"large"`; keypoints have no small ones.
@@ -40,51 +44,69 @@ class Scores:
 
     precision: np.ndarray
     recall: np.ndarray
+    recall_of_best: dict[int, np.ndarray]
     ious: np.ndarray
     category_ids: list[int]
     areas: list[str]
 
 
-def score(
-    data: DetectionData, results: Iterable[dict[str, Any]], iou_type: str, max_detections: int
+def match(
+    image_ids: Iterable[int],
+    category_ids: Iterable[int],
+    truth: Sequence[dict[str, Any]],
+    found: Sequence[dict[str, Any]],
+    iou_type: str,
+    max_detections: int,
 ) -> Scores:
-    """Precision and recall of results in COCO's format.
+    """Precision and recall of results.
 
     Args:
-        data: the pictures and their ground truth.
-        results: as `Detections.to_coco` gives them, about `data`'s pictures and categories.
+        image_ids, category_ids: of the ground truth.
+        truth: annotations in COCO's format, of known images and categories; for `"segm"` with
+            compressed run-length encodings, for `"keypoints"` with `num_keypoints`. They get new
+            ids here.
+        found: what `prepare_results` gives.
         iou_type: `"bbox"`, `"segm"` or `"keypoints"`.
-        max_detections: best results of a picture and category that count; of keypoints at most 20,
-            as COCO has it.
+        max_detections: best results of a picture and category that count, at least 1; of keypoints
+            at most 20, as COCO has it.
 
     Returns:
         `Scores`.
+
+    Raises:
+        ValueError: when annotations and results do not all have as many keypoints.
     """
-    # Fresh ids from 1: a match with annotation 0 would be taken for no match.
-    truth = [
-        _annotation(number, record, instance, data, iou_type)
-        for number, (record, instance) in enumerate(
-            ((record, instance) for record in data.records for instance in record.instances), 1
-        )
-    ]
-    found = [_scored(number, result, iou_type) for number, result in enumerate(results, 1)]
-    evaluation = _Evaluation(_index(data, truth), _index(data, found), iou_type)
+    images, categories = sorted(image_ids), sorted(category_ids)
+    # Ids from 1: COCO's algorithm takes a match with annotation 0 for no match.
+    truth = [{**annotation, "id": number} for number, annotation in enumerate(truth, 1)]
+    evaluation = _Evaluation(
+        _index(images, categories, truth), _index(images, categories, found), iou_type
+    )
     params = evaluation.params
     # For keypoints only categories that have objects are taken otherwise.
-    params.catIds = sorted(data.category_ids)
-    params.maxDets = [max_detections]
+    params.catIds = categories
+    best: tuple[int, ...] = (1, 10)
     if iou_type == "keypoints":
-        joints = {len(t["keypoints"]) // 3 for t in truth if t["num_keypoints"]} or {17}
+        best = ()
+        max_detections = min(_MOST_KEYPOINT_RESULTS, max_detections)
+        joints = {len(a["keypoints"]) // 3 for a in (*truth, *found) if a["keypoints"]} or {17}
+        if len(joints) > 1:
+            raise ValueError(
+                "Expected as many keypoints in each annotation and result. "
+                f"Received: {sorted(joints)} of them"
+            )
         if joints != {len(params.kpt_oks_sigmas)}:
             params.kpt_oks_sigmas = np.full(max(joints), _OTHER_SIGMA)
-        params.maxDets = [min(20, max_detections)]
+    params.maxDets = sorted({max_detections, *(min(n, max_detections) for n in best)})
     evaluation.evaluate()
     evaluation.accumulate()
+    recall = np.asarray(evaluation.eval["recall"])
     return Scores(
-        precision=np.asarray(evaluation.eval["precision"])[..., 0],
-        recall=np.asarray(evaluation.eval["recall"])[..., 0],
+        precision=np.asarray(evaluation.eval["precision"])[..., -1],
+        recall=recall[..., -1],
+        recall_of_best={n: recall[..., params.maxDets.index(min(n, max_detections))] for n in best},
         ious=np.asarray(params.iouThrs),
-        category_ids=[int(i) for i in params.catIds],
+        category_ids=categories,
         areas=list(params.areaRngLbl),
     )
 
@@ -111,68 +133,14 @@ class _Evaluation(COCOeval_faster):
         )
 
 
-def _index(data: DetectionData, annotations: list[dict[str, Any]]) -> COCO:
-    images = [{"id": r.image_id, "height": r.height, "width": r.width} for r in data.records]
+def _index(
+    image_ids: list[int], category_ids: list[int], annotations: Sequence[dict[str, Any]]
+) -> COCO:
     index = COCO()
     index.dataset = {
-        "images": images,
-        "categories": [{"id": i} for i in data.category_ids],
+        "images": [{"id": i} for i in image_ids],
+        "categories": [{"id": i} for i in category_ids],
         "annotations": annotations,
     }
     index.createIndex()
     return index
-
-
-def _annotation(
-    number: int, record: ImageRecord, instance: Instance, data: DetectionData, iou_type: str
-) -> dict[str, Any]:
-    x1, y1, x2, y2 = (float(v) for v in instance.box)
-    annotation: dict[str, Any] = {
-        "id": number,
-        "image_id": record.image_id,
-        "category_id": data.category_ids[instance.category],
-        "bbox": [x1, y1, x2 - x1, y2 - y1],
-        "area": float(instance.area),
-        "iscrowd": int(instance.is_crowd),
-    }
-    if iou_type == "segm":
-        annotation["segmentation"] = _encoded(instance.segmentation, record)
-    elif iou_type == "keypoints":
-        points = np.zeros((0, 3))
-        if instance.keypoints is not None:
-            points = np.asarray(instance.keypoints, float) - (0.5, 0.5, 0.0)  # As `to_coco`.
-        annotation["keypoints"] = points.ravel().tolist()
-        annotation["num_keypoints"] = int((points[:, 2] > 0).sum())
-    return annotation
-
-
-def _encoded(segmentation: list[Any] | dict[str, Any], record: ImageRecord) -> dict[str, Any]:
-    """An outline as a compressed run-length encoding."""
-    size = record.height, record.width
-    if isinstance(segmentation, dict):
-        if isinstance(segmentation["counts"], list):
-            return coco_mask.frPyObjects(segmentation, *size)
-        return segmentation
-    return coco_mask.merge(coco_mask.frPyObjects(segmentation, *size))
-
-
-def _scored(number: int, result: dict[str, Any], iou_type: str) -> dict[str, Any]:
-    """A result as it is scored: with an id, and the area of what is being compared.
-
-    The area decides whether an unmatched detection counts as small, medium or large, so for masks
-    it must be the mask's area rather than the box's.
-    """
-    field = RESULT_FIELDS[iou_type]
-    value = result[field]
-    scored = {"id": number, "iscrowd": 0, field: value}
-    scored.update({key: result[key] for key in ("image_id", "category_id", "score")})
-    if iou_type == "bbox":
-        scored["area"] = value[2] * value[3]
-    elif iou_type == "segm":
-        scored["area"] = float(coco_mask.area(value))
-    else:
-        x, y = np.asarray(value[0::3]), np.asarray(value[1::3])
-        width, height = float(np.ptp(x)), float(np.ptp(y))
-        scored["area"] = width * height
-        scored["bbox"] = [float(x.min()), float(y.min()), width, height]
-    return scored

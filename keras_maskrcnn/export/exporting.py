@@ -36,7 +36,7 @@ def export_model(
     - `serving_default`: `images`, uint8 `[B, h, w, 3]`, RGB, of any size;
     - `encoded`: `image_bytes`, string `[B]`, whole JPEG, PNG, BMP or GIF files, of unlike sizes. A
       file that cannot be decoded, or whose header announces more than `max_pixels`, fails the call,
-      with its position in the message.
+      with its position in the message (`refusals.read_refusal`).
 
     Both return, for `D` slots per picture, best score first, padding last: `boxes` float32
     `[B, D, 4]`, `classes` int32 `[B, D]` (-1 where padded), `scores` float32 `[B, D]`, `counts`

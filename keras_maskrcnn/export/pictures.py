@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from keras_maskrcnn.data.pipeline import resize_image
 from keras_maskrcnn.export.headers import JPEG_START, count_jpeg_pixels, count_pixels, starts_with
+from keras_maskrcnn.export.refusals import refusal_parts
 
 Tensor = Any
 
@@ -58,7 +59,7 @@ def decode_batch(contents: Tensor, config: Any, max_pixels: int) -> dict[str, Te
 
     Raises:
         tf.errors.InvalidArgumentError: when run, for a file that cannot be decoded or has too many
-            pixels; the message tells its position.
+            pixels; the message holds a `refusals.Refusal`.
     """
     count = tf.shape(contents)[0]
     resized = tf.TensorArray(tf.float32, count, infer_shape=False, element_shape=[None, None, 3])
@@ -142,27 +143,27 @@ def _decode(content: Tensor, position: Tensor, max_pixels: int) -> Tensor:
     decoded = tf.data.Dataset.from_tensors(tf.where(safe, content, "")).map(decode).ignore_errors()
     picture, jpeg_pixels = decoded.reduce((nothing, zero), lambda _, decoded: decoded)
     pixels = tf.maximum(pixels, jpeg_pixels)
-    small = tf.debugging.Assert(
+    small = _expect(
         pixels <= max_pixels,
-        [
-            "Too many pixels in the picture at position",
-            position,
-            "of the batch: expected at most this many pixels:",
-            tf.constant(max_pixels, tf.int64),
-            "Received: pixels:",
-            pixels,
-        ],
+        position,
+        f"Too many pixels in the picture: expected at most {max_pixels}. Received: ",
+        pixels,
     )
     with tf.control_dependencies([small]):
         size = tf.size(picture)
-    whole = tf.debugging.Assert(
+    whole = _expect(
         size > 0,
-        [
-            "Cannot decode the picture at position",
-            position,
-            "of the batch: expected a whole JPEG, PNG, BMP or GIF file. Received: bytes:",
-            tf.strings.length(content),
-        ],
+        position,
+        "Cannot decode the picture: expected a whole JPEG, PNG, BMP or GIF file. Received: ",
+        tf.strings.length(content),
+        " bytes",
     )
     with tf.control_dependencies([whole]):
         return tf.ensure_shape(tf.identity(picture), [None, None, 3])
+
+
+def _expect(condition: Tensor, position: Tensor, *words: Any) -> Tensor:
+    """An op that fails with `Refusal` unless the condition holds."""
+    parts = refusal_parts(position, *words)
+    text = [part if isinstance(part, str) else tf.strings.as_string(part) for part in parts]
+    return tf.debugging.Assert(condition, [tf.strings.join(text)])

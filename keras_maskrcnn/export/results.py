@@ -15,7 +15,10 @@ Tensor = Any
 
 
 def to_original(
-    found: dict[str, Tensor], image_sizes: Tensor, original_sizes: Tensor
+    found: dict[str, Tensor],
+    image_sizes: Tensor,
+    original_sizes: Tensor,
+    keypoint_shift: float = 0.0,
 ) -> dict[str, Tensor]:
     """What `Detections.from_padded` computes, for a whole batch and padded.
 
@@ -26,6 +29,7 @@ def to_original(
         found: the model's outputs.
         image_sizes: int32 `[B, 2]` `(h, w)` of the pictures in the network's input.
         original_sizes: int32 `[B, 2]` `(h, w)` of the pictures as sent.
+        keypoint_shift: of the model's config.
 
     Returns:
         the outputs, `boxes` and `keypoints` in pixels of the pictures as sent, and `image_sizes`:
@@ -41,7 +45,8 @@ def to_original(
     results["boxes"] = boxes
     if "keypoints" in found:
         places, scores = found["keypoints"][..., :2], found["keypoints"][..., 2:]
-        places = tf.cast(tf.cast(places, tf.float64) * scale[:, :, None], tf.float32)
+        places = tf.cast(places, tf.float64) * scale[:, :, None] + keypoint_shift
+        places = tf.cast(places, tf.float32)
         results["keypoints"] = tf.concat([places, scores], -1)
 
     rows = tf.range(tf.shape(boxes)[1])

@@ -87,7 +87,7 @@ class _Served(tf.Module):
             images: Tensor, image_sizes: Tensor, original_sizes: Tensor
         ) -> dict[str, Tensor]:
             found = model({"images": images, "image_sizes": image_sizes}, training=False)
-            results = to_original(found, image_sizes, original_sizes)
+            results = to_original(found, image_sizes, original_sizes, config.keypoint_shift)
             if rle_masks:
                 results["mask_rles"] = full_size_rles(results)
             # One row for each picture: TensorFlow Serving's REST API answers picture by picture.

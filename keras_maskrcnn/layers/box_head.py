@@ -8,6 +8,7 @@ import keras
 from keras import ops
 
 from keras_maskrcnn.layers.conv_block import ConvBlock
+from keras_maskrcnn.layers.roi_selection import are_real, at_least_one
 
 Tensor = Any
 
@@ -27,11 +28,12 @@ class BoxHead(keras.layers.Layer):
         norm: of the convolutions, `None` or one of `config.NORMS`.
 
     Call arguments:
-        features: `[B, R, p, p, C]` pooled features.
+        features: `[P, p, p, C]` pooled features of RoIs, none of them padding: trained statistics
+            are those of all rows.
         training: for trained statistics.
 
     Returns:
-        class logits float32 `[B, R, K + 1]`, background last, and deltas float32 `[B, R, K, 4]`.
+        class logits float32 `[P, K + 1]`, background last, and deltas float32 `[P, K, 4]`.
     """
 
     def __init__(
@@ -80,7 +82,7 @@ class BoxHead(keras.layers.Layer):
         )
 
     def build(self, input_shape: Any) -> None:
-        shape = (None, *input_shape[2:])
+        shape = (None, *input_shape[1:])
         for conv in self.convs:
             conv.build(shape)
             shape = conv.compute_output_shape(shape)
@@ -92,10 +94,10 @@ class BoxHead(keras.layers.Layer):
         self.box_deltas.build((None, width))
 
     def call(self, features: Tensor, training: bool = False) -> tuple[Tensor, Tensor]:
-        batch, rois = ops.shape(features)[:2]
-        x = ops.reshape(features, (-1, *features.shape[2:]))  # [B * R, p, p, C]
+        x, real = at_least_one(features), are_real(features)
         for conv in self.convs:
-            x = conv(x, training=training)
+            x = conv(x, training=training, real=real)
+        x = x[: ops.shape(features)[0]]
         if self.num_fcs:
             x = ops.reshape(x, (-1, x.shape[1] * x.shape[2] * x.shape[3]))
         else:
@@ -104,8 +106,7 @@ class BoxHead(keras.layers.Layer):
             x = fc(x)
         logits = ops.cast(self.class_logits(x), "float32")
         deltas = ops.cast(self.box_deltas(x), "float32")
-        logits = ops.reshape(logits, (batch, rois, self.num_classes + 1))
-        return logits, ops.reshape(deltas, (batch, rois, self.num_classes, 4))
+        return logits, ops.reshape(deltas, (-1, self.num_classes, 4))
 
     def get_config(self) -> dict[str, Any]:
         return {

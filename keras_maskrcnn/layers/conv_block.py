@@ -8,7 +8,11 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from keras_maskrcnn.layers.norms import make_norm, stored_scale_and_shift
+from keras_maskrcnn.layers.norms import (
+    BatchNormalization,
+    make_norm,
+    stored_scale_and_shift,
+)
 from keras_maskrcnn.ops.fan_out import fan_out
 from keras_maskrcnn.ops.grouped_conv import grouped_conv2d
 
@@ -37,6 +41,8 @@ class ConvBlock(keras.layers.Layer):
         inputs: `[n, h, w, C]`, `C` a multiple of `groups`; or a list of these (levels of a
             pyramid), each of which is convolved alike.
         training: for trained statistics.
+        real: bool `[n]`, for one input: which rows count in statistics of the batch; by default all
+            do. `"group"` norms each row by itself.
 
     Returns:
         `[n, ceil(h / strides), ceil(w / strides), filters]`, or a list of these.
@@ -106,7 +112,7 @@ class ConvBlock(keras.layers.Layer):
         else:
             self.norm.build((*input_shape[:-1], self.filters))
 
-    def call(self, inputs: Any, training: bool = False) -> Any:
+    def call(self, inputs: Any, training: bool = False, real: Tensor | None = None) -> Any:
         kernel, shift = ops.convert_to_tensor(self.kernel), self.bias
         stored = stored_scale_and_shift(self.norm, training)
         if stored is not None:
@@ -115,7 +121,8 @@ class ConvBlock(keras.layers.Layer):
             with tf.control_dependencies(tf.nest.flatten(inputs)):
                 kernel = kernel * scale
         if not isinstance(inputs, list | tuple):
-            return self._finish(self._convolve(inputs, kernel), shift, stored is None, training)
+            x = self._convolve(inputs, kernel)
+            return self._finish(x, shift, stored is None, training, real)
         kernels = fan_out(kernel, len(inputs))
         shifts = [None] * len(inputs) if shift is None else fan_out(shift, len(inputs))
         return [
@@ -123,11 +130,23 @@ class ConvBlock(keras.layers.Layer):
             for x, kernel, shift in zip(inputs, kernels, shifts, strict=True)
         ]
 
-    def _finish(self, x: Tensor, shift: Tensor | None, normalize: bool, training: bool) -> Tensor:
+    def _finish(
+        self,
+        x: Tensor,
+        shift: Tensor | None,
+        normalize: bool,
+        training: bool,
+        real: Tensor | None = None,
+    ) -> Tensor:
         if shift is not None:
             x = ops.add(x, ops.cast(shift, x.dtype))
-        if normalize and self.norm is not None:
-            x = self.norm(x, training=training)
+        if normalize and isinstance(self.norm, BatchNormalization):
+            mask = None
+            if real is not None:
+                mask = ops.broadcast_to(real[:, None, None], ops.shape(x)[:-1])
+            x = self.norm(x, training=training, mask=mask)
+        elif normalize and self.norm is not None:
+            x = self.norm(x)
         return ops.relu(x) if self.relu else x
 
     def _convolve(self, x: Tensor, kernel: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ import tensorflow as tf
 from keras import ops
 
 from keras_maskrcnn.layers.conv_block import ConvBlock
-from keras_maskrcnn.layers.roi_selection import at_least_one
+from keras_maskrcnn.layers.roi_selection import are_real, at_least_one
 
 Tensor = Any
 
@@ -83,9 +83,9 @@ class MaskHead(keras.layers.Layer):
         self.mask_logits.build((*shape[:-1], self.dim))
 
     def call(self, features: Tensor, classes: Tensor, training: bool = False) -> Tensor:
-        x = at_least_one(features)
+        x, real = at_least_one(features), are_real(features)
         for conv in self.convs:
-            x = conv(x, training=training)
+            x = conv(x, training=training, real=real)
         x = self.deconv(x)[: ops.shape(features)[0]]  # [P, 2p, 2p, C]
         # Of `mask_logits` only each RoI's own class: all K of them are a 4 to 6 times longer way.
         # Chosen by a product, whose gradient adds in one order; that of a gather adds in any.

@@ -87,25 +87,39 @@ class KeypointTargetLayer(GeometryLayer):
 
     Args:
         size: side of the heat map.
+        shift: by how much less the head counts, in pixels of the picture as on disk.
 
     Call arguments:
         rois: float32 `[P, 4]`.
         images: int32 `[P]` image of each RoI.
         matched: int32 `[P]` object of each RoI.
         keypoints: float32 `[B, N, J, 3]`.
+        scale: float32 `[B, 2]`, x and y: pixels of `keypoints` per pixel of the picture as on disk;
+            needed with a `shift`.
 
     Returns:
         int32 `[P, J]` cells and bool `[P, J]` which of them count.
     """
 
-    def __init__(self, size: int = 56, **kwargs: Any) -> None:
+    def __init__(self, size: int = 56, shift: float = 0.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.size = size
+        self.shift = shift
 
     def call(
-        self, rois: Tensor, images: Tensor, matched: Tensor, keypoints: Tensor
+        self,
+        rois: Tensor,
+        images: Tensor,
+        matched: Tensor,
+        keypoints: Tensor,
+        scale: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
-        return keypoint_targets(_take_objects(keypoints, images, matched), rois, self.size)
+        own = _take_objects(keypoints, images, matched)
+        if self.shift:
+            less = self.shift * ops.take(scale, ops.cast(images, "int32"), axis=0)  # [P, 2]
+            places = own[..., :2] - less[:, None]
+            own = ops.concatenate([places, own[..., 2:]], axis=-1)
+        return keypoint_targets(own, rois, self.size)
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "size": self.size}
+        return {**super().get_config(), "size": self.size, "shift": self.shift}

@@ -5,9 +5,51 @@ from __future__ import annotations
 from typing import Any
 
 import keras
+import tensorflow as tf
 from keras import ops
 
 from keras_maskrcnn.layers.frozen_batch_norm import FrozenBatchNormalization
+
+Tensor = Any
+
+
+@keras.saving.register_keras_serializable(package="keras_maskrcnn")
+class BatchNormalization(keras.layers.BatchNormalization):
+    """Keras' batch normalisation with statistics of the real rows only.
+
+    Keras' own `mask` is forgotten by `synchronized`, and without any real row its moving statistics
+    would go towards 0; here they stay as they are.
+
+    Call arguments:
+        inputs: `[n, h, w, C]`.
+        training: for statistics of the batch, of all replicas with `synchronized`.
+        mask: bool `[n, h, w]`, which cells count; by default all.
+
+    Returns:
+        `[n, h, w, C]`, masked cells normalised alike.
+    """
+
+    def _moments(self, inputs: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
+        if mask is None:
+            return super()._moments(inputs, None)
+        weights = ops.cast(mask, inputs.dtype)[..., None]
+        count = self._total(ops.sum(weights))
+
+        def mean_of(values: Tensor) -> Tensor:
+            total = self._total(ops.sum(values * weights, axis=self._reduction_axes))
+            return total / ops.maximum(count, 1.0)
+
+        mean = mean_of(inputs)
+        variance = mean_of(ops.square(inputs - mean))
+        return (
+            ops.where(count > 0, mean, self.moving_mean),
+            ops.where(count > 0, variance, self.moving_variance),
+        )
+
+    def _total(self, value: Tensor) -> Tensor:
+        """Sum over the replicas that share their statistics."""
+        context = tf.distribute.get_replica_context() if self.synchronized else None
+        return value if context is None else context.all_reduce(tf.distribute.ReduceOp.SUM, value)
 
 
 def make_norm(kind: str, epsilon: float, **kwargs: Any) -> keras.layers.Layer:
@@ -25,7 +67,7 @@ def make_norm(kind: str, epsilon: float, **kwargs: Any) -> keras.layers.Layer:
         return FrozenBatchNormalization(epsilon, train_affine=kind == "frozen_statistics", **kwargs)
     if kind in ("batch", "sync_batch"):
         # Momentum as in the reference implementations (0.1 of the new value).
-        return keras.layers.BatchNormalization(
+        return BatchNormalization(
             epsilon=epsilon, momentum=0.9, synchronized=kind == "sync_batch", **kwargs
         )
     if kind == "group":

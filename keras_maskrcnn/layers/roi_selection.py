@@ -1,4 +1,4 @@
-"""Lets the mask and keypoint heads work on real RoIs only."""
+"""Lets the heads work on real RoIs only."""
 
 from __future__ import annotations
 
@@ -23,6 +23,12 @@ def at_least_one(values: Tensor) -> Tensor:
     missing = ops.cast(ops.equal(ops.shape(values)[0], 0), "int32")
     padded = ops.pad(values, [[0, missing], *[[0, 0]] * (len(values.shape) - 1)])
     return ops.reshape(padded, (-1, *values.shape[1:]))  # with known sizes again
+
+
+def are_real(values: Tensor) -> Tensor:
+    """bool `[max(P, 1)]`: which rows of `at_least_one(values)` are rows of `values`."""
+    count = ops.shape(values)[0]
+    return ops.arange(ops.maximum(count, 1)) < count
 
 
 @keras.saving.register_keras_serializable(package="keras_maskrcnn")

@@ -32,7 +32,10 @@ class MaskRCNNConfig:
         head_norm: normalisation in neck and heads (`None` or `"batch"`/`"frozen_statistics"`;
             torchvision's v2 models).
         freeze_at: how many of stem, res2, res3, ... do not train. 2 is the reference's choice for
-            ImageNet weights; a model without pre-trained weights wants 0.
+            ImageNet weights; a model without pre-trained weights wants 0. Batch norm of a stage
+            that does not train keeps and uses its stored statistics, as in detectron2. torchvision
+            stops the gradients alone: in training its v2 models go on to normalise such stages by
+            each batch, and to change their statistics.
         preprocessing: `"torch"`: RGB / 255, ImageNet mean and deviation; `"caffe"`: BGR minus mean;
             `"tf"`: x / 127.5 - 1; `"matterport"`: RGB minus mean, padding black rather than zero.
         min_size, max_size: `predict` resizes a picture so that the shorter side is `min_size` and
@@ -54,8 +57,12 @@ class MaskRCNNConfig:
         match_zero_iou: whether an object that no anchor overlaps turns every anchor without overlap
             positive, as torchvision and detectron2 do.
         crowd_overlap: a negative anchor or RoI with this share of its area in a crowd region is
-            ignored.
-        rpn_samples, rpn_positive_fraction: anchors that enter the RPN losses per image.
+            ignored, as in Detectron. torchvision's and detectron2's recipes drop crowd regions and
+            so learn them as background; a share above 1 does that. Presets keep the default: it
+            changes what a model learns, not what its weights mean.
+        rpn_samples, rpn_positive_fraction: anchors that enter the RPN losses per image. The losses
+            are divided by `rpn_samples` for each image, as in detectron2; torchvision divides by
+            the count really sampled, which is less only where there are fewer candidates.
         proposals_pre_nms_train, proposals_pre_nms_test: best anchors per level before NMS.
         proposals_train, proposals_test: proposals per image after NMS.
         proposals_nms_iou: NMS threshold of the RPN.
@@ -75,13 +82,19 @@ class MaskRCNNConfig:
         mask_head_convs, mask_head_dim: 3x3 convolutions of the mask head and their channels.
         mask_targets: `"soft"` (torchvision) or `"binary"` (detectron2: thresholded at .5).
         num_keypoints: 0 for no keypoint head.
+        keypoint_shift: from the keypoints that the head knows to continuous ones, in pixels of the
+            picture as on disk: 0 where it was trained on continuous ones (detectron2), .5 where it
+            was trained on COCO's numbers as they are, which count the first pixel's centre as 0
+            (torchvision). Data and results are continuous either way.
         keypoint_scores: of predictions: the `"logit"` at the heat map's peak (torchvision), or its
             softmax `"probability"` (detectron2).
         predict_masks: whether the model has a mask head.
         score_threshold, nms_iou, max_detections: which detections are kept.
         one_class_per_roi: a RoI may become an object of its best class only (Matterport).
         weight_decay: L2 penalty coefficient; the loss grows by half of it times the squared sum of
-            every trained kernel, as SGD's weight decay in the reference implementations.
+            every trained kernel. As in Detectron, biases and norms do not decay; detectron2's
+            recipe decays biases too, torchvision's all that trains. As a part of the loss it is
+            within the norm at which an optimizer clips, where PyTorch's SGD adds it afterwards.
         seed: of the samplers.
 
     Raises:
@@ -142,6 +155,7 @@ class MaskRCNNConfig:
     mask_head_dim: int = 256
     mask_targets: str = "soft"
     num_keypoints: int = 0
+    keypoint_shift: float = 0.0
     keypoint_scores: str = "logit"
     predict_masks: bool = True
     score_threshold: float = 0.05

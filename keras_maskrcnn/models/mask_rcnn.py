@@ -10,30 +10,24 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_maskrcnn.evaluation import CocoEvaluation
-from keras_maskrcnn.models import replicas
 from keras_maskrcnn.models.config import MaskRCNNConfig
+from keras_maskrcnn.models.finite import FiniteGuard
 from keras_maskrcnn.models.network import Network
-from keras_maskrcnn.models.objective import (
-    has_whole_masks,
-    join_targets,
-    loss_names,
-    loss_parts,
-)
+from keras_maskrcnn.models.objective import has_whole_masks, loss_names
 from keras_maskrcnn.models.presets import get_preset
+from keras_maskrcnn.models.trainable import TrainableDetector
+from keras_maskrcnn.tensorflow_errors import plain_errors
 from keras_maskrcnn.weights import (
     backbone_conventions,
     load_backbone_weights,
     load_preset_weights,
 )
 
-Tensor = Any
-
 logger = logging.getLogger("keras_maskrcnn")
 
 
 @keras.saving.register_keras_serializable(package="keras_maskrcnn")
-class MaskRCNN(keras.Model):
+class MaskRCNN(TrainableDetector):
     """Mask R-CNN (He, Gkioxari, Dollár, Girshick 2017), as one Keras model.
 
     A Functional model from pictures to detections. `fit` and `evaluate` feed the ground truth
@@ -122,6 +116,7 @@ class MaskRCNN(keras.Model):
             return graphs[whole_masks]
 
         self.training_graph = training_graph
+        self._finite_guard = FiniteGuard()
         self._loss_means = [keras.metrics.Mean(name=name) for name in loss_names(config)]
         if weights is not None:
             self._load_backbone(weights)
@@ -179,25 +174,6 @@ class MaskRCNN(keras.Model):
         """Nothing to enforce: `call` accepts plain pictures and dicts."""
         return None
 
-    def compile(self, optimizer: Any = None, **kwargs: Any) -> None:
-        """Configures training.
-
-        Args:
-            optimizer: any Keras optimizer; by default SGD with momentum .9, learning rate .0025
-                (.02 per 16 pictures, for batches of 2) and gradients clipped at norm 10.
-            **kwargs: of `keras.Model.compile`. Losses are the model's own.
-        """
-        if kwargs.get("loss") is not None:
-            raise ValueError(f"MaskRCNN brings its own losses. Received: loss={kwargs['loss']!r}")
-        if optimizer is None:
-            optimizer = keras.optimizers.SGD(0.0025, momentum=0.9, global_clipnorm=10.0)
-        super().compile(optimizer=optimizer, **kwargs)
-
-    def compile_from_config(self, config: dict[str, Any]) -> None:
-        """Compiles a loaded model as it was saved, optimizer state included."""
-        self.compile(**keras.saving.deserialize_keras_object(config))
-        self.optimizer.build(self.trainable_variables)
-
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         if not isinstance(inputs, dict):
             inputs = {"images": inputs}
@@ -212,66 +188,23 @@ class MaskRCNN(keras.Model):
             sizes = ops.tile(row, (batch, 1))
         return super().call({"images": images, "image_sizes": sizes}, training=training)
 
-    def train_step(self, data: Any) -> Any:
-        inputs, targets = join_targets(self.config, data)
-        if replicas.replica_count() == 1:
-            return super().train_step((inputs, targets))
-        logs = replicas.train_step(self, replicas.require_pictures(inputs), targets)
-        return replicas.as_logs(logs)
-
-    def test_step(self, data: Any) -> Any:
-        inputs, targets = join_targets(self.config, data)
-        return replicas.as_logs(super().test_step((replicas.require_pictures(inputs), targets)))
-
-    def _maybe_symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
-        """Replaces Keras', which reads a batch under a strategy, and fails with several workers."""
-        replicas.build_optimizer(self)
-
-    def compute_loss(
-        self,
-        x: Any = None,
-        y: Any = None,
-        y_pred: Any = None,
-        sample_weight: Any = None,
-        training: bool = True,
-    ) -> Tensor:
-        kernels = [v for v in self.trainable_variables if v.name == "kernel"]
-        parts = loss_parts(self.config, y_pred, kernels, replicas.total)
-        whole = {name: replicas.total(part) for name, part in parts.items()}
-        images = ops.shape(y["boxes"])[0]
-        for mean in self._loss_means:
-            mean.update_state(whole[mean.name], sample_weight=images)
-        return replicas.with_value_of(sum(parts.values()), sum(whole.values()))
-
-    def fit(self, x: Any = None, **kwargs: Any) -> keras.callbacks.History:
-        """Trains on a data set of `(images, targets)`.
-
-        Args:
-            x: a `tf.data.Dataset`, such as `DetectionData.batches` gives.
-            **kwargs: of `keras.Model.fit`. A `CocoEvaluation` among the callbacks goes first, so
-                that the others can monitor its numbers.
-
-        Returns:
-            Keras' history.
-        """
-        callbacks = kwargs.pop("callbacks", None)
-        if isinstance(callbacks, list | tuple):
-            callbacks = sorted(callbacks, key=lambda item: not isinstance(item, CocoEvaluation))
-        # The data set shuffles itself; Keras would warn that it cannot.
-        return super().fit(x, callbacks=callbacks, **{"shuffle": False, **kwargs})
-
+    @plain_errors()
     def predict(self, x: Any, batch_size: int = 1, verbose: Any = "auto") -> list[Any]:
         """Finds the objects of pictures.
 
         Args:
-            x: a picture's path, a picture `[H, W, 3]` (RGB, 0..255), a list of these, or a data
-                set of `(images, targets)` as `fit` takes.
+            x: a picture's path, a picture as an array `[H, W, 3]` (RGB, 0..255) or of Pillow, a
+                list of these, a `DetectionData`, or a data set of `(images, targets)` as `fit`
+                takes.
             batch_size: pictures per step; pictures of a data set come batched.
             verbose: `0` hides the progress bar.
 
         Returns:
             one `Detections` per picture, in the pixels of the picture as given (of a data set: as
             on disk).
+
+        Raises:
+            TypeError, ValueError: for what is no picture, with its position.
         """
         # Pictures and results are not needed to build or train a model.
         from keras_maskrcnn.models.prediction import predict_dataset, predict_pictures
@@ -280,6 +213,25 @@ class MaskRCNN(keras.Model):
         if hasattr(x, "element_spec"):
             return predict_dataset(self, x, show)
         return predict_pictures(self, x, batch_size, show)
+
+    def save(self, filepath: Any, overwrite: bool = True, **kwargs: Any) -> None:
+        """Saves architecture, weights and optimizer.
+
+        Args:
+            filepath: a `.keras` file.
+            overwrite: whether to replace a file that is there without asking.
+            **kwargs: of `keras.Model.save`.
+
+        Raises:
+            ValueError: for a `.h5` file, from which Keras could not load the model again.
+        """
+        if str(filepath).lower().endswith((".h5", ".hdf5")):
+            raise ValueError(
+                "a MaskRCNN is saved as a .keras file, and its weights alone by "
+                "save_weights('....weights.h5'): from Keras' old .h5 form it could not be loaded "
+                f"again. Received: filepath={str(filepath)!r}"
+            )
+        super().save(filepath, overwrite=overwrite, **kwargs)
 
     def save_own_variables(self, store: Any) -> None:
         """Saves the samplers' random states, which Keras leaves out of its files."""

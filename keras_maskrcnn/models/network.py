@@ -172,7 +172,9 @@ class Network:
             self.keypoint_align = align(c.keypoint_pool_size, "keypoint_align")
             self.keypoint_head = KeypointHead(c.num_keypoints, name="keypoint_head")
             self.decode_keypoints = KeypointDecodeLayer(c.keypoint_scores, name="decode_keypoints")
-            self.keypoint_targets = KeypointTargetLayer(self.keypoint_side, name="keypoint_targets")
+            self.keypoint_targets = KeypointTargetLayer(
+                self.keypoint_side, c.keypoint_shift, name="keypoint_targets"
+            )
 
     @property
     def mask_side(self) -> int:
@@ -197,15 +199,14 @@ class Network:
         x = self.backbone(self.normalization(images, image_sizes))
         return list(self.pyramid(x).values()) if self.pyramid is not None else [x["C4"]]
 
-    def pool(self, align: RoIAlignLayer, features: list[Tensor], *where: Tensor) -> Tensor:
-        """RoI features `[P, ...]` or `[B, R, ...]`; for C4 models after res5."""
-        pooled = align(features[: len(align.strides)], *where)
+    def pool(
+        self, align: RoIAlignLayer, features: list[Tensor], rois: Tensor, owners: Tensor
+    ) -> Tensor:
+        """Features `[P, ...]` of RoIs `[P, 4]` in the pictures `[P]`; for C4 models after res5."""
+        pooled = align(features[: len(align.strides)], rois, owners)
         if self.stage5 is None:
             return pooled
-        if len(pooled.shape) == 4:
-            return self.same_rows(self.stage5(self.at_least_one(pooled)), pooled)
-        flat = self.stage5(ops.reshape(pooled, (-1, *pooled.shape[2:])))
-        return ops.reshape(flat, (-1, pooled.shape[1], *flat.shape[1:]))
+        return self.same_rows(self.stage5(self.at_least_one(pooled)), pooled)
 
     def rpn(self, images: Tensor, features: list[Tensor], image_sizes: Tensor, training: bool):
         """Objectness, deltas and anchors per level, and the proposals they make."""
@@ -219,7 +220,11 @@ class Network:
         """From pictures to detections in network-input pixels."""
         features = self.features(images, image_sizes)
         *_, (rois, _, valid) = self.rpn(images, features, image_sizes, training=False)
-        class_logits, deltas = self.box_head(self.pool(self.box_align, features, rois))
+        boxes, owners, slots = self.select(rois, valid)
+        class_logits, deltas = (
+            self.restore(values, slots, valid)
+            for values in self.box_head(self.pool(self.box_align, features, boxes, owners))
+        )
         _, limits = self.box_limits(images, image_sizes)
         found = self.detections(rois, valid, class_logits, deltas, limits)
         kept = found["classes"] >= 0
@@ -251,28 +256,37 @@ class Network:
         rois, roi_classes, roi_deltas, matched = self.detection_targets(
             rois, valid, boxes, classes, crowds
         )
-        roi_features = self.pool(self.box_align, features, rois)
+        # Padding goes: it would enter the statistics of a norm that trains.
+        rois, owners, slots = self.select(rois, roi_classes >= 0)
+        roi_classes, roi_deltas, matched = (
+            self.take(values, slots) for values in (roi_classes, roi_deltas, matched)
+        )
+        roi_features = self.pool(self.box_align, features, rois, owners)
         class_logits, box_deltas = self.box_head(roi_features)
         outputs = {
             "rpn_logits": ops.concatenate(logits, axis=1),  # [B, A]
             "rpn_deltas": ops.concatenate(deltas, axis=1),  # [B, A, 4]
             "rpn_labels": labels,
             "rpn_target_deltas": anchor_deltas,
-            "class_logits": class_logits,  # [B, S, K + 1]
-            "box_deltas": box_deltas,  # [B, S, K, 4]
+            "class_logits": class_logits,  # [RoIs of all pictures, K + 1]
+            "box_deltas": box_deltas,  # [RoIs of all pictures, K, 4]
             "roi_classes": roi_classes,
             "roi_target_deltas": roi_deltas,
         }
-        positive = (roi_classes >= 0) & (roi_classes < self.config.num_classes)
-        own_rois, owners, slots = self.select(rois, positive)
-        own_objects = self.take(matched, slots)
+        # Those with an object, out of one list for all pictures.
+        positive = ops.expand_dims(roi_classes < self.config.num_classes, 0)
+        own_rois, _, rows = self.select(ops.expand_dims(rois, 0), positive)
+
+        def own(values: Tensor) -> Tensor:
+            return self.take(ops.expand_dims(values, 0), rows)
+
+        owners, own_classes, own_objects = own(owners), own(roi_classes), own(matched)
         frames = self.to_outer(own_rois)
         if self.config.predict_masks:
-            own_classes = self.take(roi_classes, slots)
             if self.stage5 is None:
                 pooled = self.pool(self.mask_align, features, own_rois, owners)
             else:  # res5 has seen these RoIs already (section 3, figure 4 left)
-                pooled = self.take(roi_features, slots)
+                pooled = own(roi_features)
             make_targets = MaskTargetLayer(
                 self.mask_side,
                 self.config.mask_targets == "binary",
@@ -288,9 +302,18 @@ class Network:
             pooled = self.pool(self.keypoint_align, features, own_rois, owners)
             outputs["keypoint_logits"] = self.keypoint_head(pooled)
             outputs["keypoint_cells"], outputs["keypoint_valid"] = self.keypoint_targets(
-                frames, owners, own_objects, targets["keypoints"]
+                frames, owners, own_objects, targets["keypoints"], self._scale(targets)
             )
         return outputs
+
+    def _scale(self, targets: dict[str, Tensor]) -> Tensor | None:
+        """Pixels of the input per pixel on disk, x and y `[B, 2]`, where keypoints are shifted."""
+        if not self.config.keypoint_shift:
+            return None
+        sizes, originals = (
+            ops.cast(targets[key], "float32") for key in ("image_sizes", "original_sizes")
+        )
+        return ops.flip(sizes / originals, axis=1)
 
     def training_graph(self, whole_masks: bool = False) -> keras.Model:
         """The training walk as a Functional model over `images` and the targets it reads.
@@ -309,6 +332,8 @@ class Network:
             shapes["masks"] = ((None, side, side), "uint8")
         if self.config.num_keypoints:
             shapes["keypoints"] = ((None, self.config.num_keypoints, 3), "float32")
+            if self.config.keypoint_shift:
+                shapes["original_sizes"] = ((2,), "int32")
         images = keras.Input((None, None, 3), name="images")
         targets = {k: keras.Input(s, dtype=d, name=k) for k, (s, d) in shapes.items()}
         outputs = self.training(images, targets, whole_masks)

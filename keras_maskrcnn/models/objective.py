@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 import keras
@@ -81,6 +81,51 @@ def loss_parts(
     return parts
 
 
+def require_outlines(config: MaskRCNNConfig, *datasets: Any) -> None:
+    """Refuses to train masks on data that lacks some.
+
+    Args:
+        config: of the model.
+        *datasets: a `DetectionData`, or what its `batches` made; of anything else nothing is known.
+
+    Raises:
+        ValueError: that counts the objects without outline, and names the first.
+    """
+    for dataset in datasets:
+        missing = getattr(dataset, "missing_outlines", "")
+        if config.predict_masks and missing:
+            raise ValueError(
+                f"a model with a mask head needs an outline of each object: {missing}. A model "
+                "with predict_masks=False needs none. Received: predict_masks=True"
+            )
+
+
+def needed_targets(config: MaskRCNNConfig) -> set[str]:
+    """Names of the ground truth that a model learns from."""
+    return {
+        *("image_sizes", "boxes", "classes", "crowd_boxes"),
+        *(["masks"] if config.predict_masks else []),
+        *(["keypoints"] if config.num_keypoints else []),
+        *(["original_sizes"] if config.num_keypoints and config.keypoint_shift else []),
+    }
+
+
+def require_masks(config: MaskRCNNConfig, targets: Collection[str]) -> None:
+    """Refuses targets that lack nothing but masks, and says how to come by them.
+
+    Args:
+        config: of the model.
+        targets: their names.
+    """
+    if needed_targets(config) - set(targets) == {"masks"}:
+        raise ValueError(
+            "a model with a mask head needs 'masks' in the targets. DetectionData.batches gives "
+            "them where every object has an outline; its argument masks=True tells which have "
+            "none. A model with predict_masks=False needs none. "
+            f"Received: targets with {sorted(targets)}"
+        )
+
+
 def join_targets(config: MaskRCNNConfig, data: Any) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """Moves the ground truth of a batch to the model's input: targets depend on the proposals.
 
@@ -97,11 +142,9 @@ def join_targets(config: MaskRCNNConfig, data: Any) -> tuple[dict[str, Tensor], 
     images, targets, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
     if sample_weight is not None:
         raise ValueError("MaskRCNN does not weight samples. Received: a data set of three parts")
-    needed = {
-        *("image_sizes", "boxes", "classes", "crowd_boxes"),
-        *(["masks"] if config.predict_masks else []),
-        *(["keypoints"] if config.num_keypoints else []),
-    }
+    needed = needed_targets(config)
+    if isinstance(targets, dict):
+        require_masks(config, targets)
     if not isinstance(targets, dict) or not needed <= set(targets):
         raise ValueError(
             "training needs a data set of (images, targets), targets a dict with "

@@ -2,31 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import logging
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
+from PIL import Image
 
 from keras_maskrcnn.data.pipeline import read_image, resize_image, resize_shape
+from keras_maskrcnn.data.records import DetectionData
 from keras_maskrcnn.detections import Detections
+from keras_maskrcnn.models.input_checks import (
+    SizeCheck,
+    check_elements,
+    check_images,
+    check_picture,
+    shown,
+)
+
+logger = logging.getLogger("keras_maskrcnn")
 
 
 def predict_pictures(model: Any, pictures: Any, batch_size: int, show: bool) -> list[Detections]:
-    """`MaskRCNN.predict` for paths and arrays.
+    """`MaskRCNN.predict` for paths, arrays, Pillow's pictures and a `DetectionData`.
 
     Raises:
         TypeError, ValueError: for what is no picture, with its position.
     """
-    if isinstance(pictures, Mapping):
-        raise TypeError(
-            "predict takes pictures or a data set; predict_on_batch takes a dict of images and "
-            f"image_sizes. Received: a dict with {sorted(pictures)}"
-        )
-    # A tensor counts as an array.
-    single = isinstance(pictures, str | Path) or len(getattr(pictures, "shape", ())) == 3
-    items = [pictures] if single else list(pictures)
+    items = _as_list(pictures)
     progress = keras.utils.Progbar(len(items), unit_name="picture") if show else None
     results: list[Detections] = []
     for start in range(0, len(items), batch_size):
@@ -39,15 +44,49 @@ def predict_pictures(model: Any, pictures: Any, batch_size: int, show: bool) -> 
     return results
 
 
+def _as_list(pictures: Any) -> list[Any]:
+    if isinstance(pictures, DetectionData):
+        return [record.path for record in pictures.records]
+    if isinstance(pictures, Mapping):
+        advice = "predict_on_batch takes a dict of images and image_sizes"
+        if "images" in pictures and not hasattr(pictures["images"], "shape"):
+            advice = "keras_maskrcnn.load_coco(file, pictures) reads COCO annotations"
+        raise TypeError(
+            f"predict takes pictures or a data set; {advice}. "
+            f"Received: a dict with {shown(sorted(map(str, pictures)))}"
+        )
+    if isinstance(pictures, str | Path | Image.Image):
+        return [pictures]
+    # A tensor counts as an array. A row of one is no picture.
+    shape = getattr(pictures, "shape", None)
+    if shape is not None and len(shape) != 4:
+        return [pictures]
+    if not isinstance(pictures, Iterable) or isinstance(pictures, bytes):
+        raise TypeError(
+            "predict takes a picture's path, an array [height, width, 3] or a picture of Pillow, "
+            f"a list of these, or a data set. Received: {type(pictures).__name__}"
+        )
+    return list(pictures)
+
+
 def _as_picture(item: Any, position: int) -> np.ndarray:
+    name = f"picture {position}"
     if isinstance(item, str | Path):
         return read_image(str(item))
-    picture = np.asarray(item)
-    if picture.ndim != 3 or picture.shape[-1] != 3 or 0 in picture.shape:
-        raise ValueError(
-            "a picture must be an array [height, width, 3] with values 0..255, or a path. "
-            f"Received: picture {position} of shape {picture.shape}, dtype {picture.dtype}"
+    if isinstance(item, Image.Image):
+        if item.mode == "F" or item.mode.startswith("I"):
+            raise ValueError(
+                "a picture of Pillow must have 8 bits per channel: convert it to an array with "
+                f"values 0..255. Received: {name} of mode {item.mode}"
+            )
+        return np.asarray(item.convert("RGB"))
+    if not hasattr(item, "__array__"):
+        raise TypeError(
+            "a picture must be a path, an array [height, width, 3] with values 0..255, or a "
+            f"picture of Pillow. Received: {name} of type {type(item).__name__}"
         )
+    picture = np.asarray(item)
+    check_picture(picture, name)
     return picture
 
 
@@ -64,28 +103,44 @@ def _predict_batch(model: Any, pictures: list[np.ndarray]) -> list[Detections]:
     sizes = np.array(shapes, "int32")
     outputs = model.predict_on_batch({"images": images, "image_sizes": sizes})
     originals = [p.shape[:2] for p in pictures]
-    return list(_unpack(outputs, sizes, originals, model.class_names))
+    return list(_unpack(model, outputs, sizes, originals))
 
 
 def predict_dataset(model: Any, dataset: Any, show: bool) -> list[Detections]:
-    """`MaskRCNN.predict` for a data set of `(images, targets)`."""
+    """`MaskRCNN.predict` for a data set of `(images, targets)`.
+
+    Raises:
+        ValueError: when its elements are not such batches.
+    """
+    check_elements(dataset.element_spec, ("image_sizes", "original_sizes"))
     cardinality = int(dataset.cardinality())
     progress = keras.utils.Progbar(cardinality if cardinality > 0 else None) if show else None
     results: list[Detections] = []
     for step, (images, targets) in enumerate(dataset, start=1):
         sizes = targets["image_sizes"].numpy()
+        if step == 1:
+            ids = targets.get("image_ids")
+            check_images(images.numpy(), sizes, None if ids is None else ids.numpy())
+            difference = SizeCheck(model.config, drawn=False).add(sizes)
+            if difference is not None:
+                logger.warning("%s", difference)
         outputs = model.predict_on_batch({"images": images, "image_sizes": sizes})
         originals = targets["original_sizes"].numpy()
-        results.extend(_unpack(outputs, sizes, originals, model.class_names))
+        results.extend(_unpack(model, outputs, sizes, originals))
         if progress is not None:
             progress.update(step)
     return results
 
 
 def _unpack(
-    outputs: dict[str, np.ndarray], sizes: Any, originals: Any, class_names: tuple[str, ...]
+    model: Any, outputs: dict[str, np.ndarray], sizes: Any, originals: Any
 ) -> Iterator[Detections]:
     for row, (size, original) in enumerate(zip(sizes, originals, strict=True)):
         yield Detections.from_padded(
-            outputs, row, image_size=size, original_size=original, class_names=class_names
+            outputs,
+            row,
+            image_size=size,
+            original_size=original,
+            class_names=model.class_names,
+            keypoint_shift=model.config.keypoint_shift,
         )

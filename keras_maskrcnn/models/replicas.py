@@ -7,12 +7,14 @@ replica every function here gives back what it was given.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
 import tensorflow as tf
 
 Tensor = Any
+Check = Callable[[Tensor, list[Tensor]], list[tf.Operation]]
 
 
 def replica_count() -> int:
@@ -25,6 +27,13 @@ def total(value: Tensor) -> Tensor:
     if replica_count() == 1:
         return value
     return _sum(tf.stop_gradient(value))
+
+
+def gathered(value: Tensor) -> Tensor:
+    """What all replicas have, along the first axis."""
+    if replica_count() == 1:
+        return value
+    return tf.distribute.get_replica_context().all_gather(value, axis=0)
 
 
 def with_value_of(loss: Tensor, whole: Tensor) -> Tensor:
@@ -64,7 +73,12 @@ def require_pictures(inputs: dict[str, Tensor]) -> dict[str, Tensor]:
         return {**inputs, "images": tf.identity(images)}
 
 
-def train_step(model: keras.Model, x: Any, y: Any) -> dict[str, Tensor]:
+def no_check(loss: Tensor, gradients: list[Tensor]) -> list[tf.Operation]:
+    """Lets every step pass."""
+    return []
+
+
+def train_step(model: keras.Model, x: Any, y: Any, check: Check = no_check) -> dict[str, Tensor]:
     """Keras' training step, with gradients that are complete before the optimizer sees them.
 
     Keras' optimizers clip and check the gradients of each replica alone, before they add them up:
@@ -74,6 +88,7 @@ def train_step(model: keras.Model, x: Any, y: Any) -> dict[str, Tensor]:
         model: a compiled model whose `compute_loss` gives this replica's share of the loss.
         x: input.
         y: targets.
+        check: called with this replica's loss and the gradients; gives what the update waits for.
 
     Returns:
         what `train_step` of a Keras model returns.
@@ -85,11 +100,15 @@ def train_step(model: keras.Model, x: Any, y: Any) -> dict[str, Tensor]:
     pictures = tf.shape(tf.nest.flatten(x)[0])[0]
     model._loss_tracker.update_state(loss * replica_count(), sample_weight=pictures)
     variables = model.trainable_variables
-    gradients = _for_one_replica(tape.gradient(scaled, [v.value for v in variables]))
-    if model.optimizer.gradient_accumulation_steps:
-        _accumulate(model.optimizer, gradients, variables)
-    else:
-        model.optimizer.apply_gradients(zip(gradients, variables, strict=True))
+    gradients = _whole(tape.gradient(scaled, [v.value for v in variables]))
+    with tf.control_dependencies(check(loss, gradients)):
+        # A replica's update may be run by another thread, which waits for the gradients only.
+        gradients = [None if g is None else tf.identity(g) for g in gradients]
+        gradients = _for_one_replica(gradients)
+        if replica_count() > 1 and model.optimizer.gradient_accumulation_steps:
+            _accumulate(model.optimizer, gradients, variables)
+        else:
+            model.optimizer.apply_gradients(zip(gradients, variables, strict=True))
     return model.compute_metrics(x, y, y_pred)
 
 
@@ -110,16 +129,24 @@ def as_logs(logs: dict[str, Tensor]) -> dict[str, Tensor]:
     return logs
 
 
+def _whole(gradients: list[Tensor]) -> list[Tensor]:
+    """The sum of the replicas' gradients, on each of them."""
+    if replica_count() == 1:
+        return gradients
+    whole = iter(_sum([g for g in gradients if g is not None]))
+    return [None if g is None else next(whole) for g in gradients]
+
+
 def _for_one_replica(gradients: list[Tensor]) -> list[Tensor]:
     """The whole gradients on the first replica and zeros on the others.
 
     The optimizer's own sum over replicas then changes nothing, and what it does before, clipping
     and accumulation, it does to the whole gradient.
     """
-    known = [g for g in gradients if g is not None]
+    if replica_count() == 1:
+        return gradients
     is_first = tf.equal(tf.distribute.get_replica_context().replica_id_in_sync_group, 0)
-    whole = iter([tf.where(is_first, g, tf.zeros_like(g)) for g in _sum(known)])
-    return [None if g is None else next(whole) for g in gradients]
+    return [None if g is None else tf.where(is_first, g, tf.zeros_like(g)) for g in gradients]
 
 
 def _accumulate(optimizer: Any, gradients: list[Tensor], variables: list[Any]) -> None:

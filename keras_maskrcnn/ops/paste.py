@@ -8,6 +8,9 @@ there is bilinear with zeros outside the grid, and the pixel belongs to the obje
 reaches the threshold. Bilinear interpolation is separable, so a mask is two small matrix products,
 `Wy @ mask @ Wx.T`, over the few pixels that its box can reach.
 
+torchvision cuts boxes to integers first and counts the last pixel in: its masks are up to two
+pixels larger along each axis. Of the masks recorded of it (22,177 pixels), 1,339 pixels differ.
+
 A pixel must not depend on who computes it (`ops/export_rle.py` draws the same masks in a TensorFlow
 graph). A row of weights has two entries at most, and a float32 times a float32 is exact in float64:
 so each product rounds once, whatever the order or the instructions of the matrix library.

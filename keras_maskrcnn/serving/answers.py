@@ -1,20 +1,22 @@
-"""What `/detect` answers: the objects of one picture, with their names and full-size masks."""
+"""What the server's own addresses answer, and how it tells errors."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
+from starlette.responses import Response
 
 from keras_maskrcnn.detections import Detections
 from keras_maskrcnn.serving.model import ServedModel
+from keras_maskrcnn.serving.requests import RequestError
 from keras_maskrcnn.serving.rest import shortest, to_json
 
 
 def detections_answer(
     outputs: dict[str, np.ndarray], model: ServedModel, orientation: int
 ) -> bytes:
-    """The body of the answer.
+    """What `/detect` answers: the objects of one picture, with names and full-size masks.
 
     Args:
         outputs: of the model, for one picture.
@@ -57,3 +59,11 @@ def detections_answer(
         "detections": objects,
     }
     return to_json(answer)
+
+
+def error_answer(error: RequestError) -> Response:
+    """The reason in words, and for programs the position of the picture that is to blame."""
+    content: dict[str, Any] = {"error": error.message}
+    if error.picture is not None:
+        content["picture"] = error.picture
+    return Response(to_json(content), error.status, error.headers, "application/json")

@@ -28,16 +28,15 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from keras_maskrcnn.data.headers import PictureHeader, read_header, upright
 from keras_maskrcnn.serving import rest
-from keras_maskrcnn.serving.answers import detections_answer
+from keras_maskrcnn.serving.answers import detections_answer, error_answer
 from keras_maskrcnn.serving.batching import Batcher, Outputs
 from keras_maskrcnn.serving.model import FILES, PIXELS, BrokenPictureError, ServedModel
-from keras_maskrcnn.serving.pictures import PictureHeader, read_header, upright
 from keras_maskrcnn.serving.requests import (
     Limits,
     RequestError,
     check_content_type,
-    drain,
     read_body,
 )
 
@@ -161,7 +160,7 @@ class _Service:
                 f"Received: {len(asked.rows)}",
             )
         if asked.signature == FILES:
-            headers = [self.check_file(row, asked.place(i)) for i, row in enumerate(asked.rows)]
+            headers = [self.check_file(row, i, asked.place(i)) for i, row in enumerate(asked.rows)]
             key = self.model.canvas([(header.height, header.width) for header in headers])
         else:
             key = asked.rows[0].shape
@@ -169,14 +168,14 @@ class _Service:
             outputs = await self._run(asked.signature, key, asked.rows)
         except BrokenPictureError as error:
             i = error.position
-            raise _broken(headers[i], asked.rows[i], asked.place(i)) from None
+            raise _broken(headers[i], asked.rows[i], i, asked.place(i)) from None
         return _json(await self._in_thread(rest.predict_answer, outputs, asked.by_rows))
 
     async def detect(self, request: Request) -> Response:
         """Takes one file, and answers for it as EXIF says that it is to be looked at."""
         check_content_type(request, _PICTURE_TYPES)
         content = await read_body(request, self.limits)
-        header = self.check_file(content, "the picture")
+        header = self.check_file(content, 0, "the picture")
         try:
             if header.orientation == 1:
                 key = self.model.canvas([(header.height, header.width)])
@@ -186,7 +185,7 @@ class _Service:
                 picture = upright(stored, header.orientation)
                 outputs = await self._run(PIXELS, picture.shape, [picture])
         except BrokenPictureError:
-            raise _broken(header, content, "the picture") from None
+            raise _broken(header, content, 0, "the picture") from None
         return _json(
             await self._in_thread(detections_answer, outputs, self.model, header.orientation)
         )
@@ -203,12 +202,12 @@ class _Service:
         }
         return _json(rest.to_json(answer))
 
-    def check_file(self, content: bytes, place: str) -> PictureHeader:
+    def check_file(self, content: bytes, position: int, place: str) -> PictureHeader:
         """Refuses what is no picture, or one that would take too much memory."""
         try:
             header = read_header(content)
         except ValueError as error:
-            raise RequestError(400, f"{place}: {error}") from None
+            raise RequestError(400, f"{place}: {error}", picture=position) from None
         if header.pixels > self.limits.max_pixels:
             frames = header.pixels // (header.width * header.height)
             raise RequestError(
@@ -216,6 +215,7 @@ class _Service:
                 f"{place}: expected at most {self.limits.max_pixels} pixels. Received: "
                 f"{header.width} x {header.height}{f' x {frames} frames' if frames > 1 else ''} "
                 f"= {header.pixels}",
+                picture=position,
             )
         return header
 
@@ -232,16 +232,17 @@ class _Service:
         return await anyio.to_thread.run_sync(function, *args, limiter=self._readers)
 
 
-def _broken(header: PictureHeader, content: bytes, place: str) -> RequestError:
+def _broken(header: PictureHeader, content: bytes, position: int, place: str) -> RequestError:
     return RequestError(
         400,
         f"{place}: cannot decode it. Expected a whole {header.format} file of {header.width} x "
         f"{header.height} pixels, as its header says. Received: {len(content)} bytes",
+        picture=position,
     )
 
 
-def _json(body: bytes, status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    return Response(body, status, headers, "application/json")
+def _json(body: bytes) -> Response:
+    return Response(body, media_type="application/json")
 
 
 def _static(file: str, media_type: str) -> Handler:
@@ -254,15 +255,12 @@ def _static(file: str, media_type: str) -> Handler:
 
 
 async def _refuse(request: Request, error: RequestError | HTTPException) -> Response:
-    if isinstance(error, RequestError):
-        if error.status != 408:
-            await drain(request)
-        return _json(rest.to_json({"error": error.message}), error.status, error.headers)
-    await drain(request)
-    path = f"{request.method} {request.scope['path']}"
-    message = {404: f"no such address: {path}", 405: f"method not allowed: {path}"}
-    content = {"error": message.get(error.status_code, error.detail)}
-    return _json(rest.to_json(content), error.status_code, dict(error.headers or {}))
+    if isinstance(error, HTTPException):
+        path = f"{request.method} {request.scope['path']}"
+        message = {404: f"no such address: {path}", 405: f"method not allowed: {path}"}
+        reason = message.get(error.status_code, error.detail)
+        error = RequestError(error.status_code, reason, dict(error.headers or {}))
+    return error_answer(error)
 
 
 async def _leave(request: Request, error: ClientDisconnect) -> Response:
@@ -271,4 +269,4 @@ async def _leave(request: Request, error: ClientDisconnect) -> Response:
 
 async def _fail(request: Request, error: Exception) -> Response:
     """An error of ours, which uvicorn logs."""
-    return _json(rest.to_json({"error": "the server failed; its log tells why"}), 500)
+    return error_answer(RequestError(500, "the server failed; its log tells why"))

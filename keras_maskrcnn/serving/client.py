@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import re
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,8 +18,6 @@ from keras_maskrcnn.serving.results import to_detections
 
 # Seconds before the first repetition; each further one waits twice as long.
 _FIRST_WAIT = 0.5
-# How an exported model, and `maskrcnn serve`, complain of one picture of a request.
-_ABOUT_A_PICTURE = re.compile(r"the picture at position\W+\d+\W+of the batch|^instances\[\d+\]: ")
 
 
 class _Transport(Protocol):
@@ -129,14 +126,12 @@ class Client:
             rows = self._send([content for _, content in batch])
             return [to_detections(row) for row in rows]
         except ServerError as error:
-            about_a_picture = _ABOUT_A_PICTURE.search(error.reason)
-            if about_a_picture and len(batch) > 1:
+            if error.picture is not None and len(batch) > 1:
                 # The position may be that in a batch which the server made of several requests.
                 return [found for picture in batch for found in self._predict([picture])]
             names = ", ".join(name for name, _ in batch)
-            if about_a_picture:
-                reason = error.reason.rpartition("assertion failed: ")[2].partition("\n")[0]
-                raise ValueError(f"the server cannot take {names}: {reason}") from error
+            if error.picture is not None:
+                raise ValueError(f"the server cannot take {names}: {error.reason}") from error
             raise ServerError(
                 f"{error} (asked about {names})", error.reason, error.unavailable
             ) from error

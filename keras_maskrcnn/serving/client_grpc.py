@@ -83,5 +83,4 @@ class GrpcTransport:
             return TimeoutError(f"{self.target} did not answer within {self.timeout:g} seconds")
         if code == self._grpc.StatusCode.UNAVAILABLE:
             return ConnectionError(f"cannot reach {self.target}: {reason}")
-        message = f"{self.target} answered with {code.name}: {' '.join(reason.split())}"
-        return ServerError(message, reason)
+        return ServerError.of_answer(f"{self.target} answered with {code.name}", reason)

@@ -71,14 +71,20 @@ class RestTransport:
 
     def _refusal(self, error: urllib.error.HTTPError) -> ServerError:
         text = error.read().decode("utf-8", "replace")
+        picture = None
         try:
-            reason = str(json.loads(text)["error"])
-        except (ValueError, TypeError, KeyError):  # Of a proxy, or another server.
+            content = json.loads(text)
+            reason = str(content["error"])
+            if isinstance(content.get("picture"), int):  # Of `maskrcnn serve`.
+                picture = content["picture"]
+        except (ValueError, TypeError, KeyError, AttributeError):  # Of a proxy, or another server.
             reason = " ".join(text.split())[:_SHOWN] or str(error.reason)
-        message = (
-            f"{self.target} answered with HTTP status {error.code}: {' '.join(reason.split())}"
+        return ServerError.of_answer(
+            f"{self.target} answered with HTTP status {error.code}",
+            reason,
+            unavailable=error.code == 503,
+            picture=picture,
         )
-        return ServerError(message, reason, unavailable=error.code == 503)
 
     def _rows(self, answer: bytes, count: int) -> list[Mapping[str, Any]]:
         try:

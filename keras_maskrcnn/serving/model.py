@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import re
 from collections.abc import Hashable, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,11 +14,10 @@ from google.protobuf import json_format
 from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 
 from keras_maskrcnn.data.pipeline import resize_shape
+from keras_maskrcnn.export.refusals import read_refusal
 
 PIXELS, FILES = "serving_default", "encoded"
 INPUTS = {PIXELS: "images", FILES: "image_bytes"}
-# In the messages of the exported graph.
-_POSITION = re.compile(r"the picture at position\] \[(\d+)\]")
 
 
 class BrokenPictureError(Exception):
@@ -103,10 +101,10 @@ class ServedModel:
         try:
             outputs = self._functions[signature](**{INPUTS[signature]: tf.convert_to_tensor(value)})
         except tf.errors.InvalidArgumentError as error:
-            found = _POSITION.search(str(error))
-            if found is None:
+            refusal = read_refusal(error.message)
+            if refusal is None:
                 raise
-            raise BrokenPictureError(int(found[1])) from None
+            raise BrokenPictureError(refusal.picture) from None
         return {name: output.numpy() for name, output in sorted(outputs.items())}
 
     def decode(self, content: bytes) -> np.ndarray:

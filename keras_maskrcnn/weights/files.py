@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import re
-import zipfile
 from pathlib import Path
 
 import numpy as np
 
+from keras_maskrcnn.weights.archive import is_archive, open_archive
 from keras_maskrcnn.weights.detectron2_file import read_detectron2_file
-from keras_maskrcnn.weights.keras_applications import read_hdf5_file
+from keras_maskrcnn.weights.hdf5_file import read_hdf5_file
+from keras_maskrcnn.weights.limits import Budget, WeightsFileError, shown
+from keras_maskrcnn.weights.numpy_file import read_numpy_archive
 from keras_maskrcnn.weights.torch_file import is_legacy_torch_file, read_torch_file
 from keras_maskrcnn.weights.torchvision import rename_old
 
@@ -46,8 +48,9 @@ def read_weights_file(path: str | Path) -> WeightsFile:
 
     Raises:
         FileNotFoundError: when there is none.
-        UnsafeFileError: when a pickle asks for more than weights need.
-        ValueError: when the kind is unknown or the file is damaged.
+        UnsafeFileError: when a file asks for more than weights need: for code, other files or more
+            memory than its size allows.
+        ValueError: when the kind is unknown or the file is damaged. Both name the file.
     """
     path = Path(path)
     if not path.is_file():
@@ -56,33 +59,38 @@ def read_weights_file(path: str | Path) -> WeightsFile:
         start = file.read(8)
     if start == b"\x89HDF\r\n\x1a\n":
         tensors = read_hdf5_file(path)
-    elif zipfile.is_zipfile(path):
+    elif is_archive(path):
         tensors = _read_zip(path)
     elif start[:1] == b"\x80" and is_legacy_torch_file(path):
         tensors = read_torch_file(path)
     elif start[:1] == b"\x80":
         tensors = read_detectron2_file(path)
     else:
-        raise ValueError(
+        raise WeightsFileError(
             f"{path} is no weights file of a known kind: expected torchvision's .pth, "
             "detectron2's .pkl, Matterport's or keras.applications' .h5, or .npz"
         )
     kind, detector = _recognise(tensors, path)
     if kind == "torchvision" and detector:
-        tensors = rename_old(tensors)
+        renamed = rename_old(tensors)
+        if len(renamed) < len(tensors):
+            raise WeightsFileError(
+                f"{path} holds tensors under their old names and under the new: "
+                f"{shown(sorted(tensors.keys() - renamed.keys()))}"
+            )
+        tensors = renamed
     return WeightsFile(path, kind, detector, tensors)
 
 
 def _read_zip(path: Path) -> dict[str, np.ndarray]:
-    with zipfile.ZipFile(path) as archive:
-        members = archive.namelist()
-    if "config.json" in members:
-        raise ValueError(
-            f"{path} is a Keras model, not a weights file: open it with keras.saving.load_model"
-        )
-    if any(name.endswith(".npy") for name in members):
-        with np.load(path, allow_pickle=False) as file:
-            return dict(file)
+    budget = Budget(path)
+    with open_archive(path, budget) as archive:
+        if "config.json" in archive.names:
+            raise WeightsFileError(
+                f"{path} is a Keras model, not a weights file: open it with keras.saving.load_model"
+            )
+        if any(name.endswith(".npy") for name in archive.names):
+            return read_numpy_archive(archive, budget)
     return read_torch_file(path)
 
 
@@ -101,8 +109,8 @@ def _recognise(tensors: dict[str, np.ndarray], path: Path) -> tuple[str, bool]:
     for pattern, kind in signs.items():
         if any(re.fullmatch(pattern, name) for name in tensors):
             return kind
-    raise ValueError(
+    raise WeightsFileError(
         f"{path} holds no network that is known here: expected a ResNet of torchvision, detectron2 "
         "or keras.applications, or a detector on one (Matterport's too). It has "
-        f"{len(tensors)} tensors, such as {sorted(tensors)[:5]}"
+        f"{len(tensors)} tensors, such as {shown(sorted(tensors)[:5])}"
     )

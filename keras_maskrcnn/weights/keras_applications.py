@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import h5py
 import keras
 import numpy as np
 
+from keras_maskrcnn.weights.download import download_file
 from keras_maskrcnn.weights.layouts import parse_resnet_layer, split_path
 from keras_maskrcnn.weights.report import Slot
 
@@ -34,6 +34,10 @@ def download(name: str) -> Path:
 
     Args:
         name: `"resnet50"` or `"resnet101"`.
+
+    Raises:
+        OSError: when it cannot be downloaded.
+        ValueError: for another network.
     """
     if name not in _FILES:
         raise ValueError(
@@ -41,30 +45,9 @@ def download(name: str) -> Path:
             f"Received: backbone={name!r}"
         )
     file_name, checksum = _FILES[name]
-    return Path(
-        keras.utils.get_file(
-            file_name, origin=_URL + file_name, cache_subdir="models", file_hash=checksum
-        )
+    return download_file(
+        _URL + file_name, file_name, by_hand="weights=PATH (--weights PATH)", file_hash=checksum
     )
-
-
-def read_hdf5_file(path: str | Path) -> dict[str, np.ndarray]:
-    """Reads a legacy Keras weights file.
-
-    Returns:
-        `"<layer>/<variable>"`, such as `"conv1_conv/kernel"`, to array.
-    """
-    tensors: dict[str, np.ndarray] = {}
-
-    def visit(name: str, item: h5py.HLObject) -> None:
-        if isinstance(item, h5py.Dataset):
-            # "conv1_conv/conv1_conv/kernel:0"; some writers repeat the model's name.
-            layer, variable = name.split("/")[-2:]
-            tensors[f"{layer}/{variable.removesuffix(':0')}"] = item[()]
-
-    with h5py.File(path, "r") as file:
-        file.visititems(visit)
-    return tensors
 
 
 def _layer_names(path: str) -> tuple[str, str] | None:

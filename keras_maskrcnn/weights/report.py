@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import keras
 import numpy as np
@@ -89,12 +89,13 @@ def fill(
         The report; its `missing` and `left` are empty.
 
     Raises:
-        ValueError: when a variable has no tensor, a tensor no variable, or a shape differs. All
-            of them are listed, and no variable has changed.
+        ValueError: when a variable has no tensor, a tensor no variable, a shape differs, or a
+            value is NaN or infinite. All of them are listed, and no variable has changed.
     """
     values: list[tuple[keras.Variable, np.ndarray]] = []
     matched: dict[str, tuple[str, ...]] = {}
     fresh, missing, wrong = [], [], []
+    not_finite: dict[str, str] = {}
     used: set[str] = set()
     ignored = dict(ignore)
     for slot in slots:
@@ -109,33 +110,59 @@ def fill(
             continue
         used.update(slot.names)
         given = [np.asarray(tensors[name]) for name in slot.names]
+        bad = {
+            name: f"{name} ({count} of {tensor.size} values)"
+            for name, tensor in zip(slot.names, given, strict=True)
+            if (count := _count_not_finite(tensor))
+        }
+        not_finite.update(bad)
         try:
-            value = slot.convert(*given)
+            _check_together(given)
+            with np.errstate(all="ignore"):  # what comes of it is looked at below
+                value = slot.convert(*given)
             problem = "" if value.shape == shape else f"becomes {value.shape}"
-        except ValueError as error:
+        except (ValueError, IndexError, TypeError) as error:  # of a shape or type never meant
             problem = str(error)
         if problem:
             shapes = ", ".join(f"{n} {t.shape}" for n, t in zip(slot.names, given, strict=True))
             wrong.append(f"{path} {shape} from {shapes}: {problem}")
             continue
+        if not bad and _count_not_finite(value):
+            not_finite[path] = f"{path} as made of {', '.join(slot.names)}"
         values.append((slot.variable, value))
         matched[path] = slot.names
     left = [name for name in tensors if name not in used and name not in ignored]
     ignored = {name: why for name, why in ignored.items() if name not in used}
-    if missing or left or wrong:
+    if missing or left or wrong or not_finite:
         lists = {
             "Variables without a tensor": missing,
             "Tensors without a variable": left,
             "Shapes that differ": wrong,
+            "NaN or infinite": list(not_finite.values()),
         }
+        fits = not (missing or left or wrong)
+        reason = "holds what no network has" if fits else "does not fit the model"
         raise ValueError(
-            f"{source} does not fit the model, and nothing was loaded. "
+            f"{source} {reason}, and nothing was loaded. "
             + " ".join(f"{title}: {_listed(found, 40)}." for title, found in lists.items() if found)
             + (f" {advice}" if wrong and advice else "")
         )
     for variable, value in values:
         variable.assign(value)
     return LoadReport(source, matched, tuple(fresh), ignored, note=note)
+
+
+def _check_together(tensors: Sequence[np.ndarray]) -> None:
+    """A kernel, or vector, and vectors of its outputs: others would multiply as they combine."""
+    first, *others = tensors
+    if any(other.shape != first.shape[-1:] for other in others):
+        raise ValueError("they do not belong together")
+
+
+def _count_not_finite(tensor: np.ndarray) -> int:
+    """How many values are not finite as float32, which the variables are."""
+    with np.errstate(over="ignore"):
+        return int(np.count_nonzero(~np.isfinite(tensor.astype("float32", copy=False))))
 
 
 def _listed(names: Iterable[str], most: int = 6) -> str:

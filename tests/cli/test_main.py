@@ -1,7 +1,12 @@
 """The commands from outside: help, errors, and a whole run that is interrupted and resumed."""
 
 import json
+import os
+import re
+import shutil
+import zipfile
 
+import h5py
 import keras
 import numpy as np
 import pytest
@@ -12,7 +17,8 @@ from keras_maskrcnn.cli import main
 from keras_maskrcnn.cli.main import describe_error
 from keras_maskrcnn.data import load_coco
 from keras_maskrcnn.demo.scenes import CATEGORY_IDS, build_scenes
-from keras_maskrcnn.training import _EpochReport
+from keras_maskrcnn.training import RunFolder
+from keras_maskrcnn.training import run as training_run
 
 _TINY = [
     "pyramid_channels=16",
@@ -30,30 +36,58 @@ _TINY = [
 ]
 
 
+# The second epoch repeats the numbers of the first evaluation, the third has its own.
+_THREE_EPOCHS = ("--epochs", "3", "--evaluate-every", "3", "--learning-rate", "0.01")
+
+
 @pytest.fixture(scope="module")
 def scenes(tmp_path_factory):
     return build_scenes(tmp_path_factory.mktemp("scenes"), train=4, val=2, size=96)
 
 
+def train_words(scenes, folder, *more):
+    words = ["train", "--data", str(scenes), "--output", str(folder), *more]
+    words += ["--backbone", "resnet18", "--min-size", "96", "--max-size", "96"]
+    return words + [word for setting in _TINY for word in ("--set", setting)]
+
+
 @pytest.fixture(scope="module")
 def trained(scenes, tmp_path_factory):
-    """A run of two epochs, interrupted in the second and resumed."""
+    """A run of three epochs, interrupted in the second and at its very end, and resumed."""
     folder = tmp_path_factory.mktemp("runs") / "tiny"
-    arguments = ["train", "--data", str(scenes), "--output", str(folder), "--epochs", "2"]
-    arguments += ["--backbone", "resnet18", "--min-size", "96", "--max-size", "96"]
-    arguments += [word for setting in _TINY for word in ("--set", setting)]
-    report = _EpochReport.on_epoch_end
+    save = RunFolder.save
 
-    def interrupt_second(self, epoch, logs=None):
-        if epoch == 1:
+    def interrupt_second(self, model, state, monitor):
+        if state.epochs_done == 2:
             raise KeyboardInterrupt
-        report(self, epoch, logs)
+        save(self, model, state, monitor)
 
+    def interrupt(self, model, data):
+        raise KeyboardInterrupt
+
+    resume = ["train", "--resume", str(folder)]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_EpochReport, "on_epoch_end", interrupt_second)
-        interrupted = main(arguments)
-    assert (interrupted, main(["train", "--resume", str(folder)])) == (130, 0)
+        patch.setattr(RunFolder, "save", interrupt_second)
+        codes = [main(train_words(scenes, folder, *_THREE_EPOCHS))]
+        assert RunFolder(folder).state().epochs_done == 1
+        patch.setattr(RunFolder, "save", save)
+        patch.setattr(RunFolder, "draw_predictions", interrupt)
+        codes.append(main(resume))
+    assert [*codes, main(resume)] == [130, 130, 0]
     return folder
+
+
+def saved_arrays(file):
+    """All that a model file holds: weights, optimizer, random states."""
+    found = {}
+
+    def add(name, item):
+        if isinstance(item, h5py.Dataset):
+            found[name] = item[()].tobytes()
+
+    with zipfile.ZipFile(file) as archive, archive.open("model.weights.h5") as content:
+        h5py.File(content).visititems(add)
+    return found
 
 
 @pytest.mark.parametrize("command", ["train", "evaluate", "predict", "demo"])
@@ -117,7 +151,30 @@ def test_error_while_a_data_set_is_read_is_told_in_one_line(scenes, tmp_path):
         list(data.batches(1, min_size=96, max_size=96))
     message = describe_error(error.value)
     assert message.startswith("Image id 1: Cannot decode the picture")
-    assert "\n" not in message
+    assert not any(word in message for word in ("\n", "{{", "[Op:"))
+
+
+def test_errors_are_cut_and_say_nothing_of_tensorflows_graph():
+    text = describe_error(ValueError("{{function_node x}} bad\n" + "very " * 9000))
+    assert text.startswith("bad very very") and len(text) < 2100
+    assert text.endswith("... (--traceback tells all)")
+
+
+def test_weights_that_cannot_be_downloaded(scenes, tmp_path, capsys, monkeypatch):
+    def get_file(name, origin, **options):
+        raise Exception(f"URL fetch failure on {origin}: None -- [Errno -2] Name not known")
+
+    monkeypatch.setattr(keras.utils, "get_file", get_file)
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    words = ["train", "--data", str(scenes), "--output", str(tmp_path / "run")]
+    words += ["--weights", "imagenet", *(w for setting in _TINY for w in ("--set", setting))]
+    assert main(words) == 2
+    error = capsys.readouterr().err
+    name = "resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5"
+    url = f"https://storage.googleapis.com/tensorflow/keras-applications/resnet/{name}"
+    assert error.startswith(f"maskrcnn train: error: cannot download {url} ([Errno -2] Name not")
+    assert str(tmp_path / "models" / name) in error and "--weights PATH" in error
+    assert error.count("\n") == 1 and not (tmp_path / "run").exists()
 
 
 def test_errors_of_the_program_itself_are_not_hidden():
@@ -134,19 +191,72 @@ def test_run_folder_of_a_resumed_run(trained):
     }
     lines = (trained / "history.csv").read_text().splitlines()
     assert {"loss", "val_mask_ap", "val_mask_loss"} <= set(lines[0].split(","))
-    assert [line.split(",")[0] for line in lines[1:]] == ["0", "1", "1"]
+    assert [line.split(",")[0] for line in lines[1:]] == ["0", "1", "2"]
     config = json.loads((trained / "config.json").read_text())
     assert config["model"]["pyramid_channels"] == 16
     assert config["data"]["category_ids"] == list(CATEGORY_IDS)
     assert main(["train", "--resume", str(trained)]) == 2
 
 
+def test_a_resumed_run_is_one_that_was_not_interrupted(trained, scenes, tmp_path):
+    assert main(train_words(scenes, tmp_path / "whole", *_THREE_EPOCHS)) == 0
+    assert (trained / "history.csv").read_text() == (tmp_path / "whole/history.csv").read_text()
+    for name in ("best.keras", "last.keras"):
+        found = saved_arrays(trained / name)
+        assert len(found) > 200
+        assert found == saved_arrays(tmp_path / "whole" / name), name
+
+
+def test_a_second_run_in_one_folder_is_refused(trained, capsys):
+    (trained / "predictions.png").rename(trained / "elsewhere.png")  # As if it were going on.
+    with RunFolder(trained).lock():
+        assert main(["train", "--resume", str(trained)]) == 2
+    (trained / "elsewhere.png").rename(trained / "predictions.png")
+    error = capsys.readouterr().err
+    assert f"in use by process {os.getpid()}" in error and error.count("\n") == 1
+
+
+def test_a_run_of_nan_ends_with_an_error(scenes, tmp_path, capsys):
+    output = tmp_path / "run"
+    words = ("--epochs", "2", "--learning-rate", "1e38", "--batch-size", "1")
+    assert main(train_words(scenes, output, *words)) == 1
+    said = capsys.readouterr()
+    assert "Best epoch" not in said.out
+    last = said.err.splitlines()[-1]
+    assert last.startswith("maskrcnn train: error: Training stopped at step 2: the loss is")
+    named = re.search(r"Image ids of its batch: (\d+) \((.*?)\)", last)
+    assert named[2] == str(scenes / "train" / f"{int(named[1]):06}.jpg")
+    assert "a lower learning rate (it is 1e+38 here)" in last
+    assert last.removeprefix("maskrcnn train: error: ") in (output / "log.txt").read_text()
+    assert sorted(path.name for path in output.iterdir()) == ["config.json", "log.txt"]
+
+
+def test_an_unreadable_picture_is_left_out_by_name(scenes, tmp_path, monkeypatch):
+    copy = tmp_path / "scenes"
+    shutil.copytree(scenes, copy)
+    victim = sorted((copy / "train").iterdir())[1]
+    victim.write_bytes(victim.read_bytes()[:600])
+
+    trained_on = []
+
+    def stop(model, train_data, *rest):
+        trained_on.extend(record.path for record in train_data.records)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(training_run, "_fit", stop)
+    assert main(train_words(copy, tmp_path / "run", "--epochs", "1")) == 130
+    assert len(trained_on) == 3 and str(victim) not in trained_on
+    log = (tmp_path / "run" / "log.txt").read_text()
+    assert "left out 1 pictures:" in log
+    assert f"Image id {int(victim.stem)}: Cannot decode the picture {victim} (600 bytes): " in log
+
+
 def test_best_and_last_model_load(trained):
     for name in ("best.keras", "last.keras"):
         model = keras.saving.load_model(trained / name)
         assert model.config.class_names[0] == "coin"
-        # 4 pictures in batches of 2, twice.
-        assert int(model.optimizer.iterations) in ((2, 4) if name == "best.keras" else (4,))
+        # 4 pictures in batches of 2, three times.
+        assert int(model.optimizer.iterations) in ((2, 4, 6) if name == "best.keras" else (6,))
 
 
 def test_evaluate_prints_a_table_and_writes_json(trained, scenes, tmp_path, capsys):
@@ -165,10 +275,19 @@ def test_predict_writes_overlays_and_results(trained, scenes, tmp_path, capsys):
     # Twice as large as the network's input: results must be in the picture's own pixels.
     Image.open(scenes / "val" / "000001.jpg").resize((192, 160)).save(pictures / "one.png")
     (pictures / "two.jpg").write_bytes(b"not a picture")
+    (pictures / "notes.txt").touch()
+    missing = tmp_path / "missing.jpg"
     output = tmp_path / "found"
-    words = ["predict", str(trained), str(pictures), "--output", str(output), "--threshold", "0"]
-    assert main(words) == 1
-    assert "two.jpg" in capsys.readouterr().err
+    words = ["predict", str(trained), str(missing), str(pictures), "--output", str(output)]
+    assert main([*words, "--threshold", "0"]) == 1
+    told = capsys.readouterr()
+    assert f"Skipped 1 that are no pictures: {pictures / 'notes.txt'}\n" in told.out
+    assert "5 objects in 1 pictures" in told.out
+    lines = [line for line in told.err.splitlines() if "picture" in line]
+    assert lines[0] == f"No such picture or folder: {missing}"
+    assert lines[1].startswith(f"Cannot decode the picture {pictures / 'two.jpg'} (13 bytes): ")
+    assert lines[2] == "2 pictures or folders could not be read"
+    assert not any(word in told.err for word in ("{{", "[Op:", "Traceback"))
     assert Image.open(output / "one.png").size == (192, 160)
     results = json.loads((output / "predictions.json").read_text())
     assert len(results) == 5

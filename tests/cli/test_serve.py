@@ -49,13 +49,31 @@ def test_options(tmp_path, served):
     make_export(tmp_path / "photos", "1")
     words = ["serve", str(tmp_path / "photos"), "--port", "0", "--name", "mine"]
     words += ["--max-batch", "2", "--max-wait-ms", "5", "--max-requests", "7", "--timeout", "3"]
+    words += ["--max-connections", "9", "--allowed-hosts", "A.example", "::2"]
+    words += ["--allowed-hosts", "b.example"]
     assert main([*words, "--max-body-mb", "1.5", "--max-megapixels", "12"]) == 0
-    (_, name), limits, listener, _ = served[0]
+    (_, name), limits, listener, hosts, _ = served[0]
     assert name == "mine"
     assert (limits.max_batch, limits.max_wait, limits.max_requests) == (2, 0.005, 7)
     assert (limits.max_body, limits.max_pixels) == (1_500_000, 12_000_000)
-    assert limits.timeout == 3
+    assert (limits.timeout, limits.max_connections) == (3, 9)
+    assert hosts.names == {"a.example", "::2", "b.example", "127.0.0.1"}
+    assert not hosts.addresses
     assert listener.fileno() == -1  # Closed again.
+
+
+def test_listening_to_every_network_is_explained(tmp_path, served, capsys):
+    make_export(tmp_path / "photos", "1")
+    words = ["serve", str(tmp_path / "photos"), "--port", "0", "--host", "0.0.0.0"]
+    assert main(words) == 0
+    *_, hosts, _ = served[0]
+    assert hosts.addresses
+    said = capsys.readouterr().out
+    assert said.startswith("0.0.0.0 listens to every network") and "--allowed-hosts" in said
+    assert main([*words, "--allowed-hosts", "photos.example.com"]) == 0
+    *_, hosts, _ = served[1]
+    assert "photos.example.com" in hosts.names
+    assert capsys.readouterr().out == ""
 
 
 def test_a_model_file_is_exported_first(tmp_path, served, monkeypatch, capsys):
@@ -89,6 +107,10 @@ def test_errors_are_one_line(tmp_path, served, capsys):
     words = ["serve", str(tmp_path)]
     assert "Received: 'a/b'" in error_of([*words, "--name", "a/b"], capsys)
     assert "Received: max_batch=0" in error_of([*words, "--max-batch", "0"], capsys)
+    error = error_of([*words, "--max-requests", "300"], capsys)
+    assert "must be above max_requests=300. Received: max_connections=256" in error
+    error = error_of([*words, "--port", "0", "--allowed-hosts", "http://a.example"], capsys)
+    assert "Received: 'http://a.example'" in error
     assert "port 70000" in error_of([*words, "--port", "70000"], capsys)
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]

@@ -78,9 +78,9 @@ def test_keypoints(tmp_path):
 BAD_ITEMS = [
     (annotation(bbox=[1, 1, 0, 4]), "box has no area"),
     (annotation(bbox=[9, 1, 2, 2]), "box lies outside its picture"),
-    (annotation(bbox=[1, 1, 2]), "bbox is not four numbers"),
-    (annotation(bbox=[1, 1, float("nan"), 2]), "four finite numbers"),
-    (annotation(bbox=None), "bbox is not four numbers"),
+    (annotation(bbox=[1, 1, 2]), "bbox is not four finite numbers"),
+    (annotation(bbox=[1, 1, float("nan"), 2]), "bbox is not four finite numbers"),
+    (annotation(bbox=None), "bbox is not four finite numbers"),
     (annotation(segmentation=[[1, 1, 4, 4]]), "polygon has fewer than 3 points"),
     (annotation(segmentation=[[1, 1, 4, 4, 2, 2, 3]]), "not a list x, y, x, y"),
     (annotation(segmentation=SQUARE[0]), "not a list x, y, x, y"),
@@ -88,18 +88,19 @@ BAD_ITEMS = [
     (annotation(segmentation=[[1, 1, 4, 4, 2, float("nan")]]), "not made of finite numbers"),
     (annotation(segmentation=[[1, 1, 2, 1, 3, 1]]), "polygon has no area"),
     (annotation(segmentation=[[5, 1, 7, 1, 7, 3]]), "polygon lies outside its box"),
-    (annotation(segmentation=[]), "neither a list of polygons nor an RLE"),
-    (annotation(segmentation=None), "neither a list of polygons nor an RLE"),
+    (annotation(segmentation=3), "neither a list of polygons nor an RLE"),
+    (annotation(segmentation="1,1,4,1"), "neither a list of polygons nor an RLE"),
     (annotation(segmentation={"size": [8, 6], "counts": [6, 12, 30]}), "RLE size disagrees"),
     (annotation(segmentation={"size": [6, 8], "counts": [6, 12]}), "do not add up"),
     (annotation(segmentation={"size": [6, 8], "counts": [48]}), "RLE is empty"),
     (annotation(segmentation={"size": [6, 8], "counts": "!"}), "cannot be decoded"),
     (annotation(segmentation={"size": [6, 8], "counts": []}), "do not add up"),
-    (annotation(segmentation={"size": [6, 8]}), "malformed entry"),
+    (annotation(segmentation={"size": [6, 8]}), "neither a list of integers nor a string"),
     (annotation(image_id=8), "unknown image id"),
     (annotation(category_id=4), "unknown category id 4"),
-    ({"image_id": 7}, "malformed entry"),
-    ("text", "malformed entry"),
+    ({"image_id": 7}, "annotation entry 0: id is missing"),
+    ({"id": 1, "image_id": 7}, "annotation id 1 (image id 7): category_id is missing"),
+    ("text", "annotation entry 0: entry is no JSON object (text)"),
 ]
 
 
@@ -155,7 +156,8 @@ def test_unusable_pictures(tmp_path):
         data = load_coco(file, tmp_path)
     assert [record.image_id for record in data.records] == [11]
     assert len(data.records[0].instances) == 1
-    assert data.warnings[0] == f"image id 7: picture is missing ({tmp_path / 'missing.jpg'})"
+    missing = f"image id 7: picture is missing ({tmp_path / 'missing.jpg'})"
+    assert data.warnings[0] == f"{missing}, and with it its 1 annotations"
     file = write(tmp_path, images[:2])
     with pytest.raises(ValueError, match=r"No picture of the data set can be used.*image id 7"):
         load_coco(file, tmp_path)
@@ -173,7 +175,7 @@ def test_fatal_errors(tmp_path):
         load_coco(write(tmp_path, categories=[]), tmp_path)
     with pytest.raises(ValueError, match="at least one image"):
         load_coco(write(tmp_path, images=[]), tmp_path)
-    with pytest.raises(ValueError, match=r"Expected a COCO JSON file.*none\.json"):
+    with pytest.raises(ValueError, match=r"Expected a JSON file.*none\.json"):
         load_coco(tmp_path / "none.json", tmp_path)
     with pytest.raises(ValueError, match="image_dir to be a folder"):
         load_coco(write(tmp_path), tmp_path / "none")
@@ -214,6 +216,7 @@ def test_real_data(shared):
     assert sum(len(record.objects) for record in data.records) == 276
     assert sum(len(record.crowds) for record in data.records) == 3
     people = load_coco(folder / "annotations" / "person_keypoints_val2017.json", folder / "val2017")
+    assert (people.warnings, sum(len(record.instances) for record in people.records)) == ([], 32)
     assert len(people.keypoint_names) == 17
     assert people.keypoint_flip_pairs == [(i, i + 1) for i in range(1, 17, 2)]
     nuclei = shared / "data" / "nuclei"

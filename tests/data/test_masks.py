@@ -1,5 +1,7 @@
 """Masks drawn into their boxes, by hand and against the COCO tools."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from pycocotools import mask as coco_mask
@@ -73,6 +75,19 @@ def test_area_is_exact(reverse):
     mask = draw_mask([points.ravel().tolist()], (0.3, 1.7, 21.2, 24.1))
     drawn = mask.mean() / 255 * (21.2 - 0.3) * (24.1 - 1.7)
     assert drawn == pytest.approx(area, rel=1e-4)
+
+
+def test_memory_does_not_grow_with_the_polygon():
+    # A comb of 20,000 teeth as long as the box: at x of 0..10 it covers 1 - x / 10.
+    y = np.linspace(0, 10, 40_001)
+    x = np.where(np.arange(len(y)) % 2, 10.0, 0.0)
+    comb = np.stack([x, y], 1).ravel().tolist()
+    tracemalloc.start()
+    mask = draw_mask([comb], (0, 0, 10, 10))
+    assert tracemalloc.get_traced_memory()[1] < 100e6
+    tracemalloc.stop()
+    expected = 255 * (1 - (np.arange(112) + 0.5) / 112)
+    np.testing.assert_allclose(mask, np.tile(expected, (112, 1)), atol=1.5)
 
 
 def test_one_pixel_objects():

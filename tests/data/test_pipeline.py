@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
+from pycocotools import mask as coco_mask
 
 from keras_maskrcnn.data import DetectionData, load_coco
 from keras_maskrcnn.data.pipeline import read_image
@@ -159,6 +160,54 @@ def test_passes_differ_and_runs_repeat(data):
         assert sorted(key for ids, _ in one_pass for key in ids) == [100, 101, 102, 103, 104]
 
 
+def test_a_later_pass_comes_first(data):
+    def passes(count, **options):
+        options |= {"min_size": (64, 80, 96), "shuffle": True, "augment": True, "seed": 3}
+        dataset = data.batches(2, **options)
+        return [
+            [
+                (images.numpy().tobytes(), targets["boxes"].numpy().tobytes())
+                for images, targets in p
+            ]
+            for p in [dataset] * count
+        ]
+
+    four = passes(4)
+    assert len({str(one_pass) for one_pass in four}) == 4
+    assert passes(2, first_pass=2) == four[2:]
+    with pytest.raises(ValueError, match="first_pass=-1"):
+        data.batches(2, first_pass=-1)
+
+
+def test_fit_takes_one_pass_per_epoch(data):
+    """Also with a validation between: the pass of an epoch is known beforehand."""
+    seen = []
+
+    class Count(keras.Model):
+        def call(self, images):
+            return keras.ops.mean(images, axis=(1, 2))
+
+        def train_step(self, batch):
+            seen.append(batch[1]["image_ids"].numpy().tolist())
+            return {"loss": tf.zeros(())}
+
+        def test_step(self, batch):
+            return {"loss": tf.zeros(())}
+
+    model = Count()
+    model.compile("sgd", run_eagerly=True)
+    options = {"min_size": 32, "shuffle": True, "seed": 0}
+    model.fit(
+        data.batches(2, **options), validation_data=data.batches(2, **options), epochs=3, verbose=0
+    )
+    expected = [
+        targets["image_ids"].numpy().tolist()
+        for number in range(3)
+        for _, targets in data.batches(2, first_pass=number, **options)
+    ]
+    assert seen == expected
+
+
 @pytest.mark.parametrize("batch_size", [1, 2, 3, 5, 8])
 @pytest.mark.parametrize("drop_remainder", [False, True])
 def test_length_is_known(data, batch_size, drop_remainder):
@@ -196,6 +245,8 @@ def test_unreadable_pictures(data, tmp_path):
         with pytest.raises(ValueError, match=f"Cannot decode the picture .*{name}"):
             read_image(tmp_path / name)
     (tmp_path / "text.jpg").write_text("no picture")
+    with pytest.raises(ValueError, match=r"^[^{}]*\(\d+ bytes\): [^{}\[\]]*$"):  # Of TensorFlow's.
+        read_image(tmp_path / "text.jpg")
     with pytest.raises(ValueError, match=r"Cannot decode the picture .*text.jpg"):
         read_image(tmp_path / "text.jpg")
     with pytest.raises(tf.errors.InvalidArgumentError, match=r"Image id 103: .*3\.png"):
@@ -266,3 +317,57 @@ def test_fit_knows_the_length(data):
     history = model.fit(train, validation_data=data.batches(2, min_size=32), epochs=3, verbose=0)
     assert len(history.history["val_loss"]) == 3
     assert len(steps) >= 3 * (3 + 3)
+
+
+def test_whole_masks(data):
+    """Objects are left halves; the second picture is enlarged twice, mirrored or not."""
+    options = {"min_size": 80, "max_size": 160, "whole_masks": True, "size_divisor": 64}
+    for seed in range(20):
+        batches = data.batches(5, augment=True, seed=seed, **options)
+        images, targets = next(iter(batches))
+        x1, y1, x2, y2 = targets["boxes"][1, 0].numpy()
+        if x1 > 20:  # Mirrored.
+            break
+    else:
+        raise AssertionError("of 20 seeds none mirrors the second picture")
+    plain = next(iter(data.batches(5, **options)))[1]
+    assert batches.element_spec[1]["masks"].shape[2:] == (None, None)
+    masks = targets["masks"].numpy()
+    assert masks.shape == (5, data.max_objects, *images.shape[1:3]) and masks.dtype == np.uint8
+    assert tuple(images.shape[1:3]) == (192, 128)
+    # Object 0 of picture 1: x 2..12 of 40, y 4..14 of 60, times 2.
+    assert plain["image_sizes"].numpy()[1].tolist() == [120, 80]
+    expected = np.zeros((192, 128), np.uint8)
+    expected[8:28, 4:24] = 255
+    np.testing.assert_array_equal(plain["masks"][1, 0], expected)
+    np.testing.assert_array_equal(masks[1, 0, :, :80], expected[:, :80][:, ::-1])
+    assert (x1, y1, x2, y2) == (36, 8, 76, 28)
+    assert not masks[0].any()  # No objects: padding.
+
+
+def test_whole_masks_are_resized_as_torchvision_does(golden, tmp_path):
+    arrays = golden("transform")
+    images, annotations = [], []
+    for i in range(2):
+        pixels, masks = arrays[f"image{i}_u8"], arrays[f"in{i}_masks"]
+        Image.fromarray(pixels).save(tmp_path / f"{i}.png")
+        images.append({"id": i, "file_name": f"{i}.png"})
+        images[-1] |= {"height": pixels.shape[0], "width": pixels.shape[1]}
+        for mask in masks:
+            rle = coco_mask.encode(np.asfortranarray(mask.astype(np.uint8)))
+            annotations.append(
+                {"id": len(annotations), "image_id": i, "category_id": 1}
+                | {"bbox": [0, 0, 9, 9]}
+                | {"segmentation": {**rle, "counts": rle["counts"].decode()}}
+            )
+    content = {"images": images, "annotations": annotations}
+    content["categories"] = [{"id": 1, "name": "a"}]
+    (tmp_path / "data.json").write_text(json.dumps(content))
+    data = load_coco(tmp_path / "data.json", tmp_path, on_error="raise")
+    batches = data.batches(2, min_size=128, max_size=160, whole_masks=True)
+    _, targets = next(iter(batches))
+    for i in range(2):
+        expected = arrays[f"out{i}_masks"]
+        count, height, width = expected.shape
+        got = targets["masks"][i, :count, :height, :width].numpy()
+        np.testing.assert_array_equal(got, 255 * expected.astype(np.uint8))

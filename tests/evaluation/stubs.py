@@ -49,6 +49,7 @@ class StubModel:
             size_divisor=64,
             num_classes=len(data.class_names),
             class_names=tuple(data.class_names),
+            keypoint_shift=0.0,
         )
         self.data, self.answer, self.masks = data, answer, masks
         self.position = 0
@@ -57,7 +58,13 @@ class StubModel:
     def predict_on_batch(self, x):
         sizes = np.asarray(x["image_sizes"])
         self.batches.append((tuple(x["images"].shape), sizes.tolist()))
-        B, D = len(sizes), 8
+        records = [
+            self.data.records[(self.position + b) % len(self.data.records)]
+            for b in range(len(sizes))
+        ]
+        self.position += len(sizes)
+        answers = [sorted(self.answer(r), key=lambda item: -item[2]) for r in records]
+        B, D = len(sizes), max([8, *map(len, answers)])
         outputs = {
             "boxes": np.zeros((B, D, 4), "float32"),
             "classes": np.full((B, D), -1, "int32"),
@@ -66,10 +73,7 @@ class StubModel:
         }
         if self.masks:
             outputs["masks"] = np.zeros((B, D, 28, 28), "float32")
-        for b in range(B):
-            record = self.data.records[self.position % len(self.data.records)]
-            self.position += 1
-            found = sorted(self.answer(record), key=lambda item: -item[2])
+        for b, (record, found) in enumerate(zip(records, answers, strict=True)):
             scale = sizes[b][::-1] / (record.width, record.height)
             outputs["counts"][b] = len(found)
             for d, (box, category, score, outline) in enumerate(found):

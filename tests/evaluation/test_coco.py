@@ -1,6 +1,7 @@
 """Average precision on cases that can be worked by hand, and against pycocotools' own summary."""
 
 import contextlib
+import dataclasses
 import io
 import json
 import math
@@ -15,6 +16,7 @@ from keras_maskrcnn.data.masks import draw_mask
 from keras_maskrcnn.detections import Detections
 from keras_maskrcnn.evaluation import coco_metrics, evaluate_coco
 
+from .reference import DETECTION
 from .stubs import StubModel, instance, make_data, perfect, rectangle
 
 CAT = (10.0, 10.0, 60.0, 50.0)  # Area 2000: medium.
@@ -110,6 +112,37 @@ def test_crowds_are_ignored(tmp_path):
     assert score(plain, answer)["box_ap"] == pytest.approx(0.5)
 
 
+def test_crowds_without_an_outline_are_their_box(tmp_path):
+    crowd = dataclasses.replace(
+        instance((60.0, 60.0, 160.0, 120.0), is_crowd=True), segmentation=[]
+    )
+    data = make_data(tmp_path, [[instance(CAT), crowd]])
+    inside = (100.0, 80.0, 130.0, 110.0)
+    answer = [*perfect(data.records[0]), (inside, 0, 0.99, rectangle(*inside))]
+    assert score(data, lambda record: answer)["mask_ap"] == pytest.approx(1.0)
+
+
+def test_recall_of_the_best(tmp_path):
+    # Four cats, of which the second best result is wrong.
+    boxes = [(40.0 * i, 0.0, 40.0 * i + 30, 40.0) for i in range(4)]
+    data = make_data(tmp_path, [[instance(box) for box in boxes]])
+    wrong = (0.0, 60.0, 30.0, 110.0)
+
+    def answer(record):
+        scores = (0.9, 0.7, 0.6, 0.5)
+        found = [(b, 0, s, rectangle(*b)) for b, s in zip(boxes, scores, strict=True)]
+        return [*found, (wrong, 0, 0.8, rectangle(*wrong))]
+
+    metrics = score(data, answer)
+    for name in ("box", "mask"):
+        assert metrics[f"{name}_ar_1"] == pytest.approx(0.25)
+        assert metrics[f"{name}_ar_10"] == metrics[f"{name}_ar"] == pytest.approx(1.0)
+        assert metrics[f"{name}_arm"] == pytest.approx(1.0)
+        assert math.isnan(metrics[f"{name}_ars"]) and math.isnan(metrics[f"{name}_arl"])
+    metrics = score(data, answer, max_detections=2)
+    assert metrics["box_ar_10"] == metrics["box_ar"] == pytest.approx(0.25)
+
+
 def test_size_of_a_detection_is_that_of_its_mask(tmp_path):
     # An unmatched thin object in a large box is small by its mask: it must not hurt `apm`.
     data = make_data(tmp_path, [[instance(CAT)]])
@@ -169,6 +202,26 @@ def test_refuses_foreign_results(data):
         coco_metrics(data, [], iou_types=("mask",))
     with pytest.raises(ValueError, match="needs that annotation"):
         coco_metrics(data, [], iou_types=("keypoints",))
+
+
+def test_refuses_results_that_cannot_be_scored(data):
+    with pytest.raises(ValueError, match=r"results\[0\]: expected a finite number as score"):
+        coco_metrics(data, [result(CAT, score=math.nan)])
+    with pytest.raises(ValueError, match=r"results\[0\]: expected four finite numbers as bbox"):
+        coco_metrics(data, [{**result(CAT), "bbox": [0, 0, 1]}])
+    with pytest.raises(ValueError, match=r"hold one of \['bbox', 'segmentation'\]"):
+        coco_metrics(data, [{"image_id": 1, "category_id": 14, "score": 1.0}])
+    # COCO's own tools would compare run lengths that end too early for ever.
+    short = {"size": [120, 160], "counts": [100, 50]}
+    with pytest.raises(ValueError, match=r"results\[0\]: expected run lengths of 19200 pixels"):
+        coco_metrics(data, [result(CAT, segmentation=short)])
+
+
+def test_outlines_that_cannot_be_drawn_are_named(tmp_path):
+    cat = dataclasses.replace(instance(CAT, number=8), segmentation=[[1, 2, 3, 4]])
+    data = make_data(tmp_path, [[cat]])
+    with pytest.raises(ValueError, match=r"annotation id 8 \(image id 1\): .*3 points"):
+        coco_metrics(data, [], iou_types=["segm"])
 
 
 def test_saved_results(data, tmp_path):
@@ -234,8 +287,6 @@ def test_equals_pycocotools_on_real_data(shared):
             reference.evaluate()
             reference.accumulate()
             reference.summarize()
-            names = ("ap", "ap50", "ap75", "aps", "apm", "apl")
-            received = [metrics[f"{prefix}_{name}"] for name in names]
-            np.testing.assert_allclose(received, reference.stats[:6], atol=1e-12)
-            assert metrics[f"{prefix}_ar"] == pytest.approx(reference.stats[8])
+            received = [metrics[f"{prefix}_{name}"] for name in DETECTION]
+            np.testing.assert_allclose(received, reference.stats, atol=1e-12)
             assert 0.1 < received[0] < 0.9

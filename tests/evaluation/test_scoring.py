@@ -13,7 +13,7 @@ from pycocotools.cocoeval import COCOeval
 
 from keras_maskrcnn.data.records import DetectionData, ImageRecord, Instance
 from keras_maskrcnn.evaluation import coco_metrics
-from keras_maskrcnn.evaluation.scoring import score
+from keras_maskrcnn.evaluation.coco import score
 
 HEIGHT, WIDTH, JOINTS = 150, 200, 3
 IDS = [40, 7, 9]  # Not in order; the last has no objects, and in some cases no results.

@@ -9,6 +9,8 @@ import pytest
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
+from keras_maskrcnn.export.refusals import read_refusal
+
 from .conftest import EXPORTED_DETECTIONS, assert_results_equal
 
 _SHAPES = {
@@ -93,5 +95,7 @@ def test_files_equal_predict(outputs, exported):
 
 
 def test_broken_file_is_named_by_position(outputs):
-    assert "Cannot decode the picture at position] [1] [of the batch" in outputs["errors"]
+    refusal = read_refusal(outputs["errors"])
+    assert refusal.picture == 1
+    assert refusal.error.startswith("Cannot decode the picture: ")
     assert outputs["broken"] == []

@@ -14,6 +14,7 @@ from PIL import Image
 
 from keras_maskrcnn.export.headers import count_jpeg_pixels, count_pixels
 from keras_maskrcnn.export.pictures import decode_batch
+from keras_maskrcnn.export.refusals import Refusal, read_refusal
 from keras_maskrcnn.models.config import MaskRCNNConfig
 
 from .conftest import encode, make_picture
@@ -136,20 +137,20 @@ def test_huge_header_is_refused_with_its_position(decode, content):
     good = encode(make_picture(60, 50, 0), "PNG")
     with pytest.raises(tf.errors.InvalidArgumentError) as error:
         decode(tf.constant([good, good, content]))
-    text = str(error.value)
-    assert "Too many pixels in the picture at position] [2] [of the batch" in text
-    assert f"[{LIMIT}] [Received: pixels:] [900000000]" in text
+    assert read_refusal(error.value.message) == Refusal(
+        2, f"Too many pixels in the picture: expected at most {LIMIT}. Received: 900000000"
+    )
 
 
 def test_limit_is_the_last_size_taken(decode):
     assert decode(tf.constant([encode(make_picture(100, 100, 0), "PNG")]))["images"].shape[0] == 1
-    with pytest.raises(tf.errors.InvalidArgumentError, match="pixels:] \\[10100\\]"):
+    with pytest.raises(tf.errors.InvalidArgumentError, match="Received: 10100"):
         decode(tf.constant([encode(make_picture(101, 100, 0), "PNG")]))
 
 
 def test_format_that_only_the_decoder_knows_is_refused(decode):
     content = encode(make_picture(20, 20, 0), "WEBP")
-    with pytest.raises(tf.errors.InvalidArgumentError, match="Cannot decode the picture at"):
+    with pytest.raises(tf.errors.InvalidArgumentError, match="Cannot decode the picture"):
         decode(tf.constant([content]))
 
 

@@ -70,12 +70,17 @@ def test_back_to_the_picture_as_from_padded(keypoints):
     }
     if keypoints:
         found["keypoints"] = rng.random((2, 7, 2, 3)).astype("float32") * 60
-    results = to_original({k: tf.constant(v) for k, v in found.items()}, sizes, originals)
+    tensors = {name: tf.constant(value) for name, value in found.items()}
+    results = to_original(tensors, sizes, originals, keypoint_shift=0.5)
     results = {name: np.asarray(value) for name, value in results.items()}
     np.testing.assert_array_equal(results["image_sizes"], originals)
     for row in range(2):
         expected = Detections.from_padded(
-            found, row, image_size=sizes[row], original_size=originals[row]
+            found,
+            row,
+            image_size=sizes[row],
+            original_size=originals[row],
+            keypoint_shift=0.5,
         )
         count = results["counts"][row]
         assert count == len(expected) < 7

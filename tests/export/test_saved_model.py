@@ -11,6 +11,7 @@ from pycocotools import mask as coco_mask
 
 from keras_maskrcnn.detections import Detections
 from keras_maskrcnn.export import export_model, saved_model
+from keras_maskrcnn.export.refusals import Refusal, read_refusal
 from keras_maskrcnn.ops.paste import paste_crop
 
 from .conftest import EXPORTED_DETECTIONS, assert_results_equal
@@ -123,7 +124,12 @@ def test_broken_picture_is_named_by_position(exported, loaded, damage):
     }[damage]
     with pytest.raises(tf.errors.InvalidArgumentError) as error:
         loaded.signatures["encoded"](tf.constant([good, broken, good]))
-    assert "Cannot decode the picture at position] [1] [of the batch" in str(error.value)
+    refusal = read_refusal(error.value.message)
+    assert refusal == Refusal(
+        1,
+        "Cannot decode the picture: expected a whole JPEG, PNG, BMP or GIF file. "
+        f"Received: {len(broken)} bytes",
+    )
 
 
 def test_picture_without_pixels_is_refused(loaded):

@@ -60,28 +60,28 @@ def test_rpn_head():
 
 def test_box_head():
     head = BoxHead(num_classes=2, num_convs=0, num_fcs=2, dim=7, name="box")
-    x = _noise(2, 3, 2, 2, 4)  # B 2, R 3, p 2, C 4
+    x = _noise(6, 2, 2, 4)  # P 6, p 2, C 4
     head.build(x.shape)
     w = _randomise(head)
     logits, deltas = head(x)
     y = x.reshape(6, 16)
     for i in (1, 2):
         y = _relu(y @ w[f"fc{i}/kernel"] + w[f"fc{i}/bias"])
-    expected = (y @ w["class_logits/kernel"] + w["class_logits/bias"]).reshape(2, 3, 3)
+    expected = y @ w["class_logits/kernel"] + w["class_logits/bias"]
     np.testing.assert_allclose(logits, expected, atol=1e-5)
-    expected = (y @ w["box_deltas/kernel"] + w["box_deltas/bias"]).reshape(2, 3, 2, 4)
+    expected = (y @ w["box_deltas/kernel"] + w["box_deltas/bias"]).reshape(6, 2, 4)
     np.testing.assert_allclose(deltas, expected, atol=1e-5)
 
 
 def test_box_head_with_convolutions_only_averages_the_roi():
     head = BoxHead(num_classes=1, num_convs=1, num_fcs=0, name="box")
-    x = _noise(1, 2, 3, 3, 4)
+    x = _noise(2, 3, 3, 4)
     head.build(x.shape)
     w = _randomise(head)
-    y = _relu(_conv3(x[0], w["conv1/kernel"], w["conv1/bias"])).mean((1, 2))  # [R, 256]
+    y = _relu(_conv3(x, w["conv1/kernel"], w["conv1/bias"])).mean((1, 2))  # [R, 256]
     assert y.shape == (2, 256)
     expected = y @ w["class_logits/kernel"] + w["class_logits/bias"]
-    np.testing.assert_allclose(head(x)[0][0], expected, atol=1e-5)
+    np.testing.assert_allclose(head(x)[0], expected, atol=1e-5)
 
 
 def test_mask_head_gives_the_mask_of_the_class():
@@ -127,10 +127,10 @@ def test_heads_stay_float32_outside_and_compute_in_bfloat16_inside(num_rois):
     cases = [
         (MaskHead(2, 1, 8, dtype=policy), (x, classes), [(num_rois, 4, 4)]),
         (KeypointHead(2, 1, 8, dtype=policy), (x,), [(num_rois, 8, 8, 2)]),
+        (BoxHead(2, 1, 1, 8, dtype=policy), (x,), [(num_rois, 3), (num_rois, 2, 4)]),
     ]
     if num_rois:
         cases += [
-            (BoxHead(2, 1, 1, 8, dtype=policy), (x[None],), [(1, 3, 3), (1, 3, 2, 4)]),
             (RPNHead(3, 1, 4, dtype=policy), ([x],), [(3, 12), (3, 12, 4)]),
         ]
     for head, inputs, shapes in cases:
@@ -142,7 +142,7 @@ def test_heads_stay_float32_outside_and_compute_in_bfloat16_inside(num_rois):
         assert {keras.backend.standardize_dtype(w.dtype) for w in head.weights} == {"float32"}
 
 
-@pytest.mark.parametrize("make", [MaskHead, KeypointHead])
+@pytest.mark.parametrize("make", [MaskHead, KeypointHead, BoxHead])
 def test_heads_on_no_roi_inside_a_graph(make):
     """oneDNN's convolution of an empty batch has the wrong channels: 4 here, not 8 or 2."""
     head = make(2, 1, 8)
@@ -151,10 +151,27 @@ def test_heads_on_no_roi_inside_a_graph(make):
     inputs = [x, classes] if make is MaskHead else [x]
     model = keras.Model(inputs, head(*inputs))
     nothing = [np.zeros((0, *i.shape[1:]), i.dtype) for i in inputs]
-    side, maps = (4, ()) if make is MaskHead else (8, (2,))
+    shapes = {
+        MaskHead: [(0, 4, 4)],
+        KeypointHead: [(0, 8, 8, 2)],
+        BoxHead: [(0, 3), (0, 2, 4)],
+    }[make]
     for run_eagerly in (False, True):
         model.compile(run_eagerly=run_eagerly)
-        assert model.predict_on_batch(nothing).shape == (0, side, side, *maps)
+        found = keras.tree.flatten(model.predict_on_batch(nothing))
+        assert [x.shape for x in found] == shapes
+
+
+@pytest.mark.parametrize("head", [MaskHead(2, 2, 8, "batch"), BoxHead(2, 2, 1, 8, "batch")])
+def test_no_roi_leaves_trained_statistics_alone(head):
+    x, classes = _noise(3, 2, 2, 4), np.zeros(3, "int32")
+    args = (x, classes) if isinstance(head, MaskHead) else (x,)
+    head(*args, training=True)  # Some statistics that are neither 0 nor 1.
+    before = [w.numpy() for w in head.non_trainable_variables]
+    assert all(np.all((w != 0) & (w != 1)) for w in before)
+    head(*(value[:0] for value in args), training=True)
+    for value, expected in zip(head.non_trainable_variables, before, strict=True):
+        np.testing.assert_allclose(value, expected, rtol=1e-6)
 
 
 INITIALIZER = keras.initializers.RandomNormal(stddev=0.5)

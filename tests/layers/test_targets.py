@@ -5,7 +5,7 @@ import pytest
 
 from keras_maskrcnn.layers.anchor_target_layer import AnchorTargetLayer
 from keras_maskrcnn.layers.detection_target_layer import DetectionTargetLayer
-from keras_maskrcnn.layers.mask_target_layer import MaskTargetLayer
+from keras_maskrcnn.layers.mask_target_layer import KeypointTargetLayer, MaskTargetLayer
 from keras_maskrcnn.ops.boxes import encode_boxes
 from keras_maskrcnn.ops.mask_targets import masks_from_crops, masks_from_pictures
 
@@ -84,6 +84,20 @@ def test_pictures_without_objects_give_background_only():
     assert np.isfinite(rois).all()
 
 
+def test_crowds_are_background_from_a_share_that_cannot_be():
+    """torchvision's and detectron2's way: they drop crowds, so that RoIs there are negatives."""
+    proposals = np.array([[[0, 0, 10, 10], [40, 40, 50, 50]]], "float32")
+    crowds = np.array([[[0, 0, 20, 20]]], "float32")
+    boxes, classes = np.zeros((1, 1, 4), "float32"), np.full((1, 1), -1, "int32")
+    for overlap, negatives in ((0.7, 1), (1.0, 1), (1.1, 2)):
+        _, roi_classes, _, _ = _roi_targets(
+            proposals, boxes, classes, crowds, crowd_overlap=overlap
+        )
+        assert (roi_classes == 3).sum() == negatives
+        labels, _ = AnchorTargetLayer(crowd_overlap=overlap)(proposals, boxes, classes, crowds)
+        assert (np.asarray(labels) == 0).sum() == negatives
+
+
 def test_proposals_in_a_crowd_are_no_negatives():
     proposals = np.array([[[0, 0, 10, 10], [40, 40, 50, 50]]], "float32")
     crowds = np.array([[[0, 0, 20, 20]]], "float32")
@@ -141,12 +155,29 @@ def test_layer_picks_the_object_of_the_right_picture():
     np.testing.assert_array_equal(targets[1], np.zeros((4, 4)))
 
 
+def test_keypoint_cells_of_a_head_that_counts_pixels_of_the_picture():
+    # A cell is a pixel of the input, and half one of the picture across, a quarter down.
+    rois = np.array([[10, 20, 66, 76]], "float32")
+    scale = np.array([[9, 9], [2, 4]], "float32")
+    points = np.zeros((2, 1, 2, 3), "float32")
+    points[1, 0] = [[31.5, 42.5, 2], [10.5, 42.5, 2]]
+    where = rois, np.array([1]), np.array([0]), points
+    cells, valid = KeypointTargetLayer(56)(*where)
+    np.testing.assert_array_equal(cells, [[22 * 56 + 21, 22 * 56]])
+    np.testing.assert_array_equal(valid, [[True, True]])
+    # Half a pixel less there: 1 and 2 here, which moves the second point out of the RoI.
+    cells, valid = KeypointTargetLayer(56, shift=0.5)(*where, scale)
+    np.testing.assert_array_equal(cells, [[20 * 56 + 20, 0]])
+    np.testing.assert_array_equal(valid, [[True, False]])
+
+
 @pytest.mark.parametrize(
     "layer",
     [
         AnchorTargetLayer(0.6, 0.2, 128, 0.25, (1, 2, 3, 4), 0.5, True, 7),
         DetectionTargetLayer(5, 64, 0.5, 0.6, (1, 2, 3, 4), 0.5, 7),
         MaskTargetLayer(14, True, True, False),
+        KeypointTargetLayer(28, 0.5),
     ],
     ids=lambda layer: type(layer).__name__,
 )

@@ -61,6 +61,13 @@ with first_come_sampling():
     models[1].set_weights(models[0].get_weights())
     logs = [m.evaluate(batches, verbose=0, return_dict=True) for m in models]
     report("evaluation", {key: [log[key] for log in logs] for key in logs[0]})
+    def count_classes_from_1(images, targets):
+        return images, {**targets, "classes": targets["classes"] + 1}
+
+    try:
+        models[1].evaluate(batches.map(count_classes_from_1), verbose=0)
+    except ValueError as error:
+        report("classes from 1", str(error))
     data.records[:] = data.records[:5]
     try:
         models[1].evaluate(data.batches(4, min_size=64, max_size=96), verbose=0)
@@ -135,6 +142,50 @@ for name, policy, make in runs:
     })
 """
 
+# RoIs of two pictures, on one replica together and on two apart, which may have none.
+STATISTICS = """
+from keras_maskrcnn.layers.box_head import BoxHead
+from keras_maskrcnn.layers.mask_head import MaskHead
+
+MAKE = {
+    "mask": lambda: MaskHead(2, 2, 4, "sync_batch"),
+    "box": lambda: BoxHead(2, 2, 1, 4, "sync_batch"),
+}
+
+def run(head, kind, x):
+    classes = [tf.zeros(tf.shape(x)[:1], "int32")] if kind == "mask" else []
+    return keras.tree.flatten(head(x, *classes, training=True))[0]
+
+rng = np.random.default_rng(0)
+for kind, make in MAKE.items():
+    for counts in ((5, 2), (3, 0), (0, 0)):
+        x = tf.constant(rng.normal(2, 3, (sum(counts), 2, 2, 4)).astype("float32"))
+        heads = []
+        for scope in (contextlib.nullcontext(), strategy.scope()):
+            with scope:
+                heads.append(make())
+                heads[-1].build(x.shape, *([x.shape[:1]] if kind == "mask" else []))
+        start = heads[0].get_weights()
+        heads[1].set_weights(start)
+        whole = run(heads[0], kind, x)
+
+        @tf.function
+        def step():
+            def replica():
+                number = tf.distribute.get_replica_context().replica_id_in_sync_group
+                end = tf.cumsum(counts)[number]
+                return run(heads[1], kind, x[end - tf.constant(counts)[number] : end])
+            return strategy.run(replica)
+
+        apart = np.concatenate([v.numpy() for v in strategy.experimental_local_results(step())])
+        weights = [head.get_weights() for head in heads]
+        report(f"{kind} {counts}", {
+            "outputs": float(np.abs(apart - whole).max(initial=0)),
+            "weights": largest(*weights),
+            "moved": largest(weights[0], start),
+        })
+"""
+
 
 def results(*script_and_arguments):
     output = run_python(*script_and_arguments)
@@ -153,6 +204,7 @@ def test_two_replicas_train_as_one(tmp_path):
     assert found["weights"] < 1e-4
     assert found["moved"] > 1e-3
     assert found["steps"] == [4, 4]
+    assert found["classes from 1"].startswith("classes must be 0..1, and -1 where padded; classes")
     assert "at least one picture for each of the 2 replicas" in found["one picture for two"]
 
 
@@ -165,3 +217,12 @@ def test_optimizers_see_the_whole_gradient():
         assert run["moved"] > 0.01, name
         assert run["losses"][1] == pytest.approx(run["losses"][0], rel=tolerance), name
         assert run["steps"] == [8, 8], name
+
+
+def test_synchronised_norms_count_the_real_rois_of_all_replicas():
+    found = results(SETUP + STATISTICS)
+    assert len(found) == 6
+    for name, run in found.items():
+        assert run["outputs"] < 1e-4, name
+        assert run["weights"] < 1e-5, name
+        assert (run["moved"] > 0.05) != name.endswith("(0, 0)"), name

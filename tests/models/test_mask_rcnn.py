@@ -297,7 +297,7 @@ def test_predictions_find_the_objects_in_the_pictures_own_pixels(trained, pictur
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        (np.zeros((8, 8), "uint8"), r"shape \(8,\)"),
+        (np.zeros((8, 8), "uint8"), r"shape \(8, 8\)"),
         ([np.zeros((8, 8, 3), "uint8"), np.zeros((8, 8, 4), "uint8")], r"picture 1 .*\(8, 8, 4\)"),
         ("nowhere.jpg", "nowhere.jpg"),
         ({"images": np.zeros((1, 8, 8, 3))}, "predict_on_batch"),

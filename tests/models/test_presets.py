@@ -39,6 +39,15 @@ def test_presets_are_complete(name):
     assert config.predict_masks == (not config.num_keypoints)
 
 
+def test_conventions_of_training():
+    for name, preset in PRESETS.items():
+        config = preset.config()
+        # Only torchvision's keypoints are COCO's indices of pixels.
+        assert config.keypoint_shift == (0.5 if name.startswith("keypointrcnn") else 0.0), name
+        # Regions of many objects are no negatives, though the libraries take them for background.
+        assert config.crowd_overlap == 0.7, name
+
+
 def test_names_and_urls():
     preset = get_preset("mask_rcnn_X_101_32x8d_FPN")
     assert preset.config().backbone == "resnext101_32x8d"

@@ -115,6 +115,19 @@ def test_frozen_batch_norm_keeps_its_statistics_while_others_learn():
     assert changed == {"res3"}
 
 
+def test_frozen_batch_norm_normalises_by_its_statistics_in_training():
+    """As in detectron2; torchvision's v2 models take the batch's in all stages."""
+    model = build_resnet("resnet18", norm="batch", freeze_at=2, outputs=("C2", "C3"))
+    rng = np.random.default_rng(0)
+    for weight in model.weights:
+        if "moving_mean" in weight.path:
+            weight.assign(rng.normal(size=weight.shape))
+    x = rng.normal(size=(2, 64, 64, 3)).astype("float32")
+    training, inference = model(x, training=True), model(x, training=False)
+    np.testing.assert_allclose(training["C2"], inference["C2"], rtol=1e-4, atol=1e-4)
+    assert np.abs(training["C3"] - inference["C3"]).mean() > 0.1
+
+
 def test_only_wanted_stages_are_built():
     model = build_resnet("resnet50", outputs=("C4",))
     assert set(model.output) == {"C4"}

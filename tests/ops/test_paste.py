@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from parity.integer_paste import paste_on_integers
 from pycocotools import mask as coco_mask
 
 from keras_maskrcnn.ops.paste import encode_crop, paste_crop, paste_mask, paste_masks, paste_rle
@@ -144,3 +145,14 @@ def test_refuses_what_does_not_fit():
         paste_masks(np.zeros((2, 28, 28)), np.zeros((3, 4)), SIZE)
     with pytest.raises(ValueError, match="threshold=0"):
         paste_masks(np.zeros((2, 28, 28)), np.zeros((2, 4)), SIZE, threshold=0)
+
+
+def test_float_boxes_by_hand_beside_torchvision_s_integers():
+    """A row of pixels under a mask that is full: from 2.6 to 6.4 are 3.8 pixels."""
+    mask, box = np.ones((28, 28), "float32"), np.array([2.6, 0, 6.4, 4])
+    row = paste_mask(mask, box, (4, 10))[2]
+    # The centres within: 3.5, 4.5, 5.5.
+    np.testing.assert_array_equal(np.flatnonzero(row), [3, 4, 5])
+    # With its rim the box spans 2.46..6.54, cut to 2..6; the last pixel is counted in.
+    (theirs,) = paste_on_integers(mask[None], box[None], (4, 10))
+    np.testing.assert_array_equal(np.flatnonzero(theirs[2] >= 0.5), [2, 3, 4, 5, 6])

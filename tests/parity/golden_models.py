@@ -145,13 +145,15 @@ def targets(name: str, sizes: np.ndarray) -> dict[str, np.ndarray]:
             rows["masks"].append(mask)
         else:
             points = recorded[f"train_keypoints{i}"].copy()
-            points[..., :2] *= scale
+            # torchvision's are indices of pixels.
+            points[..., :2] = (points[..., :2] + 0.5 * is_torchvision(name)) * scale
             rows["keypoints"].append(points)
     values = {key: np.stack(value) for key, value in rows.items() if value}
     return {
         **values,
         "classes": values["classes"].astype("int32"),
         "image_sizes": sizes,
+        "original_sizes": np.int32([arrays("images")[f"image{i}"].shape[:2] for i in (0, 1)]),
         "crowd_boxes": np.zeros((2, 1, 4), "float32"),
     }
 

@@ -151,13 +151,14 @@ def _box_head(record: Record, seen: dict[str, Any], own: np.ndarray) -> None:
     ):
         if key in recorded:
             arguments, result = seen[layer]
-            x = np.asarray(result if layer == "box_align" else arguments[0])[0]
+            x = np.asarray(result if layer == "box_align" else arguments[0])
             x = _channels_first(x[own[: len(recorded[key])]])
             record.relative(quantity, _stored(record, key, x), recorded[key], HEAD)
     if "box_head_out_first50" in recorded:
         hidden = np.asarray(seen["box_head/class_logits"][0][0])[own[:50], ::16]
         record.relative("box head", hidden, recorded["box_head_out_first50"], HEAD)
-    logits, deltas = (np.asarray(x)[0][own[:100]] for x in seen["box_head"][1])
+    # One list for both pictures, the first one's proposals first.
+    logits, deltas = (np.asarray(x)[own[:100]] for x in seen["box_head"][1])
     expected = recorded["box_deltas_first100"]
     if is_torchvision(record.file):  # the background comes first, with deltas of its own
         logits = np.roll(logits, 1, axis=-1)
@@ -247,12 +248,17 @@ def _prediction(record: Record, model: MaskRCNN) -> None:
         _pasted(record, got)
     if model.config.num_keypoints:
         if is_torchvision(record.file):
-            places, scores = recorded["keypoints"][..., :2], recorded["keypoints_scores"]
+            # Indices of pixels there; ours are continuous.
+            places, scores = recorded["keypoints"][..., :2] + 0.5, recorded["keypoints_scores"]
         else:
             places, scores = np.split(recorded["pred_keypoints_xyp"], [2], axis=-1)
             scores = scores[..., 0]
         record.absolute("predict: keypoints", got.keypoints[..., :2], places, BOX, "px")
         record.relative("predict: keypoint scores", got.keypoints[..., 2], scores, SCORE)
+        # As they are scored: detectron2 takes half a pixel off, torchvision nothing.
+        results = got.to_coco(1, [1] * model.config.num_classes)
+        scored = np.array([result["keypoints"] for result in results]).reshape(len(got), -1, 3)
+        record.absolute("keypoints as COCO's results", scored[..., :2], places - 0.5, BOX, "px")
 
 
 def _pasted(record: Record, got: Detections) -> None:

@@ -5,39 +5,37 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
-import socket
 import threading
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tensorflow as tf
-import uvicorn
 
-from keras_maskrcnn.serving.app import create_app
+from keras_maskrcnn.serving.hosts import AllowedHosts
 from keras_maskrcnn.serving.model import ServedModel
 from keras_maskrcnn.serving.requests import Limits
+from keras_maskrcnn.serving.server import Server, open_socket
 
 NAME = "tiny"
 
 
 @contextlib.contextmanager
-def running(model, **limits):
+def running(model, hosts=(), **limits):
     """Serves a model; gives the port."""
-    app = create_app(model, Limits(**limits))
-    config = uvicorn.Config(app, http="h11", lifespan="on", log_config=None)
-    server = uvicorn.Server(config)
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+    ready = threading.Event()
+    with open_socket("127.0.0.1", 0) as listener:
+        port = listener.getsockname()[1]
+        allowed = AllowedHosts.of(hosts, "127.0.0.1")
+        server = Server(model, Limits(**limits), listener, allowed, ready.set)
+        thread = threading.Thread(target=server.run)
         thread.start()
-        while not server.started:
-            assert thread.is_alive()
-            time.sleep(0.01)
-        yield listener.getsockname()[1]
-        server.should_exit = True
-        thread.join(30)
+        try:
+            assert ready.wait(60)
+            yield port
+        finally:
+            server.should_exit = True
+            thread.join(60)
         assert not thread.is_alive()
 
 
@@ -52,6 +50,18 @@ def ask(port, method, path, body=None, headers=None):
         connection.close()
     is_json = response.headers.get_content_type() == "application/json"
     return response.status, response.headers, json.loads(content) if is_json else content
+
+
+def read_all(client):
+    """What comes over a socket until the server closes it; a server that does not is an error."""
+    content = b""
+    with client:
+        try:
+            while part := client.recv(65536):
+                content += part
+        except ConnectionResetError:  # It closed before it had read all.
+            pass
+    return content
 
 
 def predict(port, content, path=f"/v1/models/{NAME}:predict"):

@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image, ImageOps
 
-from keras_maskrcnn.serving.pictures import read_header, upright
+from keras_maskrcnn.data.headers import read_header, upright
 
 
 def chunk(kind, data):

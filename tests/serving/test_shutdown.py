@@ -27,7 +27,7 @@ def test_sigterm_finishes_requests_in_work(exported):
         assert found, line
         address = ("127.0.0.1", int(found[1]))
         content = exported.files[1].read_bytes()
-        head = "POST /detect HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\n"
+        head = "POST /detect HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/png\r\n"
         clients = []
         for _ in range(3):
             clients.append(socket.create_connection(address, timeout=60))

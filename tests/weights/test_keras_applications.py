@@ -60,6 +60,16 @@ def test_features_are_keras_applications(reference, reference_file, epsilon):
         np.testing.assert_allclose(ours, theirs, atol=2e-5 * np.abs(theirs).max())
 
 
+def test_values_that_are_not_finite(reference_file, tmp_path):
+    path = tmp_path / "w.h5"
+    path.write_bytes(reference_file.read_bytes())
+    with h5py.File(path, "r+") as file:
+        file["conv1_bn/conv1_bn/gamma:0"][0] = np.inf
+    backbone = build_resnet("resnet50", stride_in_1x1=True)
+    with pytest.raises(ValueError, match=r"NaN or infinite: 1 \(conv1_bn/gamma \(1 of 64 values"):
+        load_backbone_weights(backbone, path, preprocessing="caffe")
+
+
 def test_imagenet_download(reference_file, monkeypatch):
     calls = []
 

@@ -89,7 +89,7 @@ def test_heads_compute_what_the_library_computes(tmp_path, kind):
         return tensors[f"roi_heads.{module}.{name}"]
 
     chw = np.random.default_rng(1).normal(size=(8, 7, 7)).astype("float32")
-    logits, deltas = model.network.box_head(chw.transpose(1, 2, 0)[None, None])
+    logits, deltas = model.network.box_head(chw.transpose(1, 2, 0)[None])
     names = ("fc6", "fc7") if kind == "torchvision" else ("fc1", "fc2")
     x = chw.ravel()
     for name in names:
@@ -100,8 +100,8 @@ def test_heads_compute_what_the_library_computes(tmp_path, kind):
     )
     if kind == "torchvision":  # background first, with deltas of its own
         scores, boxes = np.roll(scores, -1), boxes[4:]
-    np.testing.assert_allclose(logits[0, 0], scores, rtol=1e-4)
-    np.testing.assert_allclose(deltas[0, 0], boxes.reshape(K, 4), rtol=1e-4)
+    np.testing.assert_allclose(logits[0], scores, rtol=1e-4)
+    np.testing.assert_allclose(deltas[0], boxes.reshape(K, 4), rtol=1e-4)
 
     # Masks: the 1x1 convolution of class k, seen through features of one pixel.
     layer = model.network.mask_head.mask_logits
@@ -201,6 +201,55 @@ def test_every_tensor_and_every_variable(tmp_path):
     message = str(error.value)
     assert "Variables without a tensor: 1 (rpn_head/objectness/bias" in message
     assert "Tensors without a variable: 1 (rpn.head.extra.weight)" in message
+
+
+@pytest.mark.filterwarnings("ignore:.*trained with preprocessing='caffe'")
+@pytest.mark.parametrize("kind", ["torchvision", "detectron2"])
+def test_values_that_are_not_finite(tmp_path, kind):
+    model = _model()
+    before = [np.array(weight) for weight in model.weights]
+    tensors = _tensors(model, kind)
+    prefix = "rpn.head" if kind == "torchvision" else "proposal_generator.rpn_head"
+    logits = "cls_logits" if kind == "torchvision" else "objectness_logits"
+    tensors[f"{prefix}.{logits}.weight"].ravel()[[1, 5]] = np.nan
+    tensors[f"{prefix}.{logits}.bias"][0] = -np.inf
+    # Finite in the file, and not as float32.
+    name = "roi_heads.box_predictor.bbox_pred.bias"
+    tensors[name] = np.full(tensors[name].shape, 1e300)
+    with pytest.raises(ValueError, match="^w .*holds what no network has, and nothing") as error:
+        load_detector_weights(model, _write(tmp_path / "w", tensors, kind))
+    message = str(error.value)
+    assert "NaN or infinite: 3 (" in message
+    assert f"{prefix}.{logits}.weight (2 of 24 values)" in message
+    assert f"{prefix}.{logits}.bias (1 of 3 values)" in message
+    assert f"{name} ({tensors[name].size} of {tensors[name].size} values)" in message
+    for weight, value in zip(model.weights, before, strict=True):
+        np.testing.assert_array_equal(weight, value)
+
+
+def test_values_that_nothing_takes_may_be_anything(tmp_path):
+    backbone = build_resnet("resnet18", outputs=("C5",))
+    tensors = {**_backbone_tensors(backbone), "fc.bias": np.full(1000, np.nan, "float32")}
+    report = load_backbone_weights(backbone, write_torch_file(tmp_path / "w.pth", tensors))
+    assert set(report.ignored) == {"fc.bias"}
+    tensors["layer1.0.bn1.running_var"][3] = np.nan
+    path = write_torch_file(tmp_path / "w.pth", tensors)
+    with pytest.raises(
+        ValueError, match=r"NaN or infinite: 1 \(layer1\.0\.bn1\.running_var \(1 of"
+    ):
+        load_backbone_weights(backbone, path)
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (64, 64), (1, 2, 3)])
+def test_tensors_of_other_ranks(tmp_path, shape):
+    backbone = build_resnet("resnet18", outputs=("C5",))
+    tensors = _backbone_tensors(backbone)
+    tensors["conv1.weight"] = np.zeros(shape, "float32")
+    path = write_torch_file(tmp_path / "w.pth", tensors)
+    with pytest.raises(
+        ValueError, match=r"Shapes that differ: 1 \(stem_conv/kernel \(7, 7, 3, 64\)"
+    ):
+        load_backbone_weights(backbone, path)
 
 
 def _backbone_tensors(backbone):

@@ -18,6 +18,7 @@ from keras_maskrcnn.weights import (
     backbone_conventions,
     load_backbone_weights,
     load_detector_weights,
+    load_preset_weights,
 )
 
 PRESET = "matterport_mask_rcnn_coco"
@@ -245,6 +246,35 @@ def test_every_tensor_and_every_variable(tmp_path, small_model):
     message = str(error.value)
     assert "Variables without a tensor: 1 (res5_block3_conv2/norm/gamma (bn5c_branch2b" in message
     assert "Tensors without a variable: 1 (res5d_branch2a/kernel)" in message
+
+
+def test_values_that_are_not_finite(tmp_path, small_model):
+    tensors = _small_shapes()
+    tensors["mrcnn_mask_conv1/kernel"] = np.full(tensors["mrcnn_mask_conv1/kernel"], np.nan, "f4")
+    # Finite, but the square root that folds it into the layer before is not.
+    tensors["mrcnn_class_bn2/moving_variance"] = np.full(16, -1, "float32")
+    path = write_matterport_file(tmp_path / "w.h5", tensors)
+    for load in (
+        lambda: load_detector_weights(small_model, path),
+        lambda: load_preset_weights(small_model, get_preset(PRESET), path),
+    ):
+        with pytest.raises(ValueError, match=r"NaN or infinite: 3 \(") as error:
+            load()
+        message = str(error.value)
+        assert "mrcnn_mask_conv1/kernel (18432 of 18432 values)" in message
+        for name in ("kernel", "bias"):
+            assert f"box_head/fc2/{name} as made of mrcnn_class_conv2/{name}, " in message
+
+
+def test_tensors_that_do_not_belong_together(tmp_path, small_model):
+    """A column and a row would be multiplied to a matrix of 10 ** 10 values."""
+    tensors = _small_shapes()
+    tensors["mrcnn_class_conv1/kernel"] = np.zeros((10**5, 1), "float32")
+    for name in ("gamma", "moving_variance"):
+        tensors[f"mrcnn_class_bn1/{name}"] = np.zeros(10**5, "float32")
+    path = write_matterport_file(tmp_path / "w.h5", tensors)
+    with pytest.raises(ValueError, match=r"box_head/fc1/kernel .*they do not belong together"):
+        load_detector_weights(small_model, path)
 
 
 def test_conventions_must_hold(tmp_path):

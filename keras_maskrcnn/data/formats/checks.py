@@ -1,112 +1,109 @@
-"""What every reader checks, and how it reports what it had to leave out."""
+"""Checks of the values of an annotation; what is wrong is raised as an `ItemError`."""
 
 from __future__ import annotations
 
 import math
-from collections import Counter
-from pathlib import Path
 from typing import Any
 
-from keras_maskrcnn.data.masks import decode_counts
+import numpy as np
+
+from keras_maskrcnn.data.formats.json_file import RepeatedKeys
+from keras_maskrcnn.data.formats.problems import ItemError, shown
 from keras_maskrcnn.data.records import ImageRecord
 
-NAMED_IN_SUMMARY = 3
+# JSON's numbers; `bool` is one of Python's `int`, but no number.
+NUMBERS = frozenset({int, float})
+# Where a batch holds a box in float32, its two sides must stay apart, whatever it is scaled by:
+# by some steps of float32 (2^-23 of the value), and by so much that its area is no zero either.
+_THINNEST_PART = 2.0**-21
+_THINNEST = 1e-3
+# COCO's evaluation passes over a larger object in silence.
+_LARGEST_AREA = 1e10
 
 
-class ItemError(ValueError):
-    """An item that cannot be used; the message is the reason."""
+def check_entry(value: Any) -> dict[str, Any]:
+    """A JSON object that says each thing once."""
+    if isinstance(value, RepeatedKeys):
+        raise ItemError("a key stands more than once", f" ({shown(value.repeated)})")
+    if not isinstance(value, dict):
+        raise ItemError("entry is no JSON object", f" ({shown(value)})")
+    return value
 
 
-class Problems:
-    """Collects what was left out: a line per item, a count per reason."""
-
-    def __init__(self, file: Path) -> None:
-        self.file = file
-        self.lines: list[str] = []
-        self.reasons: Counter[str] = Counter()
-
-    def add(self, item: str, reason: str, details: str = "") -> None:
-        self.lines.append(f"{item}: {reason}{details}")
-        self.reasons[reason] += 1
-
-    def summary(self) -> str:
-        counts = ", ".join(f"{count} x {reason}" for reason, count in self.reasons.most_common())
-        named = "; ".join(self.lines[:NAMED_IN_SUMMARY])
-        more = len(self.lines) - NAMED_IN_SUMMARY
-        rest = f"; and {more} more, see DetectionData.warnings" if more > 0 else ""
-        return f"{self.file}: left out {len(self.lines)} items ({counts}): {named}{rest}"
+def check_integer(entry: dict[str, Any], key: str) -> int:
+    """An integer of 64 bits, as arrays hold it; 7.0 counts as 7, `true` does not count as 1."""
+    if key not in entry:
+        raise ItemError(f"{key} is missing")
+    value = entry[key]
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if type(value) is not int:
+        raise ItemError(f"{key} is no integer", f" ({shown(value)})")
+    if not -(2**63) <= value < 2**63:
+        raise ItemError(f"{key} is beyond 64 bits", f" ({shown(value)})")
+    return value
 
 
 def check_box(value: Any, image: ImageRecord) -> tuple[float, float, float, float]:
-    try:
-        x, y, width, height = map(float, value)
-    except (TypeError, ValueError):
-        raise ItemError("bbox is not four numbers") from None
-    if not all(map(math.isfinite, (x, y, width, height))):
-        raise ItemError("bbox is not four finite numbers")
+    """`x, y, width, height` as `(x1, y1, x2, y2)`, clipped to the picture."""
+    numbers = finite_floats(value)
+    if numbers is None or len(numbers) != 4:
+        raise ItemError("bbox is not four finite numbers", f" ({shown(value)})")
+    x, y, width, height = numbers
+    if width <= 0 or height <= 0:
+        raise ItemError("box has no area")
+    if x >= image.width or y >= image.height or x + width <= 0 or y + height <= 0:
+        raise ItemError("box lies outside its picture")
     x1, y1 = max(x, 0.0), max(y, 0.0)
     x2, y2 = min(x + width, float(image.width)), min(y + height, float(image.height))
-    if not (width > 0 and height > 0):
-        raise ItemError("box has no area")
-    if not (x2 > x1 and y2 > y1):
-        raise ItemError("box lies outside its picture")
+    if min(x2 - x1 - x2 * _THINNEST_PART, y2 - y1 - y2 * _THINNEST_PART) < _THINNEST:
+        raise ItemError("box is too thin for float32", f" ({shown(value)})")
     return x1, y1, x2, y2
 
 
-def check_rle(rle: dict[str, Any], image: ImageRecord) -> None:
-    if list(rle["size"]) != [image.height, image.width]:
-        raise ItemError("RLE size disagrees with the picture's height and width")
+def check_area(entry: dict[str, Any], box: tuple[float, float, float, float]) -> float:
+    """The annotated area; without one, the box's."""
+    if "area" not in entry:
+        return (box[2] - box[0]) * (box[3] - box[1])
+    numbers = finite_floats([entry["area"]])
+    if numbers is None or not 0 <= numbers[0] <= _LARGEST_AREA:
+        raise ItemError("area is no number from 0 to 1e10", f" ({shown(entry['area'])})")
+    return numbers[0]
+
+
+def check_crowd(entry: dict[str, Any]) -> bool:
+    value = entry.get("iscrowd", 0)
+    if type(value) not in NUMBERS or value not in (0, 1):
+        raise ItemError("iscrowd is neither 0 nor 1", f" ({shown(value)})")
+    return value == 1
+
+
+def check_keypoints(value: Any, count: int, image: ImageRecord) -> np.ndarray | None:
+    """`x, y, visibility` in turn, as `Instance` holds them; None where nothing is annotated.
+
+    COCO counts whole pixels from 0, so half a pixel is added.
+    """
+    if not count or value is None or value == []:
+        return None
+    numbers = finite_floats(value)
+    if numbers is None or len(numbers) != 3 * count:
+        raise ItemError(f"keypoints are not {count} triples of finite numbers")
+    if not set(numbers[2::3]) <= {0.0, 1.0, 2.0}:
+        raise ItemError("keypoints are not x, y and visibility 0, 1 or 2")
+    points = np.array(numbers).reshape(count, 3)
+    points[points[:, 2] == 0] = 0.0
+    if np.abs(points).max() > 2 * max(image.height, image.width, 2):
+        raise ItemError("a labelled keypoint lies far outside its picture")
+    points[points[:, 2] > 0, :2] += 0.5
+    return points.astype(np.float32)
+
+
+def finite_floats(value: Any) -> list[float] | None:
+    """A list of finite numbers as floats; None when it is no such list."""
+    if not isinstance(value, list) or not set(map(type, value)) <= NUMBERS:
+        return None
     try:
-        counts = decode_counts(rle["counts"])
-    except (ValueError, OverflowError):
-        raise ItemError("RLE counts cannot be decoded") from None
-    if counts.sum() != image.height * image.width or counts.min() < 0:
-        raise ItemError("RLE counts do not add up to the picture's size")
-    if not counts[1::2].any():
-        raise ItemError("RLE is empty")
-
-
-def check_polygons(
-    polygons: Any, box: tuple[float, float, float, float], name: str, problems: Problems
-) -> list[Any]:
-    """The parts that can be drawn; a part that cannot is reported, no part at all is an error."""
-    if not isinstance(polygons, list) or not polygons:
-        raise ItemError("segmentation is neither a list of polygons nor an RLE")
-    reasons = [_polygon_problem(polygon, box) for polygon in polygons]
-    usable = [part for part, reason in zip(polygons, reasons, strict=True) if reason is None]
-    if not usable:
-        raise ItemError(next(reason for reason in reasons if reason))
-    for part, reason in enumerate(reasons):
-        if reason is not None:
-            problems.add(f"{name}, part {part}", reason)
-    return usable
-
-
-def _polygon_problem(polygon: Any, box: tuple[float, float, float, float]) -> str | None:
-    # Plain Python: for a few dozen numbers it is several times faster than arrays.
-    if not isinstance(polygon, list):
-        return "polygon is not a list x, y, x, y, ..."
-    try:
-        is_finite = math.isfinite(sum(polygon))
-    except TypeError:
-        return "polygon is not a list of numbers"
-    if not is_finite:
-        return "polygon is not made of finite numbers"
-    if len(polygon) % 2:
-        return "polygon is not a list x, y, x, y, ..."
-    if len(polygon) < 6:
-        return "polygon has fewer than 3 points"
-    xs, ys = polygon[::2], polygon[1::2]
-    left, right, top, bottom = min(xs), max(xs), min(ys), max(ys)
-    if not (right > left and bottom > top):
-        return "polygon has no area"
-    if right <= box[0] or left >= box[2] or bottom <= box[1] or top >= box[3]:
-        return "polygon lies outside its box"
-    return None
-
-
-def require_unique(ids: list[Any], what: str, file: Path) -> None:
-    twice = [key for key, count in Counter(map(repr, ids)).items() if count > 1]
-    if twice:
-        named = ", ".join(twice[:NAMED_IN_SUMMARY])
-        raise ValueError(f"{file}: {len(twice)} {what} ids occur more than once: {named}")
+        numbers = list(map(float, value))
+    except OverflowError:
+        return None
+    return numbers if all(map(math.isfinite, numbers)) else None

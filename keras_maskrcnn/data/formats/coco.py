@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-import json
 import os
 import warnings
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from keras_maskrcnn.data.formats.checks import (
-    ItemError,
-    Problems,
+    check_area,
     check_box,
-    check_polygons,
-    check_rle,
-    require_unique,
+    check_crowd,
+    check_entry,
+    check_integer,
+    check_keypoints,
 )
+from keras_maskrcnn.data.formats.json_file import RepeatedKeys, read_json
+from keras_maskrcnn.data.formats.outlines import check_outline
+from keras_maskrcnn.data.formats.picture_folder import PictureFolder
+from keras_maskrcnn.data.formats.problems import ItemError, Problems, require_unique, shown
+from keras_maskrcnn.data.picture_files import MAX_PIXELS
 from keras_maskrcnn.data.records import DetectionData, ImageRecord, Instance
 
 
@@ -32,7 +35,11 @@ def load_coco(
     Category ids may have gaps: class k is the category with the k-th smallest id. Boxes are taken
     from `bbox` (x, y, width, height), clipped to the picture. When a category names keypoints, its
     points are read too: COCO counts whole pixels from 0, so half a pixel is added to arrive at
-    continuous coordinates, and `left_*` and `right_*` names become flip pairs.
+    continuous coordinates, and `left_*` and `right_*` names become flip pairs. An object without
+    `segmentation` (absent, null or empty) is read as a box, with its keypoints.
+
+    The file may come from anywhere: a `file_name` that leads out of `image_dir` (absolute, by `..`
+    or by a link) or to something other than a regular file counts as an item that cannot be used.
 
     Args:
         annotation_file: path of the JSON file.
@@ -47,15 +54,15 @@ def load_coco(
 
     Raises:
         ValueError: if the file or folder is missing, the JSON is invalid or lacks a part, ids of
-            pictures or categories occur twice, no picture can be used, or with `on_error="raise"`
-            any item cannot be used. The message names the file and the item.
+            pictures or ids or names of categories occur twice, a category cannot be read, no
+            picture can be used, or with `on_error="raise"` any item cannot be used. The message
+            names the file and the item.
     """
     if on_error not in ("warn", "raise"):
         raise ValueError(f"Expected on_error to be 'warn' or 'raise'. Received: {on_error=}")
-    file, folder = Path(annotation_file), Path(image_dir)
-    content = _read_json(file)
-    if not folder.is_dir():
-        raise ValueError(f"Expected image_dir to be a folder. Received: image_dir={str(folder)!r}")
+    file = Path(annotation_file)
+    content = _read_parts(file)
+    folder = PictureFolder(image_dir)
     if not content["images"]:
         raise ValueError(f"{file}: expected at least one image. Received: an empty 'images' list")
 
@@ -68,28 +75,34 @@ def load_coco(
         raise ValueError(f"No picture of the data set can be used. {problems.summary()}")
 
     instances: dict[int, list[Instance]] = {key: [] for key, image in images.items() if image}
+    without_picture: Counter[int] = Counter()
     seen: set[int] = set()
-    for entry in content["annotations"]:
-        name = "annotation"
+    for number, entry in enumerate(content["annotations"]):
         try:
-            name = f"annotation id {entry['id']} (image id {entry['image_id']})"
-            if entry["id"] in seen:
+            key = check_integer(check_entry(entry), "id")
+            if key in seen:
                 raise ItemError("its annotation id occurs twice")
-            seen.add(entry["id"])
-            if entry["image_id"] not in images:
+            seen.add(key)
+            image_id = check_integer(entry, "image_id")
+            if image_id not in images:
                 raise ItemError("unknown image id")
-            image = images[entry["image_id"]]
-            if image is None:  # reported with its picture
+            image = images[image_id]
+            if image is None:
+                without_picture[image_id] += 1
                 continue
-            if entry["category_id"] not in class_of:
-                raise ItemError(f"unknown category id {entry['category_id']}")
-            category = class_of[entry["category_id"]]
-            instance = _read_instance(entry, category, image, len(keypoint_names), name, problems)
-            instances[image.image_id].append(instance)
+            category_id = check_integer(entry, "category_id")
+            if category_id not in class_of:
+                raise ItemError("unknown category id", f" {category_id}")
+            instance, bad_parts = _read_instance(
+                entry, key, class_of[category_id], image, len(keypoint_names)
+            )
+            instances[image_id].append(instance)
+            for part, problem in bad_parts:
+                problems.add(f"{_annotation_name(number, entry)}, part {part}", problem)
         except ItemError as problem:
-            problems.add(name, str(problem))
-        except (KeyError, TypeError, AttributeError) as error:
-            problems.add(name, "incomplete or malformed entry", f" ({error!r})")
+            problems.add(_annotation_name(number, entry), problem)
+    for image_id, count in without_picture.items():
+        problems.extend(f"image id {image_id}", f", and with it its {count} annotations")
 
     if problems.lines:
         if on_error == "raise":
@@ -123,18 +136,13 @@ def keypoint_flip_pairs(names: list[str]) -> list[tuple[int, int]]:
     ]
 
 
-def _read_json(file: Path) -> dict[str, Any]:
-    if not file.is_file():
-        raise ValueError(f"Expected a COCO JSON file. Received: annotation_file={str(file)!r}")
-    try:
-        content = json.loads(file.read_bytes())
-    except json.JSONDecodeError as error:
+def _read_parts(file: Path) -> dict[str, list[Any]]:
+    content = read_json(file)
+    if isinstance(content, RepeatedKeys):
         raise ValueError(
-            f"{file} is not valid JSON: {error.msg} at line {error.lineno}, column {error.colno} "
-            f"(character {error.pos})"
-        ) from error
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{file} is not valid JSON: {error}") from error
+            f"{file}: expected a JSON object with each key once. "
+            f"Received: more than one {shown(content.repeated)}"
+        )
     for part in ("images", "annotations", "categories"):
         if not isinstance(content, dict) or not isinstance(content.get(part), list):
             raise ValueError(f"{file}: expected a JSON object with a list called {part!r}")
@@ -142,98 +150,100 @@ def _read_json(file: Path) -> dict[str, Any]:
 
 
 def _read_categories(entries: list[Any], file: Path) -> list[dict[str, Any]]:
-    for entry in entries:
-        if not (isinstance(entry, dict) and _is_int(entry.get("id")) and "name" in entry):
-            raise ValueError(f"{file}: expected categories with id and name. Received: {entry!r}")
+    """Id, name and keypoints of each; a category that cannot be read would cost all its objects."""
     if not entries:
         raise ValueError(f"{file}: expected at least one category. Received: an empty list")
-    require_unique([entry["id"] for entry in entries], "category", file)
-    return sorted(entries, key=lambda entry: entry["id"])
+    categories = []
+    for entry in entries:
+        try:
+            category = dict(check_entry(entry), id=check_integer(entry, "id"))
+        except ItemError as problem:
+            raise ValueError(
+                f"{file}: expected categories with an integer as id: {problem}. "
+                f"Received: {shown(entry)}"
+            ) from None
+        if not isinstance(category.get("name"), str):
+            raise ValueError(
+                f"{file}: expected categories with a text as name. Received: {shown(entry)}"
+            )
+        categories.append(category)
+    require_unique([category["id"] for category in categories], "category ids", file)
+    require_unique([category["name"] for category in categories], "category names", file)
+    return sorted(categories, key=lambda category: category["id"])
 
 
 def _read_keypoint_names(categories: list[dict[str, Any]], file: Path) -> list[str]:
-    layouts = {tuple(entry["keypoints"]) for entry in categories if entry.get("keypoints")}
+    layouts = []
+    for category in categories:
+        names = category.get("keypoints")
+        if names is None or names == []:
+            continue
+        if not (isinstance(names, list) and set(map(type, names)) == {str}):
+            raise ValueError(
+                f"{file}: expected the keypoints of category id {category['id']} to be a list of "
+                f"names. Received: {shown(names)}"
+            )
+        require_unique(names, f"keypoint names of category id {category['id']}", file)
+        if names not in layouts:
+            layouts.append(names)
     if len(layouts) > 1:
         raise ValueError(
             f"{file}: expected all categories with keypoints to name the same ones. "
-            f"Received: {sorted(layouts)}"
+            f"Received: {shown(layouts)}"
         )
-    return list(layouts.pop()) if layouts else []
+    return layouts[0] if layouts else []
 
 
 def _read_images(
-    entries: list[Any], folder: Path, file: Path, problems: Problems
+    entries: list[Any], folder: PictureFolder, file: Path, problems: Problems
 ) -> dict[int, ImageRecord | None]:
     """Records without instances by image id; None for pictures that cannot be used."""
-    listings: dict[Path, set[str]] = {}
     images: dict[int, ImageRecord | None] = {}
-    ids = [entry.get("id") for entry in entries if isinstance(entry, dict)]
-    require_unique(ids, "image", file)
+    keys = []
     for number, entry in enumerate(entries):
+        name = f"image entry {number}"
         try:
-            key, name, height, width = (entry[k] for k in ("id", "file_name", "height", "width"))
-            sizes_are_valid = all(_is_int(value) for value in (key, height, width))
-        except (KeyError, TypeError) as error:
-            problems.add(f"image entry {number}", "incomplete or malformed", f" ({error!r})")
-            if isinstance(entry, dict) and _is_int(entry.get("id")):
-                images[entry["id"]] = None
-            continue
-        if not sizes_are_valid or min(height, width) <= 0 or not isinstance(name, str):
-            problems.add(f"image id {key}", "id, file_name, height or width is invalid")
+            key = check_integer(check_entry(entry), "id")
+            keys.append(key)
+            name = f"image id {key}"
             images[key] = None
-            continue
-        path = folder / name
-        if path.parent not in listings:
-            listings[path.parent] = (
-                {item.name for item in os.scandir(path.parent)} if path.parent.is_dir() else set()
-            )
-        if path.name in listings[path.parent]:
-            images[key] = ImageRecord(key, str(path), height, width)
-        else:
-            problems.add(f"image id {key}", "picture is missing", f" ({path})")
-            images[key] = None
+            images[key] = _read_image(entry, key, folder)
+        except ItemError as problem:
+            problems.add(name, problem)
+    require_unique(keys, "image ids", file)
     return images
 
 
+def _read_image(entry: dict[str, Any], key: int, folder: PictureFolder) -> ImageRecord:
+    height, width = check_integer(entry, "height"), check_integer(entry, "width")
+    if min(height, width) <= 0:
+        raise ItemError("height or width is not positive", f" ({height}, {width})")
+    if height * width > MAX_PIXELS:
+        raise ItemError(f"picture has more than {MAX_PIXELS} pixels", f" ({height} x {width})")
+    if "file_name" not in entry:
+        raise ItemError("file_name is missing")
+    return ImageRecord(key, folder.find(entry["file_name"]), height, width)
+
+
 def _read_instance(
-    entry: dict[str, Any],
-    category: int,
-    image: ImageRecord,
-    num_keypoints: int,
-    name: str,
-    problems: Problems,
-) -> Instance:
+    entry: dict[str, Any], key: int, category: int, image: ImageRecord, num_keypoints: int
+) -> tuple[Instance, list[tuple[int, ItemError]]]:
+    """The object, and the parts of its outline that had to be left out."""
     box = check_box(entry.get("bbox"), image)
-    segmentation = entry.get("segmentation")
-    is_crowd = bool(entry.get("iscrowd", 0))
-    if isinstance(segmentation, dict):
-        check_rle(segmentation, image)
-    elif not is_crowd or segmentation:
-        segmentation = check_polygons(segmentation, box, name, problems)
-    return Instance(
+    segmentation, bad_parts = check_outline(entry.get("segmentation"), box, image)
+    instance = Instance(
         category=category,
         box=box,
-        segmentation=segmentation if segmentation is not None else [],
-        is_crowd=is_crowd,
-        area=float(entry.get("area", (box[2] - box[0]) * (box[3] - box[1]))),
-        annotation_id=entry["id"],
-        keypoints=_read_keypoints(entry.get("keypoints"), num_keypoints),
+        segmentation=segmentation,
+        is_crowd=check_crowd(entry),
+        area=check_area(entry, box),
+        annotation_id=key,
+        keypoints=check_keypoints(entry.get("keypoints"), num_keypoints, image),
     )
+    return instance, bad_parts
 
 
-def _read_keypoints(value: Any, num_keypoints: int) -> np.ndarray | None:
-    if not num_keypoints or value is None:
-        return None
-    try:
-        points = np.array(value, np.float32).reshape(num_keypoints, 3)
-    except (TypeError, ValueError):
-        raise ItemError(f"keypoints are not {num_keypoints} triples") from None
-    if not np.isfinite(points).all() or not np.isin(points[:, 2], (0, 1, 2)).all():
-        raise ItemError("keypoints are not x, y and visibility 0, 1 or 2")
-    points[:, :2] += 0.5
-    points[points[:, 2] == 0] = 0.0
-    return points
-
-
-def _is_int(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
+def _annotation_name(number: int, entry: Any) -> str:
+    if not isinstance(entry, dict) or "id" not in entry:
+        return f"annotation entry {number}"
+    return f"annotation id {shown(entry['id'])} (image id {shown(entry.get('image_id'))})"

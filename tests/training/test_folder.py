@@ -3,7 +3,7 @@
 import pytest
 from PIL import Image
 
-from keras_maskrcnn.run_folder import RunFolder
+from keras_maskrcnn.training import RunFolder
 
 
 def test_repeated_epoch_counts_once_with_its_later_numbers(tmp_path):
@@ -15,15 +15,36 @@ def test_repeated_epoch_counts_once_with_its_later_numbers(tmp_path):
     assert history[1] == {"epoch": 1.0, "loss": 2.5, "val_mask_ap": 0.2}
 
 
-def test_a_run_goes_on_from_its_backup(tmp_path):
+@pytest.mark.parametrize(
+    "cut", ["1", "1,", "1,2.5", "1,2.5,0.", "1,2.5,x\n", "1,2.5,0.2,7\n", "1\n"]
+)
+def test_a_cut_line_of_the_history_is_named_and_left_out(tmp_path, caplog, cut):
     run = RunFolder(tmp_path)
-    assert run.epochs_done() == 0
-    run.history_file.write_text("epoch,loss\n0,3\n1,2\n")
-    assert run.epochs_done() == 2
-    # Interrupted after the second epoch's line was written, before its weights were.
-    run.backup_dir.mkdir()
-    (run.backup_dir / "training_metadata.json").write_text('{"epoch": 1, "batch": 0}')
-    assert run.epochs_done() == 1
+    run.history_file.write_text("epoch,loss,val_mask_ap\n0,3.5,0.1\n" + cut)
+    assert run.history() == [{"epoch": 0.0, "loss": 3.5, "val_mask_ap": 0.1}]
+    assert repr(cut) in caplog.text
+
+
+def test_a_folder_that_a_run_hardly_touched_is_unused(tmp_path):
+    run = RunFolder(tmp_path / "new")
+    assert run.is_unused()
+    with run.lock():
+        assert run.is_unused()
+        (run.path / ".config.json.partial").mkdir()
+        assert run.is_unused()
+        run.write_config({})
+        assert not run.is_unused()
+
+
+def test_half_written_files_are_passed_over_with_a_word(tmp_path, caplog):
+    run = RunFolder(tmp_path)
+    half = tmp_path / ".last.keras.partial"
+    half.mkdir()
+    (half / "last.keras").write_bytes(b"half")
+    assert run.state() is None
+    run.remove_partials()
+    assert "half-written last.keras" in caplog.text
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_config_round_trip_and_errors(tmp_path):

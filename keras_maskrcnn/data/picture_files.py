@@ -1,0 +1,59 @@
+"""The bytes of a picture file: only of a regular file, and only where decoding it is safe."""
+
+from __future__ import annotations
+
+import os
+import stat
+
+from keras_maskrcnn.data.headers import read_header
+
+# The one place of these limits. A file of a few kilobytes can announce a picture of gigabytes;
+# as many pixels as here decode to 300 MB, and an exported model takes as many.
+MAX_PIXELS = 100_000_000
+# What a picture of that many pixels takes without any compression.
+MAX_FILE_BYTES = 3 * MAX_PIXELS
+
+
+def read_picture_file(path: str | os.PathLike[str]) -> bytes:
+    """Reads a JPEG, PNG, BMP or GIF file whose picture fits into memory.
+
+    Args:
+        path: path of the file; of a link, the file that it leads to counts.
+
+    Returns:
+        The whole file. Its header is in order and announces at most `MAX_PIXELS` (of a GIF, in
+        all its frames, since a decoder holds them all); the rest may be damaged.
+
+    Raises:
+        ValueError: if there is no regular file (a device, a pipe or a folder is never opened), it
+            is of another kind, or beyond `MAX_FILE_BYTES` or `MAX_PIXELS`; the message names it.
+    """
+    name = os.fspath(path)
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError) as error:  # Of a name with a null byte, Python's own error.
+        raise ValueError(f"Cannot read the picture {name}: {error}") from error
+    if not stat.S_ISREG(status.st_mode):
+        raise ValueError(f"Expected a picture file. Received: {name}, which is no regular file")
+    if status.st_size > MAX_FILE_BYTES:
+        raise ValueError(
+            f"Expected a picture file of at most {MAX_FILE_BYTES} bytes. Received: {name} of "
+            f"{status.st_size} bytes"
+        )
+    try:
+        with open(path, "rb") as file:
+            content = file.read(status.st_size)
+    except OSError as error:
+        raise ValueError(f"Cannot read the picture {name}: {error}") from error
+    try:
+        header = read_header(content)
+    except ValueError as error:
+        raise ValueError(
+            f"Cannot decode the picture {name} ({len(content)} bytes): {error}"
+        ) from error
+    if header.pixels > MAX_PIXELS:
+        raise ValueError(
+            f"Expected a picture of at most {MAX_PIXELS} pixels. Received: {name}, which decodes "
+            f"to {header.pixels} pixels, of height {header.height} and width {header.width}"
+        )
+    return content

@@ -1,0 +1,143 @@
+"""How a detector learns: through Keras' own `compile`, `fit` and `evaluate`."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import keras
+from keras import ops
+
+from keras_maskrcnn.evaluation import CocoEvaluation
+from keras_maskrcnn.models import replicas
+from keras_maskrcnn.models.config import MaskRCNNConfig
+from keras_maskrcnn.models.finite import FiniteGuard
+from keras_maskrcnn.models.input_checks import shown
+from keras_maskrcnn.models.objective import join_targets, loss_parts, require_outlines
+from keras_maskrcnn.models.training_data import as_batches, fit_arguments
+from keras_maskrcnn.tensorflow_errors import plain_errors
+
+Tensor = Any
+
+
+class TrainableDetector(keras.Model):
+    """A model whose training outputs hold predictions and their targets side by side.
+
+    Attributes:
+        config: of the model; set by the subclass.
+        _loss_means: a `keras.metrics.Mean` for each of `loss_names(config)`; set by the subclass.
+        _finite_guard: looks at each step; set by the subclass.
+    """
+
+    config: MaskRCNNConfig
+    _loss_means: list[keras.metrics.Mean]
+    _finite_guard: FiniteGuard
+
+    def compile(self, optimizer: Any = None, **kwargs: Any) -> None:
+        """Configures training.
+
+        Args:
+            optimizer: any Keras optimizer; by default SGD with momentum .9, learning rate .0025
+                (.02 per 16 pictures, for batches of 2) and gradients clipped at norm 10.
+            **kwargs: of `keras.Model.compile`. Losses are the model's own.
+        """
+        if kwargs.get("loss") is not None:
+            raise ValueError(
+                f"MaskRCNN brings its own losses. Received: loss={shown(kwargs['loss'])}"
+            )
+        if optimizer is None:
+            optimizer = keras.optimizers.SGD(0.0025, momentum=0.9, global_clipnorm=10.0)
+        super().compile(optimizer=optimizer, **kwargs)
+
+    def compile_from_config(self, config: dict[str, Any]) -> None:
+        """Compiles a loaded model as it was saved, optimizer state included."""
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        self.optimizer.build(self.trainable_variables)
+
+    def train_step(self, data: Any) -> Any:
+        inputs, targets = join_targets(self.config, data)
+        ids = replicas.gathered(inputs["image_ids"]) if "image_ids" in inputs else None
+        check = functools.partial(self._finite_guard.check, self.optimizer, ids)
+        logs = replicas.train_step(self, replicas.require_pictures(inputs), targets, check)
+        return replicas.as_logs(logs)
+
+    def test_step(self, data: Any) -> Any:
+        inputs, targets = join_targets(self.config, data)
+        return replicas.as_logs(super().test_step((replicas.require_pictures(inputs), targets)))
+
+    def _maybe_symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
+        """Replaces Keras', which reads a batch under a strategy, and fails with several workers."""
+        replicas.build_optimizer(self)
+
+    def compute_loss(
+        self,
+        x: Any = None,
+        y: Any = None,
+        y_pred: Any = None,
+        sample_weight: Any = None,
+        training: bool = True,
+    ) -> Tensor:
+        kernels = [v for v in self.trainable_variables if v.name == "kernel"]
+        parts = loss_parts(self.config, y_pred, kernels, replicas.total)
+        whole = {name: replicas.total(part) for name, part in parts.items()}
+        images = ops.shape(y["boxes"])[0]
+        for mean in self._loss_means:
+            mean.update_state(whole[mean.name], sample_weight=images)
+        return replicas.with_value_of(sum(parts.values()), sum(whole.values()))
+
+    @plain_errors()
+    def fit(self, x: Any = None, y: Any = None, **kwargs: Any) -> keras.callbacks.History:
+        """Trains on pictures with ground truth.
+
+        The first batch is checked as it is read: what the model cannot learn from is an error, and
+        pictures of another size than `predict` gives them are told in a warning.
+
+        Args:
+            x: a `tf.data.Dataset` of `(images, targets)`, such as `DetectionData.batches` gives;
+                a `DetectionData`, whose pictures are read in a new order in each pass, resized as
+                by `predict`, and not augmented; a `PyDataset` or generator of
+                `(images, targets)`; or an array of images.
+            y: dict of targets, with an array of images.
+            **kwargs: of `keras.Model.fit`. `batch_size` is of a `DetectionData` or of arrays, and 2
+                by default; `validation_data` is anything that `x` may be, or a tuple of images and
+                targets. A `CocoEvaluation` among the callbacks goes first, so that the others can
+                monitor its numbers.
+
+        Returns:
+            Keras' history.
+
+        Raises:
+            TypeError: when `x` is no such data.
+            ValueError: when the data cannot be that of this model, or a picture cannot be read.
+            NonFiniteError: at the first step whose loss or gradient is not finite; the weights
+                are those before that step.
+        """
+        require_outlines(self.config, x, kwargs.get("validation_data"))
+        callbacks = kwargs.pop("callbacks", None)
+        if isinstance(callbacks, list | tuple):
+            callbacks = sorted(callbacks, key=lambda item: not isinstance(item, CocoEvaluation))
+        arguments = fit_arguments(self.config, {"x": x, "y": y, **kwargs})
+        with self._finite_guard.explained(self):
+            return super().fit(callbacks=callbacks, **arguments)
+
+    @plain_errors()
+    def evaluate(self, x: Any = None, y: Any = None, **kwargs: Any) -> Any:
+        """Computes the losses on pictures with ground truth; `evaluate_coco` computes AP.
+
+        Args:
+            x: as of `fit`; a `DetectionData` is read in its own order.
+            y: as of `fit`.
+            **kwargs: of `keras.Model.evaluate`; `batch_size` as of `fit`.
+
+        Returns:
+            The losses, as Keras gives them.
+
+        Raises:
+            TypeError, ValueError: as `fit`.
+        """
+        # Within `fit`, Keras hands in what `fit` prepared.
+        if not kwargs.get("_use_cached_eval_dataset"):
+            x, y, kwargs["batch_size"] = as_batches(
+                self.config, x, y, batch_size=kwargs.get("batch_size")
+            )
+        return super().evaluate(x, y, **kwargs)

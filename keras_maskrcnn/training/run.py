@@ -1,0 +1,159 @@
+"""From a model and two data sets to a run folder: what `maskrcnn train` and the demo share.
+
+A run folder holds `history.csv`, `best.keras` (by `val_mask_ap`, or `val_box_ap` without a mask
+head), `last.keras`, from which an interrupted run goes on, `learning_curves.png` and, at the end,
+`predictions.png`.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from typing import TYPE_CHECKING, Any
+
+import keras
+
+from keras_maskrcnn.evaluation import CocoEvaluation
+from keras_maskrcnn.models.finite import NonFiniteError
+from keras_maskrcnn.training.checkpoints import RunCheckpoint
+from keras_maskrcnn.training.folder import RunFolder
+from keras_maskrcnn.training.options import TrainingOptions, make_optimizer
+from keras_maskrcnn.training.state import TrainingState
+
+if TYPE_CHECKING:
+    from keras_maskrcnn.data.records import DetectionData
+
+logger = logging.getLogger("keras_maskrcnn")
+
+_WARNINGS_SHOWN = 5
+
+
+class _EpochReport(keras.callbacks.Callback):
+    """After each epoch one line in the package's log, and the learning curves drawn anew."""
+
+    def __init__(self, run: RunFolder) -> None:
+        super().__init__()
+        self.run = run
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        numbers = "  ".join(f"{name} {value:.4f}" for name, value in (logs or {}).items())
+        logger.info("epoch %d: %s", epoch + 1, numbers)
+        self.run.draw_learning_curves()
+
+
+def monitored(model: keras.Model) -> str:
+    """Name of the number by which a run's best epoch is chosen."""
+    return "val_mask_ap" if model.config.predict_masks else "val_box_ap"
+
+
+def train_model(
+    model: keras.Model,
+    train_data: DetectionData,
+    val_data: DetectionData,
+    folder: str | os.PathLike[str] | RunFolder,
+    options: TrainingOptions,
+) -> list[dict[str, float]]:
+    """Trains a model into a run folder, or goes on where an interrupted run in it stopped.
+
+    A run that was interrupted, by whatever and whenever, goes on at the beginning of the epoch it
+    was in, and comes to the numbers and weights of one that was not: on a CPU bit for bit.
+    Pictures that cannot be read are left out before the first epoch, and named in the log.
+
+    Args:
+        model: a `MaskRCNN`; it is compiled here. Afterwards it has the last epoch's weights.
+        train_data, val_data: pictures to train on, and to validate on after each epoch.
+        folder: the run folder; it is created.
+        options: how to train.
+
+    Returns:
+        The history: one dictionary of numbers per epoch, earlier parts of the run included.
+
+    Raises:
+        ValueError: when another run is in the folder, it holds something else than a run on as
+            many pictures, or no picture can be read.
+        OSError: when a file cannot be written, as on a full disk.
+        NonFiniteError: at the first loss or gradient that is nan or infinite; the folder keeps
+            the epoch before. The message names the pictures.
+    """
+    run = folder if isinstance(folder, RunFolder) else RunFolder(folder)
+    with run.lock():
+        run.remove_partials()
+        train_data, val_data = _readable(train_data), _readable(val_data)
+        state = run.state() or TrainingState(pictures=len(train_data))
+        if state.pictures != len(train_data):
+            raise ValueError(
+                f"Expected the {state.pictures} training pictures with which the run in {run.path} "
+                f"began. Received: {len(train_data)}"
+            )
+        try:
+            state = _fit(model, train_data, val_data, run, options, state)
+        except NonFiniteError as error:
+            files = {record.image_id: record.path for record in train_data.records}
+            raise error.with_files(files) from None
+        if not run.is_finished():
+            run.draw_predictions(keras.saving.load_model(run.best_file), val_data)
+        return list(state.history)
+
+
+def _readable(data: DetectionData) -> DetectionData:
+    """The data without the pictures that cannot be read, which are named in the log."""
+    # Its imports are not needed to read a run folder.
+    from keras_maskrcnn.data.readable import leave_out_unreadable
+
+    checked = leave_out_unreadable(data)
+    lines = checked.warnings[len(data.warnings) :]
+    if lines:
+        logger.warning("%s: left out %d pictures:", data.name, len(lines))
+    for number, line in enumerate(lines):
+        # All of them in the log file, the first ones on the terminal.
+        logger.log(logging.WARNING if number < _WARNINGS_SHOWN else logging.INFO, "  %s", line)
+    if len(lines) > _WARNINGS_SHOWN:
+        logger.warning("  and %d more", len(lines) - _WARNINGS_SHOWN)
+    return checked
+
+
+def _fit(
+    model: keras.Model,
+    train_data: DetectionData,
+    val_data: DetectionData,
+    run: RunFolder,
+    options: TrainingOptions,
+    state: TrainingState,
+) -> TrainingState:
+    """Trains the epochs that are left; gives the state after the last."""
+    train = train_data.batches(
+        options.batch_size,
+        min_size=options.min_size,
+        max_size=options.max_size,
+        shuffle=True,
+        augment=options.flip,
+        seed=options.seed,
+        first_pass=state.epochs_done,
+        size_divisor=model.config.size_divisor,
+        masks=model.config.predict_masks,
+    )
+    val = val_data.batches(
+        options.batch_size,
+        min_size=model.config.min_size,
+        max_size=model.config.max_size,
+        size_divisor=model.config.size_divisor,
+        masks=model.config.predict_masks,
+    )
+    model.compile(optimizer=make_optimizer(options, len(train) * options.epochs))
+    monitor = monitored(model)
+    if state.epochs_done:
+        run.restore(model, state, monitor)
+    if state.epochs_done >= options.epochs:
+        return state
+    run.predictions_file.unlink(missing_ok=True)  # Not finished any more.
+    evaluation = CocoEvaluation(val_data, options.batch_size, every=options.evaluate_every)
+    checkpoint = RunCheckpoint(run, state, monitor, evaluation)
+    model.fit(
+        train,
+        validation_data=val,
+        shuffle=False,  # The data set does that itself.
+        epochs=options.epochs,
+        initial_epoch=state.epochs_done,
+        callbacks=[evaluation, checkpoint, _EpochReport(run)],
+    )
+    return checkpoint.state

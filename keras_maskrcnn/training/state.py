@@ -1,0 +1,101 @@
+"""What a run knows beside its model after an epoch, and how both lie in one file."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import os
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import keras
+
+from keras_maskrcnn.training.files import replacing
+
+# Beside Keras' own entries of a `.keras` file, which is a zip file.
+_ENTRY = "training.json"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrainingState:
+    """Where a run stands after an epoch; weights, optimizer and samplers are the model's.
+
+    Args:
+        pictures: how many pictures it trains on.
+        history: one dictionary of numbers per finished epoch.
+        evaluation: the latest COCO metrics, which epochs without an evaluation repeat.
+    """
+
+    pictures: int
+    history: tuple[dict[str, float], ...] = ()
+    evaluation: dict[str, float] | None = None
+
+    @property
+    def epochs_done(self) -> int:
+        """How many epochs are finished: the number of the next, counted from 0."""
+        return len(self.history)
+
+
+def best_epoch(history: Sequence[dict[str, float]], name: str) -> int:
+    """The epoch, from 0, with the largest number of that name; of equal ones the first.
+
+    Nan (nothing to find in the data) is less than any number; where there is nothing else, the
+    last epoch is the best.
+
+    Raises:
+        ValueError: when an epoch has no number of that name.
+    """
+    best = math.nan
+    chosen = 0
+    for epoch, row in enumerate(history):
+        if name not in row:
+            raise ValueError(
+                f"Expected one of the history's numbers {sorted(row)}. Received: name={name!r}"
+            )
+        if math.isnan(best) or row[name] > best:
+            best, chosen = row[name], epoch
+    return chosen
+
+
+def save_model(
+    model: keras.Model, path: str | os.PathLike[str], state: TrainingState | None = None
+) -> None:
+    """Writes a whole `.keras` file, in one step, with the state of the run in it.
+
+    Any Keras loads the file as a model.
+
+    Args:
+        model: with its optimizer.
+        path: a `.keras` file.
+        state: what else a run needs to go on from here.
+
+    Raises:
+        OSError: when the file cannot be written; an older one is kept.
+    """
+    with replacing(path) as partial:
+        model.save(partial)
+        if state is not None:
+            with zipfile.ZipFile(partial, "a") as archive:
+                archive.writestr(_ENTRY, json.dumps(dataclasses.asdict(state)))
+
+
+def load_state(path: Path) -> TrainingState | None:
+    """The state that `save_model` put into a file; `None` where there is no file.
+
+    Raises:
+        ValueError: when the file is damaged, or no state is in it.
+    """
+    if not path.exists():
+        return None
+    try:
+        with zipfile.ZipFile(path) as archive:
+            values = json.loads(archive.read(_ENTRY))
+        values["history"] = tuple(values["history"])
+        return TrainingState(**values)
+    except (OSError, KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
+        raise ValueError(
+            f"Expected a model with the state of its run, from which that can go on. "
+            f"Received: {path} ({error})"
+        ) from error

@@ -1,0 +1,99 @@
+"""What the loss of a model is made of, worked by hand."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from helpers import batch, tiny_model
+from parity.golden_models import first_come_sampling
+
+from keras_maskrcnn.models.config import MaskRCNNConfig
+from keras_maskrcnn.models.objective import join_targets, loss_parts
+
+DECAY, RATE, CLIP = 0.2, 0.1, 0.5
+
+
+def _model(weight_decay):
+    return tiny_model(weight_decay=weight_decay, freeze_at=2, norm="frozen_statistics")
+
+
+def _gradients(model, images, targets):
+    with tf.GradientTape() as tape:
+        outputs = model({"images": images, **targets}, training=True)
+        loss = model.compute_loss(y=targets, y_pred=outputs)
+    gradients = tape.gradient(loss, [v.value for v in model.trainable_variables])
+    return [
+        np.zeros(v.shape) if g is None else np.asarray(g, "float64")
+        for g, v in zip(gradients, model.trainable_variables, strict=True)
+    ]
+
+
+def test_weight_decay_pulls_trained_kernels_alone_and_is_clipped_with_the_rest():
+    images, targets = batch()
+    with first_come_sampling():
+        plain = _gradients(_model(0.0), images, targets)
+        model = _model(DECAY)
+        model.compile(keras.optimizers.SGD(RATE, global_clipnorm=CLIP), run_eagerly=True)
+        before = {v.path: v.numpy().astype("float64") for v in model.weights}
+        model.train_on_batch(images, targets)
+    kinds = set()
+    whole = []
+    for variable, gradient in zip(model.trainable_variables, plain, strict=True):
+        kinds.add(variable.name)
+        decay = DECAY if variable.name == "kernel" else 0.0
+        whole.append(gradient + decay * before[variable.path])
+    assert kinds == {"kernel", "bias", "gamma", "beta"}
+    norm = np.sqrt(sum(np.sum(g**2) for g in whole))
+    data_norm = np.sqrt(sum(np.sum(g**2) for g in plain))
+    # Clipped by another factor than without the penalty: it lies within the norm.
+    assert norm > 1.2 * data_norm > CLIP
+    for variable, gradient in zip(model.trainable_variables, whole, strict=True):
+        expected = before[variable.path] - RATE * gradient * CLIP / norm
+        np.testing.assert_allclose(variable, expected, rtol=1e-3, atol=1e-5, err_msg=variable.path)
+    trained = {v.path for v in model.trainable_variables}
+    frozen = [v for v in model.weights if v.path not in trained]
+    assert any(v.path == "stem_conv/kernel" for v in frozen)
+    for variable in frozen:
+        np.testing.assert_array_equal(variable, before[variable.path], err_msg=variable.path)
+
+
+def test_rpn_losses_are_over_the_samples_asked_for():
+    """detectron2's divisor, not torchvision's count of what was sampled: fewer candidates than
+    samples weigh less."""
+    labels = np.full((2, 8), -1, "int32")
+    labels[0, :2], labels[1, 0] = (1, 0), 0
+    logits = np.zeros((2, 8), "float32")  # ln 2 each
+    deltas = np.ones((2, 8, 4), "float32")
+    outputs = {
+        "rpn_logits": logits,
+        "rpn_deltas": deltas,
+        "rpn_labels": labels,
+        "rpn_target_deltas": np.zeros_like(deltas),
+        "class_logits": np.zeros((1, 3), "float32"),
+        "box_deltas": np.zeros((1, 2, 4), "float32"),
+        "roi_classes": np.array([2]),
+        "roi_target_deltas": np.zeros((1, 4), "float32"),
+    }
+    config = MaskRCNNConfig(num_classes=2, predict_masks=False, rpn_samples=10, rpn_box_beta=0.0)
+    parts = loss_parts(config, outputs, [])
+    # 3 anchors of 2 * 10; torchvision would divide by 3.
+    assert float(parts["rpn_class_loss"]) == pytest.approx(3 * np.log(2) / 20)
+    assert float(parts["rpn_box_loss"]) == pytest.approx(4 / 20)
+
+
+def test_both_divisors_are_equal_where_there_are_candidates_enough():
+    """A picture of ordinary size: 256 of its anchors are sampled."""
+    model = tiny_model(rpn_samples=256, anchor_sizes=((32,), (64,), (128,), (256,), (512,)))
+    images, targets = batch(1, 256, 320)
+    outputs = model({"images": images, **targets}, training=True)
+    assert int((np.asarray(outputs["rpn_labels"]) >= 0).sum()) == 256
+
+
+def test_a_model_whose_keypoints_are_shifted_needs_the_size_on_disk():
+    images, targets = batch(keypoints=2)
+    config = MaskRCNNConfig(num_classes=2, num_keypoints=2, keypoint_shift=0.5)
+    inputs, _ = join_targets(config, (images, targets))
+    assert "original_sizes" in inputs
+    del targets["original_sizes"]
+    with pytest.raises(ValueError, match=r"'original_sizes'.*Received"):
+        join_targets(config, (images, targets))
