@@ -42,11 +42,7 @@ $(VENV)/.installed-dev: $(SETUP_FILES) | $(VENV)/.created
 demo: install
 	$(BIN)/maskrcnn demo
 
-# Two processes, each with files of its own: tracing a model's graph keeps one core busy. oneDNN's
-# allocator of TensorFlow keeps what one large model took; the system's gives it back.
-test: export TF_ONEDNN_USE_SYSTEM_ALLOCATOR = 1
-test: export MALLOC_MMAP_THRESHOLD_ = 1000000
-test: export MALLOC_ARENA_MAX = 2
+# Two processes, each with files of its own: tracing a model's graph keeps one core busy.
 test: check
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 

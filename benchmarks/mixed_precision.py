@@ -62,7 +62,7 @@ def main() -> None:
     for policy in POLICIES:
         keras.utils.set_random_seed(0)
         # Batch norm, since the frozen norms of random weights let the features grow.
-        model = MaskRCNN(3, backbone=args.backbone, norm="batch", dtype=policy)
+        model = MaskRCNN(3, backbone={"name": args.backbone, "norm": "batch"}, dtype=policy)
         model.compile(keras.optimizers.SGD(1e-4))
         models[policy] = model
     actions = {

@@ -108,7 +108,6 @@ def compare(folder: Path, paths: list[Path], options: argparse.Namespace) -> int
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     from keras_maskrcnn import MaskRCNN
     from keras_maskrcnn.data.pipeline import read_image, resize_shape
-    from keras_maskrcnn.models.presets import get_preset
     from keras_maskrcnn.weights import load_detector_weights
 
     pictures = [read_image(path) for path in paths]
@@ -116,12 +115,14 @@ def compare(folder: Path, paths: list[Path], options: argparse.Namespace) -> int
         np.save(folder / f"picture_{i:03}.npy", picture)
     sizes = [str(options.min_size), str(options.max_size)]
     subprocess.run([options.torchvision, __file__, "--worker", str(folder), *sizes], check=True)
-    config = get_preset("maskrcnn_resnet50_fpn_coco").config(
-        norm_epsilon=1e-5,  # of torchvision's batch norm until it reads a published file
+    model = MaskRCNN.from_preset(
+        "maskrcnn_resnet50_fpn_coco",
+        load_weights=False,
+        # Of torchvision's batch norm until it reads a published file.
+        **{"backbone.norm_epsilon": 1e-5},
         min_size=options.min_size,
         max_size=options.max_size,
     )
-    model = MaskRCNN(config=config)
     load_detector_weights(model, folder / "model.pth")
     print(f"{'picture':<18} {'height x width':>14} {'found':>5} {'unmatched':>9}", end=" ")
     print(f"{'box, px':>8} {'score':>8} {'mask':>8}")

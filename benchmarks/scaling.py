@@ -79,9 +79,8 @@ def measure(row: Row, rounds: int) -> dict[str, float]:
     keras.utils.set_random_seed(0)
     model = MaskRCNN(
         3,
-        max_detections=row.detections,
         # Random weights find little that is above the usual threshold.
-        score_threshold=0.0,
+        box={"max_detections": row.detections, "score_threshold": 0.0},
         dtype={"float32": "float32", "bfloat16": "mixed_bfloat16"}[row.dtype],
     )
     pictures = [picture(row.side, row.side, seed) for seed in range(row.batch)]

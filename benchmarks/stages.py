@@ -33,7 +33,8 @@ RESULTS = Path(__file__).parent / "results"
 
 def stages(model: MaskRCNN, images: Any, sizes: Any) -> dict[str, tuple[Any, tuple]]:
     """Each stage's function and its inputs, in order."""
-    network = model.network
+    network, box = model.network, model.network.box
+    (mask,) = network.heads
     found: dict[str, tuple[Any, tuple]] = {}
 
     def add(name: str, function: Any, *inputs: Any) -> Any:
@@ -44,29 +45,31 @@ def stages(model: MaskRCNN, images: Any, sizes: Any) -> dict[str, tuple[Any, tup
     backbone = add(
         "backbone", lambda x, s: network.backbone(network.normalization(x, s)), images, sizes
     )
-    maps = add("pyramid", network.pyramid, backbone)
+    maps = add("pyramid", network.neck.pyramid, backbone)
     features = list(maps.values())
-    logits, deltas = add("rpn", lambda f: network.rpn_head(f), features)
+    logits, deltas = add("rpn", lambda f: network.rpn.head(f), features)
 
     def propose(x: Any, f: Any, s: Any, logits: Any, deltas: Any) -> Any:
-        limits, _ = network.box_limits(x, s)
-        return network.proposals(logits, deltas, network.anchors(x, f), limits, training=False)
+        limits, _ = network.coordinates.limits(x, s)
+        rpn = network.rpn
+        return rpn.proposals(logits, deltas, rpn.anchors(x, f), limits, training=False)
 
     rois, _, valid = add("proposals", propose, images, features, sizes, logits, deltas)
-    pooled = add("box RoIAlign", lambda f, r: network.pool(network.box_align, f, r), features, rois)
-    class_logits, box_deltas = add("box head", lambda p: network.box_head(p), pooled)
-    detected = add("detections", network.detections, rois, valid, class_logits, box_deltas, sizes)
-    boxes, owners, slots = network.select(detected["boxes"], detected["classes"] >= 0)
-    classes = network.take(detected["classes"], slots)
-    pooled = add(
-        "mask RoIAlign",
-        lambda f, b, o: network.pool(network.mask_align, f, b, o),
-        features,
-        boxes,
-        owners,
+    listed = network.lists.select(rois, valid)
+
+    def pool(part: Any) -> Any:
+        return lambda f, b, o: network.pool(f, part.pooler, b, o)
+
+    pooled = add("box RoIAlign", pool(box), features, listed.boxes, listed.owners)
+    class_logits, box_deltas = (
+        listed.restore(x) for x in add("box head", lambda p: box.head(p), pooled)
     )
-    add("mask head", lambda p, c: network.mask_head(p, c), pooled, classes)
-    print(f"{len(boxes)} detections")
+    detected = add("detections", box.detections, rois, valid, class_logits, box_deltas, sizes)
+    listed = network.lists.select(detected["boxes"], detected["classes"] >= 0)
+    classes = listed.take(detected["classes"])
+    pooled = add("mask RoIAlign", pool(mask), features, listed.boxes, listed.owners)
+    add("mask head", lambda p, c: mask.head(p, c), pooled, classes)
+    print(f"{len(listed.boxes)} detections")
     return found
 
 
@@ -81,7 +84,7 @@ def main() -> None:
     flops["backbone"] = sum(flops.pop(n) for n in ("stem", "res2", "res3", "res4", "res5"))
     keras.utils.set_random_seed(0)
     policy = {"float32": "float32", "bfloat16": "mixed_bfloat16"}[options.dtype]
-    model = MaskRCNN(90, score_threshold=0.0, dtype=policy)
+    model = MaskRCNN(90, box={"score_threshold": 0.0}, dtype=policy)
     images = tf.constant(picture(*options.size)[None].astype("float32"))
     parts = stages(model, images, tf.constant([options.size], tf.int32))
     seconds: dict[str, list[float]] = {name: [] for name in parts}

@@ -1,26 +1,69 @@
-"""Mask R-CNN for Keras 3 on TensorFlow."""
+"""Mask R-CNN for Keras 3 on TensorFlow.
 
-from keras_maskrcnn.data import DetectionData, ImageRecord, Instance, load_coco
-from keras_maskrcnn.detections import Detections
-from keras_maskrcnn.evaluation import CocoEvaluation, coco_metrics, evaluate_coco
-from keras_maskrcnn.models.config import MaskRCNNConfig
-from keras_maskrcnn.models.finite import NonFiniteError
-from keras_maskrcnn.models.mask_rcnn import MaskRCNN
-from keras_maskrcnn.schedules import WarmupSchedule
+Names are imported when they are first used, so that a command that needs no TensorFlow, such as
+`maskrcnn --help`, does not wait for it. Where Keras is there already, the model is imported at
+once: `keras.saving.load_model` finds only classes that have been imported.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from keras_maskrcnn.data import DetectionData, ImageRecord, Instance, load_coco
+    from keras_maskrcnn.detections import Detections
+    from keras_maskrcnn.evaluation import CocoEvaluation, coco_metrics, evaluate_coco
+    from keras_maskrcnn.models.finite import NonFiniteError
+    from keras_maskrcnn.models.mask_rcnn import MaskRCNN
+    from keras_maskrcnn.models.presets import PRESETS
+    from keras_maskrcnn.schedules import WarmupSchedule
 
 __version__ = "0.1.0"
 
+_PLACES = {
+    "CocoEvaluation": "evaluation",
+    "DetectionData": "data",
+    "Detections": "detections",
+    "ImageRecord": "data",
+    "Instance": "data",
+    "MaskRCNN": "models.mask_rcnn",
+    "NonFiniteError": "models.finite",
+    "PRESETS": "models.presets",
+    "WarmupSchedule": "schedules",
+    "coco_metrics": "evaluation",
+    "evaluate_coco": "evaluation",
+    "load_coco": "data",
+}
+
 __all__ = [
+    "PRESETS",
     "CocoEvaluation",
     "DetectionData",
     "Detections",
     "ImageRecord",
     "Instance",
     "MaskRCNN",
-    "MaskRCNNConfig",
     "NonFiniteError",
     "WarmupSchedule",
     "coco_metrics",
     "evaluate_coco",
     "load_coco",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PLACES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"{__name__}.{_PLACES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+if "keras" in sys.modules:
+    __getattr__("MaskRCNN")

@@ -14,6 +14,8 @@ from keras_maskrcnn import conversions
 from keras_maskrcnn.ops.paste import paste_masks, paste_rle
 
 _ROWS_SHOWN = 10
+# What a model's outputs are called that are fields here, or of no use for one picture.
+_OWN_OUTPUTS = ("boxes", "classes", "scores", "counts", "masks", "keypoints")
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
@@ -34,6 +36,8 @@ class Detections:
         class_names: `K` names; empty for `class_0 ...`.
         keypoints: `[D, J, 3]` x, y in continuous pixels of the original picture and a score, or
             `None`.
+        extras: results `[D, ...]` of further heads by name, in the form in which the heads give
+            them.
 
     Raises:
         ValueError: when the arrays do not describe the same `D` objects.
@@ -51,6 +55,7 @@ class Detections:
     image_size: tuple[int, int]
     class_names: Sequence[str] = ()
     keypoints: np.ndarray | None = None
+    extras: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
         def keep(name: str, value: Any, dtype: str) -> np.ndarray:
@@ -71,11 +76,15 @@ class Detections:
             shapes["keypoints"] = (
                 points.ndim == 3 and len(points) == len(boxes) and points.shape[-1] == 3
             )
+        extras = {name: np.asarray(value) for name, value in self.extras.items()}
+        object.__setattr__(self, "extras", extras)
+        shapes |= {name: value.shape[:1] == (len(boxes),) for name, value in extras.items()}
         for name, fits in shapes.items():
             if not fits:
+                received = extras[name] if name in extras else getattr(self, name)
                 raise ValueError(
                     f"{name} must have one row for each of the {len(boxes)} boxes. "
-                    f"Received: {name} of shape {getattr(self, name).shape}"
+                    f"Received: {name} of shape {received.shape}"
                 )
         height, width = (int(v) for v in self.image_size)
         object.__setattr__(self, "image_size", (height, width))
@@ -100,13 +109,14 @@ class Detections:
         Args:
             outputs: the model's outputs for `B` pictures: `boxes [B, D, 4]` in pixels of the
                 network input, `classes [B, D]`, `scores [B, D]`, `counts [B]`, and where the model
-                has those heads `masks [B, D, M, M]` and `keypoints [B, D, J, 3]`.
+                has those heads `masks [B, D, M, M]` and `keypoints [B, D, J, 3]`; what others give
+                becomes `extras`.
             row: which of the `B` pictures.
             image_size: `(h, w)` of the picture in the network input, padding not counted.
             original_size: `(h, w)` of the picture as it was.
             class_names: `K` names.
             keypoint_shift: what makes the model's keypoints continuous, in pixels of the original
-                picture: see `MaskRCNNConfig`.
+                picture: see `heads.Keypoint`.
         """
         height, width = (int(v) for v in original_size)
         scale = np.array([width / image_size[1], height / image_size[0]], "float64")
@@ -129,6 +139,11 @@ class Detections:
             image_size=(height, width),
             class_names=class_names,
             keypoints=keypoints,
+            extras={
+                name: np.array(value[row][:count])
+                for name, value in outputs.items()
+                if name not in _OWN_OUTPUTS
+            },
         )
         return found[(found.boxes[:, 2:] > found.boxes[:, :2]).all(axis=1)]
 
@@ -153,6 +168,7 @@ class Detections:
                 None if self.mask_probabilities is None else self.mask_probabilities[rows]
             ),
             keypoints=None if self.keypoints is None else self.keypoints[rows],
+            extras={name: value[rows] for name, value in self.extras.items()},
         )
 
     @property

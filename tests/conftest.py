@@ -1,11 +1,10 @@
-"""Fixtures shared by all tests."""
+"""Fixtures shared by all tests, and what a process of tests holds in memory."""
 
 from __future__ import annotations
 
-import ctypes
-import gc
 import json
 import os
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,19 +12,34 @@ from typing import Any
 
 import numpy as np
 import pytest
-from process_memory import status_bytes
+from process_memory import return_memory, spare_memory, status_bytes
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
+# Set where the development data must be there: without it these tests fail rather than skip.
+REQUIRE_SHARED = "REQUIRE_SHARED"
+
+os.environ["TF_ONEDNN_USE_SYSTEM_ALLOCATOR"] = "1"  # see `spare_memory`
+spare_memory()
 
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """Folder of development data beside the project; tests that need it skip without it."""
     if not SHARED.is_dir():
-        missing = "needs the development data in ../shared, which is not here"
-        # CI has the data: there, a test that skips would hide that it is gone.
-        (pytest.fail if os.environ.get("REQUIRE_SHARED") else pytest.skip)(missing)
+        needed = "needs the development data in ../shared, which is not here"
+        if os.environ.get(REQUIRE_SHARED):
+            pytest.fail(f"{needed}, and {REQUIRE_SHARED} is set")
+        pytest.skip(needed)
     return SHARED
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _memory_goes_back() -> Iterator[None]:
+    """Models of a file of tests end with it: what they held is free for the next."""
+    yield
+    if "keras" in sys.modules:
+        sys.modules["keras"].backend.clear_session()
+    return_memory()
 
 
 @pytest.fixture(scope="session")
@@ -58,38 +72,28 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
     return export_tiny(tmp_path_factory.mktemp("export"))
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _give_memory_back() -> Iterator[None]:
-    """Models and traced graphs hold each other in circles, which Python frees late or never."""
-    yield
-    gc.collect()
-    ctypes.CDLL(None).malloc_trim(0)
-
-
-# The peak of every process, printed at the end: none is to pass 3 GB.
-_PEAKS: dict[str, int] = {}
+_PEAK = "peak memory"
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A worker of xdist tells its peak to the process that prints the summary."""
     output = getattr(session.config, "workeroutput", None)
     if output is not None:
-        output["peak_memory"] = status_bytes("VmHWM")
+        output[_PEAK] = status_bytes("VmHWM")
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    if config.pluginmanager.hasplugin("xdist"):
-        config.pluginmanager.register(_Workers())
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any, error: object) -> None:
+    """Called for each worker that has ended."""
+    peaks = node.config.stash.setdefault(_PEAKS, {})
+    peaks[node.gateway.id] = getattr(node, "workeroutput", {}).get(_PEAK, 0)
 
 
-class _Workers:
-    """Hears of the processes that pytest-xdist ends."""
-
-    def pytest_testnodedown(self, node: Any) -> None:
-        peak = getattr(node, "workeroutput", {}).get("peak_memory")
-        if peak is not None:
-            _PEAKS[node.gateway.id] = peak
+_PEAKS = pytest.StashKey[dict[str, int]]()
 
 
-def pytest_terminal_summary(terminalreporter: Any) -> None:
-    for name, peak in sorted({**_PEAKS, "main": status_bytes("VmHWM")}.items()):
-        terminalreporter.write_line(f"peak memory of process {name}: {peak / 1e9:.2f} GB")
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    """Peak memory of each process that ran tests."""
+    peaks = config.stash.get(_PEAKS, {}) or {"this process": status_bytes("VmHWM")}
+    told = ", ".join(f"{name} {peak / 1e6:.0f} MB" for name, peak in sorted(peaks.items()))
+    terminalreporter.write_line(f"{_PEAK}: {told}")

@@ -10,9 +10,10 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from helpers import tiny_model
+from helpers import MASK, keypoint_head, tiny_model
 from PIL import Image
 
+from keras_maskrcnn.models.settings import merge_arguments
 from keras_maskrcnn.ops.roi_align import BACKEND_VARIABLE
 
 # Unlike sizes: larger than the network's input, portrait, and smaller.
@@ -38,14 +39,16 @@ def encode(picture: np.ndarray, format: str) -> bytes:
     return content.getvalue()
 
 
-def distinct_model(gain=4.0, **fields):
+def distinct_model(gain=4.0, **changes):
     """A model whose scores and masks are far from each other, though its weights are random."""
     model = tiny_model(
-        score_threshold=0.0, max_detections=DETECTIONS, class_names=("cup", "naïve ring"), **fields
+        **merge_arguments({"box": {"score_threshold": 0.0, "max_detections": DETECTIONS}}, changes),
+        class_names=("cup", "naïve ring"),
     )
     network = model.network
-    for layer in filter(None, (network.box_head, getattr(network, "mask_head", None))):
-        for weight in layer.weights:
+    masks = [head for head in network.heads if head.name == "mask"]
+    for part in (network.box, *masks):
+        for weight in part.head.weights:
             if weight.name == "kernel":
                 weight.assign(gain * weight)
     return model
@@ -61,7 +64,7 @@ def same_arithmetic() -> Iterator[None]:
 
 def export_tiny(folder: Path) -> SimpleNamespace:
     """The export, its pictures as pixels and files, and what `predict` finds in both."""
-    model = distinct_model(num_keypoints=2)
+    model = distinct_model(heads=(MASK, keypoint_head(2)))
     pictures = [make_picture(*size, seed) for seed, size in enumerate(SIZES)]
     files = []
     for picture, name in zip(pictures, ("a.jpg", "b.png", "c.jpg"), strict=True):

@@ -14,28 +14,29 @@ from PIL import Image
 
 from keras_maskrcnn import MaskRCNN
 from keras_maskrcnn.data.records import DetectionData, ImageRecord, Instance
+from keras_maskrcnn.images.input_size import InputSize
+from keras_maskrcnn.models.settings import merge_arguments
 
 # The smallest Mask R-CNN that still has all its parts.
+MASK: dict[str, Any] = {"name": "mask", "convs": 2, "dim": 16}
 TINY: dict[str, Any] = {
     "num_classes": 2,
-    "backbone": "resnet18",
-    "norm": "batch",
-    "freeze_at": 0,
+    "backbone": {"name": "resnet18", "norm": "batch", "freeze_at": 0},
+    "neck": {"channels": 32},
+    "rpn": {
+        "anchor_sizes": ((8,), (16,), (32,), (48,), (64,)),
+        "samples": 32,
+        "pre_nms_train": 50,
+        "pre_nms_test": 50,
+        "proposals_train": 50,
+        "proposals_test": 20,
+    },
+    "box": {"samples": 16, "dim": 64, "max_detections": 10},
+    "heads": (MASK,),
     "min_size": 64,
     "max_size": 96,
-    "pyramid_channels": 32,
-    "anchor_sizes": ((8,), (16,), (32,), (48,), (64,)),
-    "rpn_samples": 32,
-    "proposals_pre_nms_train": 50,
-    "proposals_pre_nms_test": 50,
-    "proposals_train": 50,
-    "proposals_test": 20,
-    "roi_samples": 16,
-    "box_head_dim": 64,
-    "mask_head_convs": 2,
-    "mask_head_dim": 16,
-    "max_detections": 10,
 }
+TINY_SIZE = InputSize(64, 96, 32)
 LOSSES = (
     "rpn_class_loss",
     "rpn_box_loss",
@@ -46,10 +47,19 @@ LOSSES = (
 )
 
 
-def tiny_model(weights_seed: int = 0, **fields: Any) -> MaskRCNN:
-    """The same weights for the same seed."""
+def keypoint_head(count: int, **settings: Any) -> dict[str, Any]:
+    return {"name": "keypoint", "num_keypoints": count, **settings}
+
+
+def tiny_model(weights_seed: int = 0, **changes: Any) -> MaskRCNN:
+    """The same weights for the same seed; `changes` as in `merge_arguments`."""
     keras.utils.set_random_seed(weights_seed)
-    return MaskRCNN(**{**TINY, **fields})
+    return MaskRCNN(**merge_arguments(TINY, changes))
+
+
+def training_outputs(model: MaskRCNN, images: Any, targets: dict[str, Any]) -> dict[str, Any]:
+    """What the losses of a step compare, part by part."""
+    return model({"images": images, **targets}, training=True)
 
 
 def get_state(model: keras.Model) -> list[np.ndarray]:

@@ -15,14 +15,16 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 def build(case: dict[str, Any]) -> Any:
     """torchvision's published model with the weights of the case's file."""
     from keras_maskrcnn import MaskRCNN
-    from keras_maskrcnn.models.presets import get_preset
     from keras_maskrcnn.weights import load_detector_weights
 
     dtype = {"float32": "float32", "bfloat16": "mixed_bfloat16"}[case["dtype"]]
-    config = get_preset("maskrcnn_resnet50_fpn_coco").config(
-        backbone=case["backbone"], num_classes=CLASSES, norm_epsilon=1e-5, class_names=()
+    model = MaskRCNN.from_preset(
+        "maskrcnn_resnet50_fpn_coco",
+        load_weights=False,
+        backbone={"name": case["backbone"], "norm_epsilon": 1e-5},
+        num_classes=CLASSES,
+        dtype=dtype,
     )
-    model = MaskRCNN(config=config, dtype=dtype)
     load_detector_weights(model, case["weights"])
     return model
 

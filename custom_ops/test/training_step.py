@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from keras_maskrcnn.layers.roi_align import RoIAlignLayer
 from keras_maskrcnn.ops.roi_align import roi_align_backend
+from keras_maskrcnn.poolers import RoIAlignLayer
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests"))
 from helpers import tiny_model

@@ -104,12 +104,12 @@ def check_classes(model: keras.Model, data: DetectionData, annotations: str | Pa
     Raises:
         ValueError: when their count differs, or the model knows its classes by other names.
     """
-    if model.config.num_classes != len(data.class_names):
+    if model.num_classes != len(data.class_names):
         raise ValueError(
-            f"Expected {model.config.num_classes} classes in {annotations}, as the model has. "
+            f"Expected {model.num_classes} classes in {annotations}, as the model has. "
             f"Received: {len(data.class_names)} classes {data.class_names}"
         )
-    names = list(model.config.class_names)
+    names = list(model.given_class_names)
     if names and names != list(data.class_names):
         raise ValueError(
             f"Expected the model's classes {names} in {annotations}, in that order. "

@@ -18,7 +18,6 @@ from keras_maskrcnn.cli.options import (
     say,
 )
 from keras_maskrcnn.cli.train_parser import add_parser
-from keras_maskrcnn.models.config import MaskRCNNConfig
 
 if TYPE_CHECKING:
     import keras
@@ -75,13 +74,13 @@ def _train(args: argparse.Namespace, folder: RunFolder) -> int:
         keras.config.set_dtype_policy("mixed_bfloat16")
     model = build_model(args, train_data)
     check_classes(model, val_data, val_file)
-    require_outlines(model.config, train_data, val_data)
+    require_outlines(model.network, train_data, val_data)
 
     folder.write_config(
         {
             "options": {k: v for k, v in vars(args).items() if k not in _NOT_KEPT},
             "training": dataclasses.asdict(options),
-            "model": model.config.to_dict(),
+            "model": model.get_config(),
             "data": {
                 "train": [str(train_file), str(train_images), len(train_data)],
                 "val": [str(val_file), str(val_images), len(val_data)],
@@ -161,20 +160,27 @@ def find_data(args: argparse.Namespace) -> list[tuple[Path, Path]]:
 def build_model(args: argparse.Namespace, data: DetectionData) -> keras.Model:
     """The model that the arguments describe, with the classes of the data."""
     from keras_maskrcnn import MaskRCNN
+    from keras_maskrcnn.checks import known_names
+    from keras_maskrcnn.models.settings import PARTS, merge_arguments
+    from keras_maskrcnn.parts import setting_names
 
-    fields: dict[str, Any] = {"min_size": max(args.min_size), "max_size": args.max_size}
-    fields["seed"] = args.seed
+    backbone: dict[str, Any] = {"name": args.backbone}
     if args.weights is None:
-        fields.update(norm="batch", freeze_at=0)
-    known = {field.name for field in dataclasses.fields(MaskRCNNConfig)}
-    for name, value in parse_settings(args.set).items():
-        if name not in known:
-            raise ValueError(f"--set names a field of MaskRCNNConfig. Received: {name}")
-        fields[name] = value
+        backbone["freeze_at"] = 0
+        if args.backbone.startswith("res"):
+            backbone["norm"] = "batch"
+    settings = parse_settings(args.set)
+    known = (*setting_names(MaskRCNN), *(f"{part}.SETTING" for part in (*PARTS, "mask")))
+    known_names("--set", [name for name in settings if "." not in name], known)
+    arguments = {
+        "backbone": backbone,
+        "min_size": max(args.min_size),
+        "max_size": args.max_size,
+        "seed": args.seed,
+    }
     return MaskRCNN(
         num_classes=len(data.class_names),
-        backbone=args.backbone,
         class_names=data.class_names,
         weights=args.weights,
-        **fields,
+        **merge_arguments(arguments, settings),
     )

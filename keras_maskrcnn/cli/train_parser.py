@@ -6,7 +6,6 @@ import argparse
 from typing import Any
 
 from keras_maskrcnn.cli.options import DATA_HELP
-from keras_maskrcnn.models.config import BACKBONES
 
 _DESCRIPTION = f"""\
 Train Mask R-CNN on pictures with COCO annotations.
@@ -21,7 +20,7 @@ examples:
   maskrcnn train --data photos --weights imagenet --output runs/photos
   maskrcnn train --train cells/train.json cells/images --val cells/val.json cells/images \\
       --weights resnet50.npz --min-size 512 --epochs 30 --schedule cosine
-  maskrcnn train --data photos --backbone resnet18 --set norm=group --set freeze_at=0
+  maskrcnn train --data photos --backbone resnet18 --set backbone.norm=group
   maskrcnn train --resume runs/photos
 """
 
@@ -49,10 +48,10 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     model = parser.add_argument_group("model")
     model.add_argument(
         "--backbone",
-        choices=BACKBONES,
         default="resnet50",
         metavar="NAME",
-        help=", ".join(BACKBONES) + "; default: %(default)s",
+        help="resnet18, resnet34, resnet50, resnet101, resnext101_32x8d, or a network of "
+        "keras.applications such as MobileNetV3Large; default: %(default)s",
     )
     model.add_argument(
         "--weights",
@@ -81,7 +80,8 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="any other field of MaskRCNNConfig, such as anchor_sizes=[[16],[32],[64],[128],[256]]",
+        help="any other setting of MaskRCNN or of a part of it, such as size_divisor=64, "
+        "rpn.samples=128, mask.dim=128, backbone.norm=group",
     )
 
     training = parser.add_argument_group("training")

@@ -9,7 +9,6 @@ resizing and padding are TensorFlow ops. Both run in parallel and in a fixed ord
 from __future__ import annotations
 
 import itertools
-import math
 import os
 from collections.abc import Sequence
 from typing import Any
@@ -26,25 +25,10 @@ from keras_maskrcnn.data.augmentation import (
 from keras_maskrcnn.data.masks import MASK_SIDE, draw_mask, draw_whole_mask
 from keras_maskrcnn.data.picture_files import read_picture_file
 from keras_maskrcnn.data.records import DetectionData, ImageRecord
+from keras_maskrcnn.images.input_size import resize_shape
 from keras_maskrcnn.tensorflow_errors import without_internals
 
 _JPEG_START = b"\xff\xd8\xff"
-
-
-def resize_shape(height: int, width: int, min_size: int, max_size: int) -> tuple[int, int]:
-    """Size of a picture after resizing, as torchvision computes it.
-
-    Args:
-        height: height in pixels.
-        width: width in pixels.
-        min_size: wanted length of the shorter side.
-        max_size: limit of the longer side.
-
-    Returns:
-        `(height, width)`: both sides times the same scale, rounded down.
-    """
-    scale = min(min_size / min(height, width), max_size / max(height, width))
-    return max(1, math.floor(height * scale)), max(1, math.floor(width * scale))
 
 
 def read_image(path: str | os.PathLike[str]) -> np.ndarray:
@@ -168,7 +152,7 @@ def make_batches(
     if masks and missing:
         raise ValueError(
             f"Expected an outline of each object: {missing}. masks=False makes batches without "
-            "masks, for a model with predict_masks=False. Received: masks=True"
+            "masks, for a model with heads=[]. Received: masks=True"
         )
     masks = not missing if masks is None else masks
     slots = _checked_max_objects(data, max_objects)
@@ -247,6 +231,14 @@ class _Loader:
         if data.keypoint_names:
             self.shapes["keypoints"] = [max_objects, len(data.keypoint_names), 3]
             self.dtypes.append(tf.float32)
+        for name in data.attribute_names:
+            if name in self.shapes:
+                raise ValueError(
+                    f"Expected attributes with names other than {sorted(self.shapes)}. "
+                    f"Received: attribute {name!r}"
+                )
+            self.shapes[name] = [max_objects]
+            self.dtypes.append(tf.float32)
 
     def __call__(self, index: np.ndarray, flip: np.ndarray, min_size: np.ndarray) -> list[Any]:
         record = self.data.records[index]
@@ -288,6 +280,9 @@ class _Loader:
             fields.append(
                 _padded(points * np.array([scale_x, scale_y, 1]), self.max_objects, np.float32)
             )
+        for name in self.data.attribute_names:
+            values = np.array([o.attributes.get(name, -1.0) for o in objects])
+            fields.append(_padded(values, self.max_objects, np.float32, fill=-1))
         return fields
 
     def _picture_and_masks(self, index: int, record: ImageRecord) -> tuple[np.ndarray, np.ndarray]:

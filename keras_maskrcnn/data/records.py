@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -28,6 +28,7 @@ class Instance:
         annotation_id: id in the annotation file.
         keypoints: float32 `[J, 3]`: x, y in continuous pixels (the centre of the top left pixel
             is .5, .5) and visibility 0, 1, 2; or None.
+        attributes: numbers from 0 that heads of one's own learn, such as `{"ripe": 1}`.
     """
 
     category: int
@@ -37,6 +38,7 @@ class Instance:
     area: float
     annotation_id: int
     keypoints: np.ndarray | None = None
+    attributes: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,6 +108,12 @@ class DetectionData:
         return max([1, *(len(record.crowds) for record in self.records)])
 
     @cached_property
+    def attribute_names(self) -> tuple[str, ...]:
+        """Attributes that any object has, in alphabetical order."""
+        names = {n for record in self.records for o in record.objects for n in o.attributes}
+        return tuple(sorted(names))
+
+    @cached_property
     def boxes_only(self) -> tuple[Instance, ...]:
         """The objects that have no outline; crowd regions need none."""
         return tuple(
@@ -131,15 +139,16 @@ class DetectionData:
         self,
         batch_size: int,
         *,
-        min_size: int | Sequence[int] = 800,
-        max_size: int = 1333,
+        model: Any = None,
+        min_size: int | Sequence[int] | None = None,
+        max_size: int | None = None,
         shuffle: bool = False,
         augment: bool = False,
         seed: int | None = None,
         first_pass: int = 0,
         drop_remainder: bool = False,
         max_objects: int | None = None,
-        size_divisor: int = 32,
+        size_divisor: int | None = None,
         cache: bool = False,
         masks: bool | None = None,
         whole_masks: bool = False,
@@ -152,6 +161,8 @@ class DetectionData:
 
         Args:
             batch_size: pictures per batch (B).
+            model: a `MaskRCNN` whose input size and need of masks are taken over where no argument
+                says otherwise; without one, sizes are the defaults of `InputSize`: 800, 1333, 32.
             min_size: length of the shorter side after resizing, in pixels; with `augment`, a
                 sequence of lengths from which one is drawn per picture and pass.
             max_size: limit of the longer side after resizing, in pixels.
@@ -188,6 +199,7 @@ class DetectionData:
               the arguments; with `whole_masks` `[B, N, H, W]`, 0 or 255, in the images' pixels
             - `crowd_boxes` float32 `[B, Nc, 4]`: crowd regions, padding 0
             - `keypoints` float32 `[B, N, J, 3]`: x, y, visibility; only with keypoint data
+            - each of `attribute_names` float32 `[B, N]`: -1 where padded or not known
             - `image_ids` int64 `[B]` and `original_sizes` int32 `[B, 2]` (height, width)
 
         Raises:
@@ -195,19 +207,24 @@ class DetectionData:
                 than `max_objects` objects, or with `masks=True` an object has no outline.
         """
         from keras_maskrcnn.data.pipeline import make_batches
+        from keras_maskrcnn.images.input_size import InputSize
+
+        size = InputSize() if model is None else model.input_size
+        if masks is None and model is not None:
+            masks = model.needs_masks
 
         return make_batches(
             self,
             batch_size,
-            min_size=min_size,
-            max_size=max_size,
+            min_size=size.min_size if min_size is None else min_size,
+            max_size=size.max_size if max_size is None else max_size,
             shuffle=shuffle,
             augment=augment,
             seed=seed,
             first_pass=first_pass,
             drop_remainder=drop_remainder,
             max_objects=max_objects,
-            size_divisor=size_divisor,
+            size_divisor=size.divisor if size_divisor is None else size_divisor,
             cache=cache,
             masks=masks,
             whole_masks=whole_masks,

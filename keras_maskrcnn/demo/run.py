@@ -21,22 +21,19 @@ from keras_maskrcnn.training import RunFolder, TrainingOptions, train_model
 # A compact model for small pictures: a quarter of the usual channels, and anchors from 16 pixels.
 _SIZE = 160
 _MODEL: dict[str, Any] = {
-    "backbone": "resnet18",
-    "norm": "batch",
-    "freeze_at": 0,
+    "backbone": {"name": "resnet18", "norm": "batch", "freeze_at": 0},
+    "neck": {"channels": 64},
+    "rpn": {
+        "anchor_sizes": ((16,), (32,), (64,), (96,), (128,)),
+        "pre_nms_train": 400,
+        "pre_nms_test": 200,
+        "proposals_train": 400,
+        "proposals_test": 100,
+    },
+    "box": {"samples": 64, "dim": 256, "max_detections": 30},
+    "heads": ({"name": "mask", "convs": 2, "dim": 64},),
     "min_size": _SIZE,
     "max_size": _SIZE,
-    "pyramid_channels": 64,
-    "anchor_sizes": ((16,), (32,), (64,), (96,), (128,)),
-    "proposals_pre_nms_train": 400,
-    "proposals_pre_nms_test": 200,
-    "proposals_train": 400,
-    "proposals_test": 100,
-    "roi_samples": 64,
-    "box_head_dim": 256,
-    "mask_head_convs": 2,
-    "mask_head_dim": 64,
-    "max_detections": 30,
 }
 
 
@@ -97,7 +94,7 @@ def run_demo(
         evaluate_every=4,
         seed=seed,
     )
-    run.write_config({"model": model.config.to_dict()})
+    run.write_config({"model": model.get_config()})
     say(f"Training a {model.count_params() / 1e6:.1f} million weight model for {epochs} epochs")
     train_model(model, train_data, val_data, run.path, options)
 

@@ -26,14 +26,14 @@ def match_classes(model: Any, data: DetectionData) -> np.ndarray:
         ValueError: when the data has a class that the model does not know, or the model has no
             names and another number of classes.
     """
-    names = list(model.config.class_names)
+    names = list(model.given_class_names)
     if not names:
-        if model.config.num_classes != len(data.class_names):
+        if model.num_classes != len(data.class_names):
             raise ValueError(
-                f"Expected {model.config.num_classes} classes in {data.name}, as the model has. "
+                f"Expected {model.num_classes} classes in {data.name}, as the model has. "
                 f"Received: {len(data.class_names)} classes {list(data.class_names)}"
             )
-        return np.arange(model.config.num_classes)
+        return np.arange(model.num_classes)
     unknown = [name for name in data.class_names if name not in names]
     if unknown:
         raise ValueError(

@@ -68,8 +68,8 @@ def evaluate_coco(
         ValueError: when the data has a class that the model does not know, or a picture cannot be
             read.
     """
-    min_size = model.config.min_size if min_size is None else min_size
-    max_size = model.config.max_size if max_size is None else max_size
+    min_size = model.input_size.min_size if min_size is None else min_size
+    max_size = model.input_size.max_size if max_size is None else max_size
     classes = match_classes(model, data)
     records = {record.image_id: record for record in data.records}
     bar = keras.utils.Progbar(math.ceil(len(records) / batch_size), verbose=int(progress))
@@ -79,7 +79,7 @@ def evaluate_coco(
         batch_size,
         min_size=min_size,
         max_size=max_size,
-        size_divisor=model.config.size_divisor,
+        size_divisor=model.input_size.divisor,
         masks=False,  # What is compared comes from the records.
     )
     for images, targets in batches:
@@ -93,7 +93,7 @@ def evaluate_coco(
                 row,
                 image_size=sizes[row],
                 original_size=(record.height, record.width),
-                keypoint_shift=model.config.keypoint_shift,
+                keypoint_shift=model.keypoint_shift,
             )
             found = found.with_classes(classes, data.class_names)
             results.extend(found.to_coco(image_id, data.category_ids))

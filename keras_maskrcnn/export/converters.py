@@ -14,7 +14,7 @@ from typing import Any
 
 import keras
 
-from keras_maskrcnn.export.tracing import export_settings
+from keras_maskrcnn.export.tracing import export_twin
 
 FILE_FORMATS = {"onnx": ".onnx", "litert": ".tflite"}
 
@@ -35,11 +35,12 @@ def export_file(
     suffix = FILE_FORMATS[format]
     if target.suffix != suffix:
         raise ValueError(f"path must end with {suffix} for format={format!r}. Received: {target}")
-    if model.config.roi_align_samples == 0:
+    poolers = [part.pooler for part in (model.network.box, *model.network.heads)]
+    if any(getattr(pooler, "sampling_ratio", 1) == 0 for pooler in poolers):
         raise ValueError(
             f"format={format!r} needs a fixed number of RoIAlign samples per bin: an adaptive one "
             "gives a matrix whose shape depends on the boxes, for which these formats have no op. "
-            "Received: a model with roi_align_samples=0"
+            "Received: a model with pooler sampling_ratio=0"
         )
     sizes = keras.InputSpec(dtype="int32", shape=(None, 2), name="image_sizes")
     images = keras.InputSpec(dtype="float32", shape=(None, None, None, 3), name="images")
@@ -52,18 +53,18 @@ def export_file(
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".export-", dir=target.parent) as scratch:
         written = Path(scratch) / target.name
-        with export_settings(model, "gather", **thresholds):
-            try:
-                keras.Model.export(model, str(written), format=format, verbose=False, **options)
-            except ImportError as error:
-                raise ImportError(
-                    f"format={format!r} needs a package that is not installed ({error}); "
-                    'for ONNX: pip install "maskrcnn-keras[onnx]"'
-                ) from error
-            except Exception as error:
-                raise ValueError(
-                    f"this model cannot be converted to format={format!r}: {_reason(error)}"
-                ) from error
+        twin, _ = export_twin(model, "gather", thresholds)
+        try:
+            twin.export(str(written), format=format, verbose=False, **options)
+        except ImportError as error:
+            raise ImportError(
+                f"format={format!r} needs a package that is not installed ({error}); "
+                'for ONNX: pip install "maskrcnn-keras[onnx]"'
+            ) from error
+        except Exception as error:
+            raise ValueError(
+                f"this model cannot be converted to format={format!r}: {_reason(error)}"
+            ) from error
         if format == "onnx":
             check_onnx_ops(written)
         os.replace(written, target)

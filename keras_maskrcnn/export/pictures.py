@@ -14,16 +14,17 @@ import tensorflow as tf
 from keras_maskrcnn.data.pipeline import resize_image
 from keras_maskrcnn.export.headers import JPEG_START, count_jpeg_pixels, count_pixels, starts_with
 from keras_maskrcnn.export.refusals import refusal_parts
+from keras_maskrcnn.images.input_size import InputSize
 
 Tensor = Any
 
 
-def letterbox_batch(images: Tensor, config: Any) -> dict[str, Tensor]:
+def letterbox_batch(images: Tensor, input_size: InputSize) -> dict[str, Tensor]:
     """Pictures of one size.
 
     Args:
         images: uint8 `[B, h, w, 3]`, RGB.
-        config: the model's `MaskRCNNConfig`.
+        input_size: the model's.
 
     Returns:
         `images` float32 `[B, H, W, 3]`, padded with zeros at the bottom and right; `image_sizes`
@@ -36,8 +37,8 @@ def letterbox_batch(images: Tensor, config: Any) -> dict[str, Tensor]:
     )
     with tf.control_dependencies([check]):
         original = tf.identity(shape[1:3])
-    size = _resized_shape(original, config)
-    canvas = _padded_shape(size, config)
+    size = input_size.resized_graph(original)
+    canvas = input_size.padded_graph(size)
     resized = _pad(resize_image(images, size), size, canvas, batched=True)
     return {
         "images": tf.ensure_shape(resized, [None, None, None, 3]),
@@ -46,12 +47,12 @@ def letterbox_batch(images: Tensor, config: Any) -> dict[str, Tensor]:
     }
 
 
-def decode_batch(contents: Tensor, config: Any, max_pixels: int) -> dict[str, Tensor]:
+def decode_batch(contents: Tensor, input_size: InputSize, max_pixels: int) -> dict[str, Tensor]:
     """Picture files of unlike sizes, each resized by the model's rule, in one batch.
 
     Args:
         contents: string `[B]`, each a whole JPEG, PNG, BMP or GIF (first frame) file.
-        config: the model's `MaskRCNNConfig`.
+        input_size: the model's.
         max_pixels: of one picture. A larger one is refused before memory is spent on it.
 
     Returns:
@@ -69,7 +70,7 @@ def decode_batch(contents: Tensor, config: Any, max_pixels: int) -> dict[str, Te
     def read(i: Tensor, resized: Any, sizes: Any, originals: Any) -> tuple[Any, ...]:
         picture = _decode(contents[i], i, max_pixels)
         original = tf.shape(picture)[:2]
-        size = _resized_shape(original, config)
+        size = input_size.resized_graph(original)
         resized = resized.write(i, resize_image(picture, size))
         return i + 1, resized, sizes.write(i, size), originals.write(i, original)
 
@@ -77,7 +78,7 @@ def decode_batch(contents: Tensor, config: Any, max_pixels: int) -> dict[str, Te
         lambda i, *_: i < count, read, (0, resized, sizes, originals), parallel_iterations=2
     )
     all_sizes = tf.ensure_shape(sizes.stack(), [None, 2])
-    canvas = _padded_shape(tf.reduce_max(all_sizes, 0), config)
+    canvas = input_size.padded_graph(tf.reduce_max(all_sizes, 0))
 
     def pad(i: Tensor) -> Tensor:
         picture = tf.ensure_shape(resized.read(i), [None, None, 3])
@@ -89,19 +90,6 @@ def decode_batch(contents: Tensor, config: Any, max_pixels: int) -> dict[str, Te
         "image_sizes": all_sizes,
         "original_sizes": tf.ensure_shape(originals.stack(), [None, 2]),
     }
-
-
-def _resized_shape(size: Tensor, config: Any) -> Tensor:
-    """`data.pipeline.resize_shape` for int32 `(h, w)`; float64, as Python computes it."""
-    sides = tf.cast(size, tf.float64)
-    scale = tf.minimum(
-        config.min_size / tf.reduce_min(sides), config.max_size / tf.reduce_max(sides)
-    )
-    return tf.maximum(1, tf.cast(tf.floor(sides * scale), tf.int32))
-
-
-def _padded_shape(size: Tensor, config: Any) -> Tensor:
-    return size + (-size) % config.size_divisor
 
 
 def _pad(pictures: Tensor, size: Tensor, canvas: Tensor, batched: bool) -> Tensor:

@@ -29,7 +29,7 @@ def to_original(
         found: the model's outputs.
         image_sizes: int32 `[B, 2]` `(h, w)` of the pictures in the network's input.
         original_sizes: int32 `[B, 2]` `(h, w)` of the pictures as sent.
-        keypoint_shift: of the model's config.
+        keypoint_shift: of the model.
 
     Returns:
         the outputs, `boxes` and `keypoints` in pixels of the pictures as sent, and `image_sizes`:

@@ -16,7 +16,7 @@ import tensorflow as tf
 from keras_maskrcnn.export.pictures import decode_batch, letterbox_batch
 from keras_maskrcnn.export.results import full_size_rles, to_original
 from keras_maskrcnn.export.stock_ops import check_stock_ops
-from keras_maskrcnn.export.tracing import export_settings
+from keras_maskrcnn.export.tracing import export_twin
 
 Tensor = Any
 
@@ -38,10 +38,10 @@ def export_saved_model(
     parent = Path(path)
     if parent.exists() and not parent.is_dir():
         raise ValueError(f"path must be a folder, or not exist yet. Received: path={parent}")
-    if rle_masks and not model.config.predict_masks:
+    if rle_masks and "masks" not in model.result_names:
         raise ValueError(
-            "rle_masks needs a model with a mask head. Received: rle_masks=True, "
-            "predict_masks=False"
+            "rle_masks needs a model with a mask head. Received: rle_masks=True, and a model that "
+            f"returns {model.result_names}"
         )
     if version is not None and version < 1:
         raise ValueError(f"version must be at least 1. Received: version={version}")
@@ -52,8 +52,8 @@ def export_saved_model(
         raise ValueError(f"this version exists already. Received: version={version}, {target}")
     parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".export-", dir=parent) as scratch:
-        with export_settings(model, "reference", **thresholds) as settings:
-            served = _Served(model, rle_masks, max_pixels)
+        twin, settings = export_twin(model, "reference", thresholds)
+        served = _Served(twin, model, rle_masks, max_pixels)
         signatures = {"serving_default": served.serving_default, "encoded": served.encoded}
         served.weights = _variables(signatures.values())
         settings |= {"rle_masks": rle_masks, "max_pixels": max_pixels}
@@ -70,10 +70,10 @@ def export_saved_model(
 class _Served(tf.Module):
     """What the SavedModel holds: two functions, the variables they read, and files."""
 
-    def __init__(self, model: Any, rle_masks: bool, max_pixels: int) -> None:
+    def __init__(self, twin: Any, model: Any, rle_masks: bool, max_pixels: int) -> None:
         super().__init__()
-        config = model.config
-        class_names = list(model.class_names)
+        names = list(model.class_names)
+        input_size, keypoint_shift = model.input_size, model.keypoint_shift
 
         @tf.function(
             input_signature=[
@@ -86,12 +86,12 @@ class _Served(tf.Module):
         def detect(
             images: Tensor, image_sizes: Tensor, original_sizes: Tensor
         ) -> dict[str, Tensor]:
-            found = model({"images": images, "image_sizes": image_sizes}, training=False)
-            results = to_original(found, image_sizes, original_sizes, config.keypoint_shift)
+            found = twin({"images": images, "image_sizes": image_sizes}, training=False)
+            results = to_original(found, image_sizes, original_sizes, keypoint_shift)
             if rle_masks:
                 results["mask_rles"] = full_size_rles(results)
             # One row for each picture: TensorFlow Serving's REST API answers picture by picture.
-            results["class_names"] = tf.tile([class_names], [tf.shape(images)[0], 1])
+            results["class_names"] = tf.tile([names], [tf.shape(images)[0], 1])
             return results
 
         @tf.function(
@@ -99,16 +99,16 @@ class _Served(tf.Module):
             autograph=False,
         )
         def serving_default(images: Tensor) -> dict[str, Tensor]:
-            return detect(**letterbox_batch(images, config))
+            return detect(**letterbox_batch(images, input_size))
 
         # TensorFlow Serving's REST API takes base64 for inputs whose name ends in _bytes.
         @tf.function(
             input_signature=[tf.TensorSpec([None], tf.string, name="image_bytes")], autograph=False
         )
         def encoded(image_bytes: Tensor) -> dict[str, Tensor]:
-            return detect(**decode_batch(image_bytes, config, max_pixels))
+            return detect(**decode_batch(image_bytes, input_size, max_pixels))
 
-        # Concrete, or saving would trace them again, when the settings hold no longer.
+        # Concrete, or saving would trace them again.
         self.serving_default = serving_default.get_concrete_function()
         self.encoded = encoded.get_concrete_function()
 
@@ -123,7 +123,7 @@ def _write_assets(model: Any, settings: dict[str, Any], folder: Path) -> dict[st
     classes = folder / "class_names.txt"
     classes.write_text("".join(f"{name}\n" for name in model.class_names), encoding="utf-8")
     config = folder / "config.json"
-    content = {"model": model.config.to_dict(), "export": settings}
+    content = {"model": model.get_config(), "export": settings}
     config.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
     return {
         "class_names": tf.saved_model.Asset(str(classes)),

@@ -1,62 +1,37 @@
-"""What holds while a model is traced for export, and no longer."""
+"""What an export traces: the model's weights under other layers and other thresholds."""
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
 from typing import Any
 
-from keras_maskrcnn.layers.roi_align import RoIAlignLayer
+import keras
+
+from keras_maskrcnn.checks import at_least, fraction
 
 
-@contextlib.contextmanager
-def export_settings(
-    model: Any,
-    backend: str,
-    *,
-    score_threshold: float | None = None,
-    max_detections: int | None = None,
-    nms_iou: float | None = None,
-) -> Iterator[dict[str, Any]]:
-    """Another RoIAlign and other thresholds, for graphs traced within the block.
-
-    Graphs that `predict` or `fit` have traced before keep theirs. Not for use beside a thread
-    that traces the same model.
+def export_twin(
+    model: Any, backend: str, thresholds: dict[str, Any]
+) -> tuple[keras.Model, dict[str, Any]]:
+    """A model that shares all weights with the given one, which stays as it is.
 
     Args:
         model: a `MaskRCNN`.
-        backend: of `ops.roi_align.roi_align_backend`.
-        score_threshold, max_detections, nms_iou: `None` for the model's own.
+        backend: of its RoIAlign, see `ops.roi_align.roi_align_backend`.
+        thresholds: `score_threshold`, `max_detections` and `nms_iou`, `None` for the model's own.
 
-    Yields:
-        the thresholds that hold.
+    Returns:
+        a Functional model of the same inputs and outputs, and the thresholds that hold.
 
     Raises:
         ValueError: for a threshold outside its range.
     """
-    detections = model.network.detections
-    given = {
-        "score_threshold": score_threshold,
-        "max_detections": max_detections,
-        "nms_iou": nms_iou,
+    own = model.network.box.settings
+    given = {name: own[name] if value is None else value for name, value in thresholds.items()}
+    fraction(score_threshold=given["score_threshold"], nms_iou=given["nms_iou"])
+    at_least(1, max_detections=given["max_detections"])
+    inputs = {
+        "images": keras.Input((None, None, 3), dtype="float32", name="images"),
+        "image_sizes": keras.Input((2,), dtype="int32", name="image_sizes"),
     }
-    own = {name: getattr(detections, name) for name in given}
-    settings = {name: own[name] if value is None else value for name, value in given.items()}
-    for name in ("score_threshold", "nms_iou"):
-        if not 0.0 <= settings[name] <= 1.0:
-            raise ValueError(f"{name} must be in 0..1. Received: {name}={settings[name]}")
-    if settings["max_detections"] < 1:
-        raise ValueError(f"max_detections must be at least 1. Received: {max_detections=}")
-    pooling = [layer for layer in model.layers if isinstance(layer, RoIAlignLayer)]
-    backends = [layer.backend for layer in pooling]
-    try:
-        for layer in pooling:
-            layer.backend = backend
-        for name, value in settings.items():
-            setattr(detections, name, value)
-        yield settings
-    finally:
-        for layer, before in zip(pooling, backends, strict=True):
-            layer.backend = before
-        for name, value in own.items():
-            setattr(detections, name, value)
+    network = model.network.variant(backend=backend, **given)
+    return keras.Model(inputs, network.inference(**inputs), name=model.name), given

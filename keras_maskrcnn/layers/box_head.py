@@ -25,7 +25,7 @@ class BoxHead(keras.layers.Layer):
         num_convs: 3x3 convolutions of 256 channels.
         num_fcs: fully connected layers; with 0 the features are averaged over the RoI.
         dim: units of the fully connected layers.
-        norm: of the convolutions, `None` or one of `config.NORMS`.
+        norm: of the convolutions, `None` or one of `layers.norms.NORMS`.
 
     Call arguments:
         features: `[P, p, p, C]` pooled features of RoIs, none of them padding: trained statistics

@@ -7,9 +7,39 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_maskrcnn.checks import one_of
 from keras_maskrcnn.layers.geometry import GeometryLayer
+from keras_maskrcnn.ops.boxes import end_after_last_pixel, end_on_last_pixel
 
 Tensor = Any
+
+BOX_STYLES = ("continuous", "matterport")
+
+
+class Coordinates:
+    """In which form boxes stand inside a network; ground truth and results are continuous.
+
+    Args:
+        style: `"continuous"`, or `"matterport"`: boxes end on their last pixel (x2 - 1), and
+            proposals may reach into the padding.
+    """
+
+    def __init__(self, style: str) -> None:
+        one_of("box_style", style, BOX_STYLES)
+        self.style = style
+        self._limits = BoxLimits(style, name="box_limits")
+
+    def to_inner(self, boxes: Tensor) -> Tensor:
+        """Continuous boxes in the style that the network computes with."""
+        return boxes if self.style == "continuous" else end_on_last_pixel(boxes)
+
+    def to_outer(self, boxes: Tensor) -> Tensor:
+        """Inverse of `to_inner`."""
+        return boxes if self.style == "continuous" else end_after_last_pixel(boxes)
+
+    def limits(self, images: Tensor, image_sizes: Tensor) -> tuple[Tensor, Tensor]:
+        """How far proposals, and detections, may reach; see `BoxLimits`."""
+        return self._limits(images, image_sizes)
 
 
 @keras.saving.register_keras_serializable(package="keras_maskrcnn")

@@ -32,7 +32,7 @@ class ConvBlock(keras.layers.Layer):
         size: odd side of the kernel.
         strides: step along both axes.
         groups: groups of channels convolved apart (ResNeXt).
-        norm: `None` or one of `config.NORMS`; there is a bias only without one.
+        norm: `None` or one of `layers.norms.NORMS`; there is a bias only without one.
         norm_epsilon: added to the variance.
         relu: whether negative results become 0.
         initializer: of the kernel.

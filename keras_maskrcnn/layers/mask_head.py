@@ -25,7 +25,7 @@ class MaskHead(keras.layers.Layer):
         num_classes: `K`.
         num_convs: 3x3 convolutions; 0 on res5 features (C4 models).
         dim: channels.
-        norm: of the convolutions, `None` or one of `config.NORMS`.
+        norm: of the convolutions, `None` or one of `layers.norms.NORMS`.
 
     Call arguments:
         features: `[P, p, p, C]` pooled features.

@@ -8,6 +8,7 @@ import keras
 from keras import ops
 
 from keras_maskrcnn.layers.geometry import GeometryLayer
+from keras_maskrcnn.layers.roi_selection import take_objects
 from keras_maskrcnn.ops.mask_targets import (
     keypoint_targets,
     masks_from_crops,
@@ -15,14 +16,6 @@ from keras_maskrcnn.ops.mask_targets import (
 )
 
 Tensor = Any
-
-
-def _take_objects(values: Tensor, images: Tensor, matched: Tensor) -> Tensor:
-    """`values[images, matched]`: `[B, N, ...]` -> `[P, ...]`."""
-    images, matched = ops.cast(images, "int32"), ops.cast(matched, "int32")
-    rows = images * ops.cast(ops.shape(values)[1], "int32") + matched
-    shape = (-1, *(ops.shape(values)[i] for i in range(2, len(values.shape))))
-    return ops.take(ops.reshape(values, shape), rows, axis=0)
 
 
 @keras.saving.register_keras_serializable(package="keras_maskrcnn")
@@ -63,11 +56,11 @@ class MaskTargetLayer(GeometryLayer):
     def call(
         self, rois: Tensor, images: Tensor, matched: Tensor, masks: Tensor, boxes: Tensor
     ) -> Tensor:
-        own = ops.cast(_take_objects(masks, images, matched), "float32") / 255.0
+        own = ops.cast(take_objects(masks, images, matched), "float32") / 255.0
         if self.whole_pictures:
             targets = masks_from_pictures(own, rois, self.size, self.aligned)
         else:
-            frames = _take_objects(boxes, images, matched)
+            frames = take_objects(boxes, images, matched)
             targets = masks_from_crops(own, frames, rois, self.size)
         return ops.cast(targets >= 0.5, "float32") if self.binary else targets
 
@@ -114,7 +107,7 @@ class KeypointTargetLayer(GeometryLayer):
         keypoints: Tensor,
         scale: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
-        own = _take_objects(keypoints, images, matched)
+        own = take_objects(keypoints, images, matched)
         if self.shift:
             less = self.shift * ops.take(scale, ops.cast(images, "int32"), axis=0)  # [P, 2]
             places = own[..., :2] - less[:, None]

@@ -1,4 +1,4 @@
-"""The normalisations that a config may name."""
+"""The normalisations that a setting may name."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ import keras
 import tensorflow as tf
 from keras import ops
 
+from keras_maskrcnn.checks import one_of
 from keras_maskrcnn.layers.frozen_batch_norm import FrozenBatchNormalization
+
+NORMS = ("frozen", "frozen_statistics", "batch", "sync_batch", "group")
 
 Tensor = Any
 
@@ -56,13 +59,14 @@ def make_norm(kind: str, epsilon: float, **kwargs: Any) -> keras.layers.Layer:
     """A normalisation layer over the channels.
 
     Args:
-        kind: one of `config.NORMS`; `"group"` takes 32 groups.
+        kind: one of `NORMS`; `"group"` takes 32 groups.
         epsilon: added to the variance.
         **kwargs: of `keras.layers.Layer`.
 
     Raises:
         ValueError: for an unknown `kind`.
     """
+    one_of("norm", kind, NORMS)
     if kind in ("frozen", "frozen_statistics"):
         return FrozenBatchNormalization(epsilon, train_affine=kind == "frozen_statistics", **kwargs)
     if kind in ("batch", "sync_batch"):
@@ -70,12 +74,7 @@ def make_norm(kind: str, epsilon: float, **kwargs: Any) -> keras.layers.Layer:
         return BatchNormalization(
             epsilon=epsilon, momentum=0.9, synchronized=kind == "sync_batch", **kwargs
         )
-    if kind == "group":
-        return keras.layers.GroupNormalization(groups=32, epsilon=epsilon, **kwargs)
-    raise ValueError(
-        "norm must be one of ('frozen', 'frozen_statistics', 'batch', 'sync_batch', 'group'). "
-        f"Received: norm={kind!r}"
-    )
+    return keras.layers.GroupNormalization(groups=32, epsilon=epsilon, **kwargs)
 
 
 def stored_scale_and_shift(

@@ -8,6 +8,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_maskrcnn.checks import one_of
+
 # (reverse channels, mean, deviation), in the order of the channels after the reversal, 0..255.
 # torch: torchvision's ImageNet statistics. caffe: detectron2's PIXEL_MEAN for the MSRA weights.
 # matterport: MEAN_PIXEL of its configuration.
@@ -16,7 +18,9 @@ _STATISTICS = {
     "caffe": (True, (103.53, 116.28, 123.675), (1.0, 1.0, 1.0)),
     "tf": (False, (127.5, 127.5, 127.5), (127.5, 127.5, 127.5)),
     "matterport": (False, (123.7, 116.8, 103.9), (1.0, 1.0, 1.0)),
+    "none": (False, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
 }
+PREPROCESSING = tuple(_STATISTICS)
 
 
 @keras.saving.register_keras_serializable(package="keras_maskrcnn")
@@ -29,7 +33,8 @@ class ImageNormalization(keras.layers.Layer):
 
     Args:
         preprocessing: `"torch"`: RGB, ImageNet mean and deviation; `"caffe"`: BGR minus mean;
-            `"tf"`: RGB to -1..1; `"matterport"`: RGB minus mean.
+            `"tf"`: RGB to -1..1; `"matterport"`: RGB minus mean; `"none"`: 0..255 as they are, for
+            networks that normalise themselves.
 
     Call arguments:
         images: `[B, H, W, 3]` RGB 0..255, uint8 or float.
@@ -42,11 +47,7 @@ class ImageNormalization(keras.layers.Layer):
     def __init__(self, preprocessing: str = "torch", **kwargs: Any) -> None:
         # Autocast would round 0..255 to bfloat16 before the mean is taken off.
         super().__init__(autocast=False, **kwargs)
-        if preprocessing not in _STATISTICS:
-            raise ValueError(
-                f"preprocessing must be one of {tuple(_STATISTICS)}. "
-                f"Received: preprocessing={preprocessing!r}"
-            )
+        one_of("preprocessing", preprocessing, PREPROCESSING)
         self.preprocessing = preprocessing
 
     def call(self, images: Any, image_sizes: Any = None) -> Any:

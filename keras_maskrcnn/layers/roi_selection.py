@@ -31,6 +31,25 @@ def are_real(values: Tensor) -> Tensor:
     return ops.arange(ops.maximum(count, 1)) < count
 
 
+def take_objects(values: Tensor, images: Tensor, matched: Tensor) -> Tensor:
+    """`values[images, matched]`: `[B, N, ...]` -> `[P, ...]`."""
+    images, matched = ops.cast(images, "int32"), ops.cast(matched, "int32")
+    rows = images * ops.cast(ops.shape(values)[1], "int32") + matched
+    shape = (-1, *(ops.shape(values)[i] for i in range(2, len(values.shape))))
+    return ops.take(ops.reshape(values, shape), rows, axis=0)
+
+
+@keras.saving.register_keras_serializable(package="keras_maskrcnn")
+class TakeObjects(GeometryLayer):
+    """The function `take_objects` as a layer, for Functional graphs; any dtype."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(autocast=False, **kwargs)
+
+    def call(self, values: Tensor, images: Tensor, matched: Tensor) -> Tensor:
+        return take_objects(values, images, matched)
+
+
 @keras.saving.register_keras_serializable(package="keras_maskrcnn")
 class AtLeastOne(GeometryLayer):
     """The function `at_least_one` as a layer, for Functional graphs; any dtype."""

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from keras_maskrcnn.models.config import MaskRCNNConfig
+from keras_maskrcnn.checks import check_shape
+from keras_maskrcnn.images.input_size import InputSize
 
 _SHOWN = 80
 _PARTS = 3
@@ -125,27 +126,17 @@ def check_images(
     return names
 
 
-def check_shape(name: str, value: np.ndarray, expected: tuple[int | str, ...]) -> None:
-    """Raises `ValueError` for another shape; sides given as a name may have any length."""
-    sides = zip(value.shape, expected, strict=False)
-    if value.ndim != len(expected) or any(a != b for a, b in sides if isinstance(b, int)):
-        raise ValueError(
-            f"{name} of a batch must have the shape ({', '.join(map(str, expected))}). "
-            f"Received: {name} of shape {value.shape}"
-        )
-
-
 class SizeCheck:
     """Whether a data set's pictures have the size that `predict` gives them.
 
     Args:
-        config: of the model.
+        input_size: of the model.
         drawn: whether pictures may be of various sizes on purpose, as in training. Then as many as
             eight must differ alike.
     """
 
-    def __init__(self, config: MaskRCNNConfig, drawn: bool) -> None:
-        self.config = config
+    def __init__(self, input_size: InputSize, drawn: bool) -> None:
+        self.input_size = input_size
         self.wanted = _SIZES_COMPARED if drawn else 1
         self.scales: list[float] = []
         self.decided = False
@@ -156,9 +147,9 @@ class SizeCheck:
         Returns:
             A sentence, once, when they differ from the model's.
         """
-        config = self.config
+        rule = self.input_size
         for size in image_sizes.tolist():
-            scale = min(config.min_size / min(size), config.max_size / max(size))
+            scale = min(rule.min_size / min(size), rule.max_size / max(size))
             self.scales.append(scale)
             # Sides are rounded down to whole pixels.
             alike = abs(scale - 1) * min(size) <= 1.5
@@ -170,8 +161,8 @@ class SizeCheck:
         self.decided = True
         return (
             f"pictures of the data set are {size[0]} x {size[1]} (height x width), but the model's "
-            f"predict makes the shorter side {config.min_size} and the longer at most "
-            f"{config.max_size}: objects will have another size than in training. Pass min_size "
+            f"predict makes the shorter side {rule.min_size} and the longer at most "
+            f"{rule.max_size}: objects will have another size than in training. Pass min_size "
             "and max_size to DetectionData.batches, or build the model with those of the data"
         )
 

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 from keras import ops
 
-from keras_maskrcnn.models.config import MaskRCNNConfig
+from keras_maskrcnn.backbones import make_backbone
+from keras_maskrcnn.checks import at_least
+from keras_maskrcnn.heads import BOXES, HEADS, RPNS
+from keras_maskrcnn.images.input_size import InputSize
 from keras_maskrcnn.models.finite import FiniteGuard
 from keras_maskrcnn.models.network import Network
-from keras_maskrcnn.models.objective import has_whole_masks, loss_names
+from keras_maskrcnn.models.objective import layouts, loss_names, needed_targets
 from keras_maskrcnn.models.presets import get_preset
 from keras_maskrcnn.models.trainable import TrainableDetector
+from keras_maskrcnn.necks import NECKS
+from keras_maskrcnn.parts import describe, restore
 from keras_maskrcnn.tensorflow_errors import plain_errors
 from keras_maskrcnn.weights import (
     backbone_conventions,
@@ -23,7 +30,15 @@ from keras_maskrcnn.weights import (
     load_preset_weights,
 )
 
+if TYPE_CHECKING:
+    from keras_maskrcnn.detections import Detections
+
+Tensor = Any
+
 logger = logging.getLogger("keras_maskrcnn")
+
+# Of the saved configuration; raised with every change that older files do not fit.
+CONFIG_VERSION = 1
 
 
 @keras.saving.register_keras_serializable(package="keras_maskrcnn")
@@ -33,16 +48,37 @@ class MaskRCNN(TrainableDetector):
     A Functional model from pictures to detections. `fit` and `evaluate` feed the ground truth
     through the same layers; no mode is switched by hand.
 
+    A part is chosen by name (`backbone="resnet101"`), by a dict of its settings
+    (`rpn={"samples": 128}`), with `name` where it is not the default, or by an object
+    (`heads=["mask", MyHead()]`). Defaults are the paper's numbers in the form of its FPN variant; a
+    preset for foreign weights binds others.
+
     Args:
-        num_classes: foreground classes `K`. May be left out when `config` is given.
+        num_classes: foreground classes `K`; background is not counted.
+        class_names: `K` names, or empty for `class_0 ...`.
+        backbone: of `backbones.BACKBONES`, or any Keras model with a pyramid of outputs.
+        neck: of `necks.NECKS`: `"fpn"` (P2..P6) or `"c4"` (one map at stride 16, res5 in the head).
+        rpn: settings of `heads.RPN`.
+        box: settings of `heads.Box`.
+        heads: of `heads.HEADS`: what describes the boxes that are found, in this order.
+        pooler: of `poolers.POOLERS`, for every head that has no choice of its own.
         weights: `None` for random weights; `"imagenet"` for a ResNet-50/101 backbone through
             Keras' own download; or a path to backbone weights
             (see `keras_maskrcnn.weights.load_backbone_weights`).
-        config: a `MaskRCNNConfig`; other fields replace its values.
+        min_size, max_size: a picture is resized so that the shorter side is `min_size` and the
+            longer side at most `max_size`, in pixels.
+        size_divisor: batches are padded to a multiple of it.
+        box_style: `"continuous"`, or `"matterport"`: inside the network boxes end on their last
+            pixel (x2 - 1), and proposals may reach into the padding. Results and ground truth are
+            continuous either way.
+        weight_decay: L2 penalty coefficient; the loss grows by half of it times the squared sum of
+            every trained kernel. As in Detectron, biases and norms do not decay; detectron2's
+            recipe decays biases too, torchvision's all that trains. As a part of the loss it is
+            within the norm at which an optimizer clips, where PyTorch's SGD adds it afterwards.
+        seed: of the samplers.
         name: of the model.
         dtype: dtype policy of the heavy layers, such as `"mixed_bfloat16"`; by default Keras'
             global one. Coordinates and losses stay float32. A saved model keeps its policy.
-        **fields: any field of `MaskRCNNConfig`, such as `backbone="resnet101"`.
 
     Call arguments:
         inputs: `[B, H, W, 3]` RGB pictures 0..255, or a dict of `images` and `image_sizes`
@@ -50,8 +86,12 @@ class MaskRCNN(TrainableDetector):
 
     Returns:
         dict of `boxes` float32 `[B, D, 4]` in pixels of the input, `scores` float32 `[B, D]`
-        falling, `classes` int32 `[B, D]` (-1 where padded), `counts` int32 `[B]`, and `masks`
-        float32 `[B, D, M, M]`: the probability that a pixel of the box belongs to the object.
+        falling, `classes` int32 `[B, D]` (-1 where padded), `counts` int32 `[B]`, and the results
+        of the heads: `masks` float32 `[B, D, M, M]`, the probability that a pixel of the box
+        belongs to the object.
+
+    Raises:
+        ValueError: for a setting that does not exist or is out of range, naming the nearest.
 
     Example:
 
@@ -66,64 +106,84 @@ class MaskRCNN(TrainableDetector):
 
     def __init__(
         self,
-        num_classes: int | None = None,
+        num_classes: int,
         *,
+        class_names: Sequence[str] = (),
+        backbone: Any = "resnet50",
+        neck: Any = "fpn",
+        rpn: Any = None,
+        box: Any = None,
+        heads: Sequence[Any] = ("mask",),
+        pooler: Any = "roi_align",
         weights: str | None = None,
-        config: MaskRCNNConfig | None = None,
+        min_size: int = 800,
+        max_size: int = 1333,
+        size_divisor: int = 32,
+        box_style: str = "continuous",
+        weight_decay: float = 1e-4,
+        seed: int = 0,
         name: str = "mask_rcnn",
         dtype: Any = None,
-        **fields: Any,
     ) -> None:
-        if num_classes is not None:
-            fields["num_classes"] = num_classes
-        if config is not None:
-            fields = {**config.to_dict(), **fields}
-        elif num_classes is None:
+        at_least(1, num_classes=num_classes)
+        at_least(0, weight_decay=weight_decay)
+        if class_names and len(class_names) != num_classes:
             raise ValueError(
-                "MaskRCNN needs num_classes, or a config. Received: num_classes=None, config=None"
+                f"class_names must hold num_classes={num_classes} names. "
+                f"Received: {len(class_names)} names"
             )
-        elif weights is not None:
-            # Strides and pixels as these weights were trained with, unless the caller knows better.
-            fields = {
-                **backbone_conventions(fields.get("backbone", "resnet50"), weights),
-                **fields,
-            }
-        config = MaskRCNNConfig(**fields)
+        input_size = InputSize(min_size, max_size, size_divisor)
+        policy = keras.dtype_policies.get(dtype)
+        parts = _make_parts(backbone, neck, rpn, box, heads, weights)
+        network = Network(
+            **parts,
+            num_classes=num_classes,
+            pooler=pooler,
+            box_style=box_style,
+            seed=seed,
+            dtype=policy,
+        )
         images = keras.Input((None, None, 3), dtype="float32", name="images")
         image_sizes = keras.Input((2,), dtype="int32", name="image_sizes")
-        outside = keras.config.dtype_policy()
-        keras.config.set_dtype_policy(outside if dtype is None else dtype)
-        try:
-            network = Network(config)
-            super().__init__(
-                inputs={"images": images, "image_sizes": image_sizes},
-                outputs=network.inference(images, image_sizes),
-                name=name,
-            )
-        finally:
-            keras.config.set_dtype_policy(outside)
-        self.config = config
+        super().__init__(
+            inputs={"images": images, "image_sizes": image_sizes},
+            outputs=network.inference(images, image_sizes),
+            name=name,
+        )
+        self.dtype_policy = policy
+        self.num_classes = num_classes
+        self.given_class_names = tuple(class_names)
+        self.input_size = input_size
+        self.seed = seed
+        self.weight_decay = weight_decay
         self.network = network
+        self._arguments = {
+            "num_classes": num_classes,
+            "class_names": list(class_names),
+            **{key: describe(part) for key, part in parts.items()},
+            "pooler": describe(pooler),
+            "min_size": min_size,
+            "max_size": max_size,
+            "size_divisor": size_divisor,
+            "box_style": box_style,
+            "weight_decay": weight_decay,
+            "seed": seed,
+        }
         # Layers that only training uses: tracked for their random state.
-        self.anchor_targets = network.anchor_targets
-        self.detection_targets = network.detection_targets
-        # Held by a function, so that Keras does not count its layers twice.
-        graphs: dict[bool, keras.Model] = {}
-
-        def training_graph(whole_masks: bool = False) -> keras.Model:
-            if whole_masks not in graphs:
-                graphs[whole_masks] = network.training_graph(whole_masks)
-            return graphs[whole_masks]
-
-        self.training_graph = training_graph
+        self.anchor_targets = network.rpn.anchor_targets
+        self.detection_targets = network.box.targets
+        # A function remembers the graphs, so that Keras does not count their layers twice.
+        self.training_graph = functools.cache(network.training_graph)
+        self.description_graph = functools.cache(network.description_graph)
         self._finite_guard = FiniteGuard()
-        self._loss_means = [keras.metrics.Mean(name=name) for name in loss_names(config)]
+        self._loss_means = [keras.metrics.Mean(name=name) for name in loss_names(network)]
         if weights is not None:
             self._load_backbone(weights)
 
     def _load_backbone(self, weights: str) -> None:
-        stages = [m for m in (self.network.backbone, self.network.stage5) if m is not None]
-        report = load_backbone_weights(stages, weights, preprocessing=self.config.preprocessing)
+        report = load_backbone_weights(
+            self.network.neck.stages, weights, preprocessing=self.network.preprocessing
+        )
         self.load_report = report
         logger.warning(
             "%s\nOnly the backbone has these weights: feature pyramid, RPN and heads are random "
@@ -138,8 +198,7 @@ class MaskRCNN(TrainableDetector):
         *,
         weights_file: str | Path | None = None,
         load_weights: bool = True,
-        name: str = "mask_rcnn",
-        **fields: Any,
+        **changes: Any,
     ) -> MaskRCNN:
         """A published model, with the weights of torchvision, detectron2 or Matterport.
 
@@ -147,9 +206,9 @@ class MaskRCNN(TrainableDetector):
             preset: a name of `keras_maskrcnn.PRESETS`, such as `"mask_rcnn_R_50_FPN"`.
             weights_file: path of the published file; `None` downloads it once and checks it.
             load_weights: `False` gives the architecture with random weights.
-            name: of the model.
-            **fields: fields of `MaskRCNNConfig` to change. Another `num_classes` leaves the layers
-                that depend on it fresh, and says which.
+            **changes: arguments of `MaskRCNN` to change; settings of a part are laid over the
+                preset's. Another `num_classes` leaves the layers that depend on it fresh, and says
+                which.
 
         Returns:
             The model; `load_report` tells what became of every tensor of the file.
@@ -158,7 +217,7 @@ class MaskRCNN(TrainableDetector):
             ValueError: for an unknown preset, or a file that does not fit exactly.
         """
         published = get_preset(preset)
-        model = cls(config=published.config(**fields), name=name)
+        model = cls(**published.model_arguments(changes))
         if load_weights:
             model.load_report = load_preset_weights(model, published, weights_file)
         return model
@@ -166,8 +225,22 @@ class MaskRCNN(TrainableDetector):
     @property
     def class_names(self) -> tuple[str, ...]:
         """Names of the foreground classes."""
-        config = self.config
-        return config.class_names or tuple(f"class_{i}" for i in range(config.num_classes))
+        return self.given_class_names or tuple(f"class_{i}" for i in range(self.num_classes))
+
+    @property
+    def keypoint_shift(self) -> float:
+        """What makes the network's keypoints continuous, in pixels of the picture as on disk."""
+        return sum(getattr(head, "shift", 0.0) for head in self.network.heads)
+
+    @property
+    def needs_masks(self) -> bool:
+        """Whether training reads the objects' masks."""
+        return "masks" in needed_targets(self.network)
+
+    @property
+    def result_names(self) -> tuple[str, ...]:
+        """Names of what the model returns."""
+        return tuple(self.output)
 
     @property
     def input_spec(self) -> None:
@@ -178,7 +251,7 @@ class MaskRCNN(TrainableDetector):
         if not isinstance(inputs, dict):
             inputs = {"images": inputs}
         if "boxes" in inputs:
-            graph = self.training_graph(has_whole_masks(inputs))
+            graph = self.training_graph(layouts(self.network, inputs))
             return graph({name: inputs[name] for name in graph.input}, training=training)
         images = inputs["images"]
         sizes = inputs.get("image_sizes")
@@ -207,7 +280,7 @@ class MaskRCNN(TrainableDetector):
             TypeError, ValueError: for what is no picture, with its position.
         """
         # Pictures and results are not needed to build or train a model.
-        from keras_maskrcnn.models.prediction import predict_dataset, predict_pictures
+        from keras_maskrcnn.inference.predict import predict_dataset, predict_pictures
 
         show = verbose not in (0, "0")
         if hasattr(x, "element_spec"):
@@ -232,6 +305,28 @@ class MaskRCNN(TrainableDetector):
                 f"again. Received: filepath={str(filepath)!r}"
             )
         super().save(filepath, overwrite=overwrite, **kwargs)
+
+    @plain_errors()
+    def describe(self, picture: Any, boxes: Any, classes: Any = None) -> Detections:
+        """Tells what is in boxes that a person or another detector drew.
+
+        Args:
+            picture: a path, an array `[H, W, 3]` (RGB, 0..255), or a picture of Pillow.
+            boxes: `[D, 4]`, x1 y1 x2 y2 in pixels of the picture.
+            classes: a name or an index for each box; by default each box's most likely class.
+
+        Returns:
+            `Detections` of these boxes in this order: classes with their scores, and what the
+            heads say, such as masks. Boxes are clipped to the picture; one that lies outside of it
+            is left out.
+
+        Raises:
+            TypeError, ValueError: for what is no picture, box or class of the model.
+        """
+        from keras_maskrcnn.inference.describe import describe_boxes
+        from keras_maskrcnn.inference.predict import as_picture
+
+        return describe_boxes(self, as_picture(picture, 0), boxes, classes)
 
     def save_own_variables(self, store: Any) -> None:
         """Saves the samplers' random states, which Keras leaves out of its files."""
@@ -258,7 +353,7 @@ class MaskRCNN(TrainableDetector):
         except ValueError as error:
             raise ValueError(
                 "expected weights of a model of the same architecture and number of classes, here "
-                f"backbone={self.config.backbone!r} and num_classes={self.config.num_classes}; "
+                f"backbone={self.network.backbone.name!r} and num_classes={self.num_classes}; "
                 "skip_mismatch=True leaves layers of other shapes as they are. "
                 f"Received: filepath={str(filepath)!r}: {error}"
             ) from error
@@ -288,11 +383,51 @@ class MaskRCNN(TrainableDetector):
         return {
             "name": self.name,
             "dtype": self.dtype_policy.name,
-            "config": self.config.to_dict(),
+            "version": CONFIG_VERSION,
+            **self._arguments,
         }
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> MaskRCNN:
-        return cls(
-            config=MaskRCNNConfig(**config["config"]), name=config["name"], dtype=config["dtype"]
+        arguments = dict(config)
+        version = arguments.pop("version", None)
+        if version != CONFIG_VERSION:
+            raise ValueError(
+                f"this keras_maskrcnn reads models whose configuration has version "
+                f"{CONFIG_VERSION}. Received: version={version}"
+            )
+        return cls(**{key: restore(value) for key, value in arguments.items()})
+
+
+def _make_parts(
+    backbone: Any, neck: Any, rpn: Any, box: Any, heads: Sequence[Any], weights: str | None
+) -> dict[str, Any]:
+    """The parts that a user's choices stand for."""
+    if isinstance(heads, str) or not isinstance(heads, Sequence):
+        raise TypeError(f"heads must be a list of heads. Received: heads={heads!r}")
+    made_neck = NECKS.make(neck, default="fpn")
+    defaults = made_neck.part_defaults
+    made_heads = [
+        HEADS.make(head, default="mask", settings=defaults.get(_name(head))) for head in heads
+    ]
+    names = [head.name for head in made_heads]
+    if len(set(names)) < len(names) or {"rpn", "box"} & set(names):
+        raise ValueError(
+            f"heads need names of their own, other than rpn and box. Received: names {names}"
         )
+    return {
+        # Strides and pixels as the weights were trained with, unless the caller knows better.
+        "backbone": make_backbone(
+            backbone, lambda name: {} if weights is None else backbone_conventions(name, weights)
+        ),
+        "neck": made_neck,
+        "rpn": RPNS.make(rpn, default="rpn", settings=defaults.get("rpn")),
+        "box": BOXES.make(box, default="box", settings=defaults.get("box")),
+        "heads": made_heads,
+    }
+
+
+def _name(choice: Any) -> str:
+    if isinstance(choice, Mapping):
+        return choice.get("name", "mask")
+    return choice if isinstance(choice, str) else ""

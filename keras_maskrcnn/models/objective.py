@@ -2,90 +2,69 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Hashable, Iterable, Mapping
 from typing import Any
 
 import keras
 from keras import ops
 
 from keras_maskrcnn import losses
-from keras_maskrcnn.models.config import MaskRCNNConfig
-from keras_maskrcnn.models.network import MASK_CROP_SIDE
+from keras_maskrcnn.models.network import Network
 
 Tensor = Any
 
 
-def loss_names(config: MaskRCNNConfig) -> list[str]:
+def loss_names(network: Network) -> list[str]:
     """The losses of a model, as they appear in Keras' logs."""
-    return [
-        "rpn_class_loss",
-        "rpn_box_loss",
-        "class_loss",
-        "box_loss",
-        *(["mask_loss"] if config.predict_masks else []),
-        *(["keypoint_loss"] if config.num_keypoints else []),
-        "regularization_loss",
-    ]
+    own = [name for head in network.heads for name in head.loss_names]
+    return [*network.rpn.loss_names, *network.box.loss_names, *own, "regularization_loss"]
 
 
 def loss_parts(
-    config: MaskRCNNConfig,
-    outputs: dict[str, Tensor],
+    network: Network,
+    outputs: Mapping[str, Any],
     kernels: Iterable[Tensor],
+    weight_decay: float,
     total: losses.Total = losses.only_replica,
 ) -> dict[str, Tensor]:
     """The losses of one batch, or a replica's share of them.
 
     Args:
-        config: of the model.
+        network: of the model.
         outputs: of `Network.training`.
         kernels: of all trained layers.
+        weight_decay: L2 penalty coefficient.
         total: count over all replicas from the count on this one.
 
     Returns:
         scalars under `loss_names`; their sum, over replicas too, is what training minimises.
     """
-    images = total(ops.cast(ops.shape(outputs["rpn_labels"])[0], "float32"))
-    rpn_class, rpn_box = losses.rpn_losses(
-        outputs["rpn_logits"],
-        outputs["rpn_deltas"],
-        outputs["rpn_labels"],
-        outputs["rpn_target_deltas"],
-        config.rpn_samples * images,
-        config.rpn_box_beta,
-    )
     parts = {
-        "rpn_class_loss": rpn_class,
-        "rpn_box_loss": rpn_box,
-        "class_loss": losses.class_loss(outputs["class_logits"], outputs["roi_classes"], total),
-        "box_loss": losses.box_loss(
-            outputs["box_deltas"],
-            outputs["roi_classes"],
-            outputs["roi_target_deltas"],
-            config.num_classes,
-            config.box_beta,
-            total,
-        ),
+        **network.rpn.losses(outputs["rpn"], total),
+        **network.box.losses(outputs["box"], total),
     }
-    if config.predict_masks:
-        parts["mask_loss"] = losses.mask_loss(
-            outputs["mask_logits"], outputs["mask_targets"], total
-        )
-    if config.num_keypoints:
-        parts["keypoint_loss"] = losses.keypoint_loss(
-            outputs["keypoint_logits"], outputs["keypoint_cells"], outputs["keypoint_valid"], total
-        )
+    for head in network.heads:
+        own = outputs[head.name]
+        parts.update(head.losses(own["predictions"], own["targets"], total))
     # The kernels are the same everywhere: each replica takes its share of their penalty.
-    penalty = losses.weight_penalty(kernels, config.weight_decay)
+    penalty = losses.weight_penalty(kernels, weight_decay)
     parts["regularization_loss"] = penalty / total(ops.ones(()))
     return parts
 
 
-def require_outlines(config: MaskRCNNConfig, *datasets: Any) -> None:
+def needed_targets(network: Network) -> set[str]:
+    """Names of the ground truth that a model learns from."""
+    needed = {"image_sizes", "boxes", "classes", "crowd_boxes"}
+    for head in network.heads:
+        needed |= set(head.truth(None))
+    return needed
+
+
+def require_outlines(network: Network, *datasets: Any) -> None:
     """Refuses to train masks on data that lacks some.
 
     Args:
-        config: of the model.
+        network: of the model.
         *datasets: a `DetectionData`, or what its `batches` made; of anything else nothing is known.
 
     Raises:
@@ -93,44 +72,34 @@ def require_outlines(config: MaskRCNNConfig, *datasets: Any) -> None:
     """
     for dataset in datasets:
         missing = getattr(dataset, "missing_outlines", "")
-        if config.predict_masks and missing:
+        if missing and "masks" in needed_targets(network):
             raise ValueError(
                 f"a model with a mask head needs an outline of each object: {missing}. A model "
-                "with predict_masks=False needs none. Received: predict_masks=True"
+                f"with heads=[] needs none. Received: heads {[h.name for h in network.heads]}"
             )
 
 
-def needed_targets(config: MaskRCNNConfig) -> set[str]:
-    """Names of the ground truth that a model learns from."""
-    return {
-        *("image_sizes", "boxes", "classes", "crowd_boxes"),
-        *(["masks"] if config.predict_masks else []),
-        *(["keypoints"] if config.num_keypoints else []),
-        *(["original_sizes"] if config.num_keypoints and config.keypoint_shift else []),
-    }
-
-
-def require_masks(config: MaskRCNNConfig, targets: Collection[str]) -> None:
+def require_masks(network: Network, targets: Collection[str]) -> None:
     """Refuses targets that lack nothing but masks, and says how to come by them.
 
     Args:
-        config: of the model.
+        network: of the model.
         targets: their names.
     """
-    if needed_targets(config) - set(targets) == {"masks"}:
+    if needed_targets(network) - set(targets) == {"masks"}:
         raise ValueError(
             "a model with a mask head needs 'masks' in the targets. DetectionData.batches gives "
             "them where every object has an outline; its argument masks=True tells which have "
-            "none. A model with predict_masks=False needs none. "
+            "none. A model with heads=[] needs none. "
             f"Received: targets with {sorted(targets)}"
         )
 
 
-def join_targets(config: MaskRCNNConfig, data: Any) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+def join_targets(network: Network, data: Any) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """Moves the ground truth of a batch to the model's input: targets depend on the proposals.
 
     Args:
-        config: of the model.
+        network: of the model.
         data: `(images, targets)`.
 
     Returns:
@@ -142,9 +111,9 @@ def join_targets(config: MaskRCNNConfig, data: Any) -> tuple[dict[str, Tensor], 
     images, targets, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
     if sample_weight is not None:
         raise ValueError("MaskRCNN does not weight samples. Received: a data set of three parts")
-    needed = needed_targets(config)
+    needed = needed_targets(network)
     if isinstance(targets, dict):
-        require_masks(config, targets)
+        require_masks(network, targets)
     if not isinstance(targets, dict) or not needed <= set(targets):
         raise ValueError(
             "training needs a data set of (images, targets), targets a dict with "
@@ -154,21 +123,6 @@ def join_targets(config: MaskRCNNConfig, data: Any) -> tuple[dict[str, Tensor], 
     return {"images": images, **targets}, targets
 
 
-def has_whole_masks(inputs: dict[str, Tensor]) -> bool:
-    """Whether masks `[B, N, H, W]` cover the pictures rather than the boxes.
-
-    Raises:
-        ValueError: when they are neither of the crops' side nor of the pictures' size.
-    """
-    if "masks" not in inputs:
-        return False
-    side = tuple(inputs["masks"].shape[2:])
-    picture = tuple(inputs["images"].shape[1:3])
-    if side == (MASK_CROP_SIDE, MASK_CROP_SIDE):
-        return False
-    if None not in (*side, *picture) and side != picture:
-        raise ValueError(
-            f"masks must be crops of side {MASK_CROP_SIDE}, or as large as the pictures "
-            f"{picture}. Received: masks of shape {tuple(inputs['masks'].shape)}"
-        )
-    return True
+def layouts(network: Network, inputs: Mapping[str, Tensor]) -> tuple[Hashable, ...]:
+    """The form of each head's ground truth."""
+    return tuple(head.layout(inputs) for head in network.heads)

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from keras_maskrcnn.models.coco_classes import COCO_IDS, COCO_NAMES, COCO_NAMES_BY_ID
-from keras_maskrcnn.models.config import MaskRCNNConfig
+from keras_maskrcnn.models.settings import merge_arguments
+from keras_maskrcnn.weights.matterport import MATTERPORT_CONVENTIONS
 
 _TORCHVISION_URL = "https://download.pytorch.org/models/"
 _TORCHVISION_SOURCE = "torchvision.models, docs of the weights (COCO val2017)"
@@ -24,7 +25,7 @@ class Preset:
 
     Args:
         name: of the preset.
-        fields: of `MaskRCNNConfig`.
+        arguments: of `MaskRCNN`.
         category_ids: COCO category of each class.
         url: of the official weights.
         checksum: first hexadecimal digits of the file's checksum, as in its name; empty where the
@@ -37,7 +38,7 @@ class Preset:
     """
 
     name: str
-    fields: Mapping[str, Any]
+    arguments: Mapping[str, Any]
     category_ids: tuple[int, ...]
     url: str
     checksum: str
@@ -45,125 +46,121 @@ class Preset:
     published: Mapping[str, float]
     source: str
 
-    def config(self, **fields: Any) -> MaskRCNNConfig:
-        """The model's config.
+    @property
+    def num_classes(self) -> int:
+        """Foreground classes of the published weights."""
+        return self.arguments["num_classes"]
+
+    def model_arguments(self, changes: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """The arguments of `MaskRCNN` that make the model.
 
         Args:
-            **fields: to change; with another `num_classes`, names are dropped unless given.
+            changes: see `merge_arguments`; with another `num_classes`, names are dropped unless
+                given.
         """
-        merged = {**self.fields, **fields}
-        if merged["num_classes"] != self.fields["num_classes"] and "class_names" not in fields:
-            merged["class_names"] = ()
-        return MaskRCNNConfig(**merged)
+        changes = dict(changes or {})
+        if changes.get("num_classes", self.num_classes) != self.num_classes:
+            changes.setdefault("class_names", ())
+        return merge_arguments(self.arguments, changes)
 
 
 # Everything in which torchvision's models differ from our defaults, see the golden files' traps;
 # but for what makes no difference to what weights mean: masks are pasted on float boxes, crowds are
-# no negatives, and the RPN's losses are over the samples asked for (see `MaskRCNNConfig`).
+# no negatives, and the RPN's losses are over the samples asked for (see `RPN`).
 _TORCHVISION: dict[str, Any] = {
-    "backbone": "resnet50",
-    "preprocessing": "torch",
-    "anchor_style": "torchvision",
-    "roi_align_aligned": False,
-    "roi_align_samples": 2,
-    "match_zero_iou": True,
-    "mask_targets": "soft",
-    "rpn_box_beta": 1.0 / 9.0,
-    "box_beta": 1.0 / 9.0,
+    "backbone": {"name": "resnet50", "preprocessing": "torch"},
+    "rpn": {"anchor_style": "torchvision", "match_zero_iou": True, "beta": 1.0 / 9.0},
+    "box": {"beta": 1.0 / 9.0},
+    "pooler": {"name": "roi_align", "aligned": False, "sampling_ratio": 2},
 }
 _COCO_90: dict[str, Any] = {"num_classes": 90, "class_names": COCO_NAMES_BY_ID}
 _COCO_80: dict[str, Any] = {"num_classes": 80, "class_names": COCO_NAMES}
-_PERSON: dict[str, Any] = {
-    "num_classes": 1,
-    "class_names": ("person",),
-    "num_keypoints": 17,
-    "predict_masks": False,
-}
+_PERSON: dict[str, Any] = {"num_classes": 1, "class_names": ("person",)}
 # As torchvision does when it loads these files.
-_FROZEN_WITHOUT_EPSILON: dict[str, Any] = {"norm": "frozen", "norm_epsilon": 0.0}
+_FROZEN_WITHOUT_EPSILON: dict[str, Any] = {
+    "backbone.norm": "frozen",
+    "backbone.norm_epsilon": 0.0,
+    "neck.norm_epsilon": 0.0,
+}
 
 _DETECTRON2: dict[str, Any] = {
-    "proposals_train": 1000,
-    "roi_align_aligned": True,
-    "roi_align_samples": 0,
-    "match_zero_iou": True,
-    "mask_targets": "binary",
-    "rpn_box_beta": 0.0,
-    "box_beta": 0.0,
+    "rpn": {"proposals_train": 1000, "match_zero_iou": True, "beta": 0.0},
+    "box": {"beta": 0.0},
+    "heads": ({"name": "mask", "target_style": "binary"},),
+    "pooler": {"name": "roi_align", "aligned": True, "sampling_ratio": 0},
 }
 _DETECTRON2_C4: dict[str, Any] = {
     "neck": "c4",
     "size_divisor": 1,
-    "anchor_sizes": ((32, 64, 128, 256, 512),),
-    "proposals_pre_nms_train": 12000,
-    "proposals_pre_nms_test": 6000,
-    "proposals_train": 2000,
-    "proposals_test": 1000,
-    "box_pool_size": 14,
-    "box_head_fcs": 0,
-    "mask_head_convs": 0,
+    "rpn": {
+        "anchor_sizes": ((32, 64, 128, 256, 512),),
+        "pre_nms_train": 12000,
+        "pre_nms_test": 6000,
+        "proposals_train": 2000,
+        "proposals_test": 1000,
+    },
+    "box": {"pool_size": 14, "fcs": 0},
+    "mask.convs": 0,
 }
 _DETECTRON2_KEYPOINTS: dict[str, Any] = {
     **_PERSON,
-    "proposals_train": 1500,
-    "box_beta": 0.5,
-    "keypoint_scores": "probability",
+    "rpn.proposals_train": 1500,
+    "box.beta": 0.5,
+    "heads": ({"name": "keypoint", "num_keypoints": 17, "scores": "probability"},),
 }
 _MSRA: dict[str, Any] = {"stride_in_1x1": True, "preprocessing": "caffe"}
 _DETECTRON2_BACKBONES: dict[str, dict[str, Any]] = {
-    "R_50": {"backbone": "resnet50", **_MSRA},
-    "R_101": {"backbone": "resnet101", **_MSRA},
+    "R_50": {"name": "resnet50", **_MSRA},
+    "R_101": {"name": "resnet101", **_MSRA},
     # BGR over the ImageNet deviation: RGB likewise once the stem's kernel is turned round, which
     # the reader does.
-    "X_101_32x8d": {"backbone": "resnext101_32x8d", "preprocessing": "torch"},
+    "X_101_32x8d": {"name": "resnext101_32x8d", "preprocessing": "torch"},
 }
 
 
-# What Matterport's weights mean: a model that differs in one of these computes something else.
-MATTERPORT_CONVENTIONS: Mapping[str, Any] = types.MappingProxyType(
-    {
-        "stride_in_1x1": True,
-        "stem_pool": "same",
-        "preprocessing": "matterport",
-        "anchor_style": "exact",
-        "anchor_offset": 0.0,
-        "box_style": "matterport",
-        "rpn_box_weights": (10.0, 10.0, 5.0, 5.0),
-        "box_weights": (10.0, 10.0, 5.0, 5.0),
-        "proposals_per_level": False,
-        "roi_align_method": "crop_and_resize",
-        "one_class_per_roi": True,
-    }
-)
-# Its architecture and settings, which its users may have changed for models of their own. Its
+# Architecture and settings, which Matterport's users may have changed for models of their own. Its
 # ratios are widths over heights.
 _MATTERPORT: dict[str, Any] = {
-    **MATTERPORT_CONVENTIONS,
     "backbone": "resnet101",
-    "norm_epsilon": 1e-3,
+    "backbone.norm_epsilon": 1e-3,
+    "neck.norm_epsilon": 1e-3,
     "min_size": 800,
     "max_size": 1024,
     "size_divisor": 1024,
-    "anchor_ratios": (2.0, 1.0, 0.5),
-    "rpn_channels": 512,
-    "match_zero_iou": True,
-    "proposals_pre_nms_train": 6000,
-    "proposals_pre_nms_test": 6000,
-    "roi_samples": 200,
-    "roi_positive_fraction": 0.33,
-    "rpn_box_beta": 1.0,
-    "box_beta": 1.0,
-    "mask_targets": "binary",
-    "score_threshold": 0.7,
-    "nms_iou": 0.3,
+    "rpn": {
+        "anchor_ratios": (2.0, 1.0, 0.5),
+        "channels": 512,
+        "match_zero_iou": True,
+        "pre_nms_train": 6000,
+        "pre_nms_test": 6000,
+        "beta": 1.0,
+    },
+    "box": {
+        "samples": 200,
+        "positive_fraction": 0.33,
+        "beta": 1.0,
+        "score_threshold": 0.7,
+        "nms_iou": 0.3,
+    },
+    "mask.target_style": "binary",
+    **MATTERPORT_CONVENTIONS,
 }
 
 
-def _torchvision(name: str, file: str, fields: Mapping[str, Any], **published: float) -> Preset:
-    keypoints = "num_keypoints" in fields
+def _merged(*layers: Mapping[str, Any]) -> Mapping[str, Any]:
+    """One layer of arguments over the other."""
+    arguments: dict[str, Any] = {}
+    for layer in layers:
+        arguments = merge_arguments(arguments, layer)
+    return types.MappingProxyType(arguments)
+
+
+def _torchvision(name: str, file: str, *layers: Mapping[str, Any], **published: float) -> Preset:
+    arguments = _merged(_TORCHVISION, *layers)
+    keypoints = arguments["num_classes"] == 1
     return Preset(
         name=name,
-        fields=types.MappingProxyType({**_TORCHVISION, **fields}),
+        arguments=arguments,
         category_ids=(1,) if keypoints else tuple(range(1, 91)),
         url=_TORCHVISION_URL + file,
         checksum=file.removesuffix(".pth").rpartition("-")[2],
@@ -183,14 +180,16 @@ def _detectron2(architecture: str, file: str, **published: float) -> Preset:
     """
     task, _, network = architecture.partition("_rcnn_")
     backbone, _, neck = network.rpartition("_")
-    fields = {**_DETECTRON2, **_DETECTRON2_BACKBONES[backbone]}
-    fields.update(_COCO_80 if task == "mask" else _DETECTRON2_KEYPOINTS)
-    if neck == "C4":
-        fields.update(_DETECTRON2_C4)
+    arguments = _merged(
+        _DETECTRON2,
+        {"backbone": _DETECTRON2_BACKBONES[backbone]},
+        _COCO_80 if task == "mask" else _DETECTRON2_KEYPOINTS,
+        _DETECTRON2_C4 if neck == "C4" else {},
+    )
     folder = {"mask": "COCO-InstanceSegmentation", "keypoint": "COCO-Keypoints"}[task]
     return Preset(
         name=architecture,
-        fields=types.MappingProxyType(fields),
+        arguments=arguments,
         category_ids=COCO_IDS if task == "mask" else (1,),
         url=f"{_DETECTRON2_URL}{folder}/{architecture}_3x/{file}",
         checksum=file.removesuffix(".pkl").rpartition("_")[2],
@@ -207,20 +206,21 @@ PRESETS: Mapping[str, Preset] = types.MappingProxyType(
             _torchvision(
                 "maskrcnn_resnet50_fpn_coco",
                 "maskrcnn_resnet50_fpn_coco-bf2d0c1e.pth",
-                {**_COCO_90, **_FROZEN_WITHOUT_EPSILON},
+                _COCO_90,
+                _FROZEN_WITHOUT_EPSILON,
                 box=37.9,
                 mask=34.6,
             ),
             _torchvision(
                 "maskrcnn_resnet50_fpn_v2_coco",
                 "maskrcnn_resnet50_fpn_v2_coco-73cbd019.pth",
+                _COCO_90,
                 {
-                    **_COCO_90,
-                    "norm": "batch",
-                    "head_norm": "batch",
-                    "rpn_convs": 2,
-                    "box_head_convs": 4,
-                    "box_head_fcs": 1,
+                    "backbone.norm": "batch",
+                    "neck.norm": "batch",
+                    "rpn.convs": 2,
+                    "box": {"norm": "batch", "convs": 4, "fcs": 1},
+                    "mask.norm": "batch",
                 },
                 box=47.4,
                 mask=41.8,
@@ -228,7 +228,9 @@ PRESETS: Mapping[str, Preset] = types.MappingProxyType(
             _torchvision(
                 "keypointrcnn_resnet50_fpn_coco",
                 "keypointrcnn_resnet50_fpn_coco-fc266e95.pth",
-                {**_PERSON, **_FROZEN_WITHOUT_EPSILON, "keypoint_shift": 0.5},
+                _PERSON,
+                _FROZEN_WITHOUT_EPSILON,
+                {"heads": ({"name": "keypoint", "num_keypoints": 17, "shift": 0.5},)},
                 box=54.6,
                 keypoint=65.0,
             ),
@@ -270,7 +272,7 @@ PRESETS: Mapping[str, Preset] = types.MappingProxyType(
             ),
             Preset(
                 name="matterport_mask_rcnn_coco",
-                fields=types.MappingProxyType({**_MATTERPORT, **_COCO_80}),
+                arguments=_merged(_MATTERPORT, _COCO_80),
                 category_ids=COCO_IDS,
                 url=f"{_MATTERPORT_URL}mask_rcnn_coco.h5",
                 checksum="",

@@ -9,23 +9,21 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from keras_maskrcnn.models.config import MaskRCNNConfig
-from keras_maskrcnn.models.input_checks import check_images, check_shape
-from keras_maskrcnn.models.objective import has_whole_masks
+from keras_maskrcnn.checks import check_shape
+from keras_maskrcnn.models.input_checks import check_images
+from keras_maskrcnn.models.network import Network
 
 # Boxes that were scaled, clipped and rounded may end this many pixels outside.
 _BOX_TOLERANCE = 1.0
 
 
-def check_batch(
-    images: np.ndarray, targets: Mapping[str, np.ndarray], config: MaskRCNNConfig
-) -> None:
+def check_batch(images: np.ndarray, targets: Mapping[str, np.ndarray], network: Network) -> None:
     """Checks a batch of pictures and ground truth against what a model reads.
 
     Args:
         images: as of `check_images`.
         targets: arrays as `DetectionData.batches` describes them.
-        config: of the model.
+        network: of the model.
 
     Raises:
         ValueError: as `check_images`; or when a class is not one of the model's, a box is no
@@ -34,35 +32,20 @@ def check_batch(
     """
     sizes = targets["image_sizes"]
     names = check_images(images, sizes, targets.get("image_ids"))
-    _check_shapes(images, targets, config)
-    real = _check_classes(targets["classes"], config.num_classes, names)
+    _check_shapes(images, targets)
+    real = _check_classes(targets["classes"], network.box.num_classes, names)
     _check_boxes("boxes", targets["boxes"], real, sizes, names)
     crowds = targets["crowd_boxes"]
     _check_boxes("crowd_boxes", crowds, np.any(crowds != 0, axis=-1), sizes, names)
-    if config.predict_masks and real.any():
-        masks = targets["masks"]
-        largest = float(np.max(masks[real]))
-        if 0 < largest <= 1:
-            raise ValueError(
-                "masks must be 0 outside and 255 inside an object: multiply them by 255. "
-                f"Received: masks of dtype {masks.dtype} with a maximum of {largest:g}"
-            )
+    for head in network.heads:
+        head.check(targets, head.layout({"images": images, **targets}), real)
 
 
-def _check_shapes(
-    images: np.ndarray, targets: Mapping[str, np.ndarray], config: MaskRCNNConfig
-) -> None:
+def _check_shapes(images: np.ndarray, targets: Mapping[str, np.ndarray]) -> None:
     count = len(images)
     check_shape("boxes", targets["boxes"], (count, "N", 4))
-    objects = targets["boxes"].shape[1]
-    check_shape("classes", targets["classes"], (count, objects))
+    check_shape("classes", targets["classes"], (count, targets["boxes"].shape[1]))
     check_shape("crowd_boxes", targets["crowd_boxes"], (count, "Nc", 4))
-    if config.predict_masks:
-        check_shape("masks", targets["masks"], (count, objects, "side", "side"))
-        has_whole_masks({"images": images, "masks": targets["masks"]})
-    if config.num_keypoints:
-        shape = (count, objects, config.num_keypoints, 3)
-        check_shape("keypoints", targets["keypoints"], shape)
 
 
 def _check_classes(classes: np.ndarray, num_classes: int, names: list[str]) -> np.ndarray:

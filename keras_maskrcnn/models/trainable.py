@@ -10,9 +10,9 @@ from keras import ops
 
 from keras_maskrcnn.evaluation import CocoEvaluation
 from keras_maskrcnn.models import replicas
-from keras_maskrcnn.models.config import MaskRCNNConfig
 from keras_maskrcnn.models.finite import FiniteGuard
 from keras_maskrcnn.models.input_checks import shown
+from keras_maskrcnn.models.network import Network
 from keras_maskrcnn.models.objective import join_targets, loss_parts, require_outlines
 from keras_maskrcnn.models.training_data import as_batches, fit_arguments
 from keras_maskrcnn.tensorflow_errors import plain_errors
@@ -24,12 +24,14 @@ class TrainableDetector(keras.Model):
     """A model whose training outputs hold predictions and their targets side by side.
 
     Attributes:
-        config: of the model; set by the subclass.
-        _loss_means: a `keras.metrics.Mean` for each of `loss_names(config)`; set by the subclass.
-        _finite_guard: looks at each step; set by the subclass.
+        network: set by the subclass, as what follows.
+        weight_decay: L2 penalty coefficient.
+        _loss_means: a `keras.metrics.Mean` for each of `loss_names(network)`.
+        _finite_guard: looks at each step.
     """
 
-    config: MaskRCNNConfig
+    network: Network
+    weight_decay: float
     _loss_means: list[keras.metrics.Mean]
     _finite_guard: FiniteGuard
 
@@ -55,14 +57,14 @@ class TrainableDetector(keras.Model):
         self.optimizer.build(self.trainable_variables)
 
     def train_step(self, data: Any) -> Any:
-        inputs, targets = join_targets(self.config, data)
+        inputs, targets = join_targets(self.network, data)
         ids = replicas.gathered(inputs["image_ids"]) if "image_ids" in inputs else None
         check = functools.partial(self._finite_guard.check, self.optimizer, ids)
         logs = replicas.train_step(self, replicas.require_pictures(inputs), targets, check)
         return replicas.as_logs(logs)
 
     def test_step(self, data: Any) -> Any:
-        inputs, targets = join_targets(self.config, data)
+        inputs, targets = join_targets(self.network, data)
         return replicas.as_logs(super().test_step((replicas.require_pictures(inputs), targets)))
 
     def _maybe_symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
@@ -78,7 +80,7 @@ class TrainableDetector(keras.Model):
         training: bool = True,
     ) -> Tensor:
         kernels = [v for v in self.trainable_variables if v.name == "kernel"]
-        parts = loss_parts(self.config, y_pred, kernels, replicas.total)
+        parts = loss_parts(self.network, y_pred, kernels, self.weight_decay, replicas.total)
         whole = {name: replicas.total(part) for name, part in parts.items()}
         images = ops.shape(y["boxes"])[0]
         for mean in self._loss_means:
@@ -112,11 +114,11 @@ class TrainableDetector(keras.Model):
             NonFiniteError: at the first step whose loss or gradient is not finite; the weights
                 are those before that step.
         """
-        require_outlines(self.config, x, kwargs.get("validation_data"))
+        require_outlines(self.network, x, kwargs.get("validation_data"))
         callbacks = kwargs.pop("callbacks", None)
         if isinstance(callbacks, list | tuple):
             callbacks = sorted(callbacks, key=lambda item: not isinstance(item, CocoEvaluation))
-        arguments = fit_arguments(self.config, {"x": x, "y": y, **kwargs})
+        arguments = fit_arguments(self, {"x": x, "y": y, **kwargs})
         with self._finite_guard.explained(self):
             return super().fit(callbacks=callbacks, **arguments)
 
@@ -137,7 +139,5 @@ class TrainableDetector(keras.Model):
         """
         # Within `fit`, Keras hands in what `fit` prepared.
         if not kwargs.get("_use_cached_eval_dataset"):
-            x, y, kwargs["batch_size"] = as_batches(
-                self.config, x, y, batch_size=kwargs.get("batch_size")
-            )
+            x, y, kwargs["batch_size"] = as_batches(self, x, y, batch_size=kwargs.get("batch_size"))
         return super().evaluate(x, y, **kwargs)

@@ -12,13 +12,13 @@ import numpy as np
 import tensorflow as tf
 
 from keras_maskrcnn.data.records import DetectionData
-from keras_maskrcnn.models.config import MaskRCNNConfig
 from keras_maskrcnn.models.input_checks import (
     SizeCheck,
     check_elements,
     described,
     shown,
 )
+from keras_maskrcnn.models.network import Network
 from keras_maskrcnn.models.objective import join_targets, needed_targets, require_masks
 from keras_maskrcnn.models.target_checks import check_batch
 
@@ -29,7 +29,7 @@ logger = logging.getLogger("keras_maskrcnn")
 
 
 def as_batches(
-    config: MaskRCNNConfig,
+    model: Any,
     x: Any,
     y: Any = None,
     *,
@@ -42,7 +42,7 @@ def as_batches(
     Nothing is read twice or ahead of time: a pass over the data stays one pass.
 
     Args:
-        config: of the model.
+        model: a `MaskRCNN`.
         x: a `tf.data.Dataset`, `PyDataset` or generator of `(images, targets)`, a
             `DetectionData`, or an array of images.
         y: dict of targets, with an array of images.
@@ -58,22 +58,19 @@ def as_batches(
         ValueError: when the data cannot be that of the model.
     """
     if isinstance(x, DetectionData):
-        _check_class_names(config, x)
+        _check_class_names(model, x)
         x = x.batches(
             _BATCH_SIZE if batch_size is None else batch_size,
-            min_size=config.min_size,
-            max_size=config.max_size,
-            size_divisor=config.size_divisor,
+            model=model,
             shuffle=shuffle,
-            seed=config.seed,
-            masks=config.predict_masks,
+            seed=model.seed,
         )
-    first = _FirstBatch(config, SizeCheck(config, drawn=training))
+    first = _FirstBatch(model.network, SizeCheck(model.input_size, drawn=training))
     if isinstance(x, tf.data.Dataset):
         spec = x.element_spec
         if isinstance(spec, tuple) and len(spec) == 2 and isinstance(spec[1], dict):
-            require_masks(config, spec[1])
-        check_elements(spec, needed_targets(config))
+            require_masks(model.network, spec[1])
+        check_elements(spec, needed_targets(model.network))
         return x.map(first.watch), y, None
     if isinstance(x, tf.distribute.DistributedDataset):
         # Its elements are spread over the devices already, and cannot be looked at as they pass.
@@ -91,11 +88,11 @@ def as_batches(
     raise TypeError(f"{_ACCEPTED}{_advice(x)}. Received: x={described(x)}")
 
 
-def fit_arguments(config: MaskRCNNConfig, given: dict[str, Any]) -> dict[str, Any]:
+def fit_arguments(model: Any, given: dict[str, Any]) -> dict[str, Any]:
     """Arguments for Keras' `fit` from those of `MaskRCNN.fit`: `as_batches` for both data sets."""
     batch_size, shuffle = given.get("batch_size"), given.get("shuffle", True)
     x, y, size = as_batches(
-        config,
+        model,
         given["x"],
         given["y"],
         batch_size=batch_size,
@@ -113,7 +110,7 @@ def fit_arguments(config: MaskRCNNConfig, given: dict[str, Any]) -> dict[str, An
             raise ValueError(
                 f"MaskRCNN does not weight samples. Received: validation_data of {len(parts)} parts"
             )
-        x, y, size = as_batches(config, *parts, batch_size=size)
+        x, y, size = as_batches(model, *parts, batch_size=size)
         arguments["validation_data"] = x if y is None else (x, y)
         arguments["validation_batch_size"] = size
     return arguments
@@ -122,17 +119,17 @@ def fit_arguments(config: MaskRCNNConfig, given: dict[str, Any]) -> dict[str, An
 class _FirstBatch:
     """Checks the first batch that passes, once, however often the data is read."""
 
-    def __init__(self, config: MaskRCNNConfig, sizes: SizeCheck) -> None:
-        self.config = config
+    def __init__(self, network: Network, sizes: SizeCheck) -> None:
+        self.network = network
         self.sizes = sizes
         self.checked = False
 
     def check(self, batch: Any) -> None:
         """Checks `(images, targets)` of arrays or tensors."""
-        _, targets = join_targets(self.config, batch)
+        _, targets = join_targets(self.network, batch)
         arrays = {name: np.asarray(value) for name, value in targets.items()}
         if not self.checked:
-            check_batch(np.asarray(batch[0]), arrays, self.config)
+            check_batch(np.asarray(batch[0]), arrays, self.network)
             self.checked = True
         if not self.sizes.decided:
             found = self.sizes.add(arrays["image_sizes"])
@@ -169,10 +166,10 @@ _ACCEPTED = (
 )
 
 
-def _check_class_names(config: MaskRCNNConfig, data: DetectionData) -> None:
+def _check_class_names(model: Any, data: DetectionData) -> None:
     names = list(data.class_names)
-    if len(names) != config.num_classes or config.class_names not in ((), tuple(names)):
-        expected = list(config.class_names) or config.num_classes
+    if len(names) != model.num_classes or model.given_class_names not in ((), tuple(names)):
+        expected = list(model.given_class_names) or model.num_classes
         raise ValueError(
             f"the data must have the model's classes, in their order: {shown(expected)}. "
             f"Received: {len(names)} classes {shown(names)}"

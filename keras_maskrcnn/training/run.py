@@ -43,7 +43,7 @@ class _EpochReport(keras.callbacks.Callback):
 
 def monitored(model: keras.Model) -> str:
     """Name of the number by which a run's best epoch is chosen."""
-    return "val_mask_ap" if model.config.predict_masks else "val_box_ap"
+    return "val_mask_ap" if "masks" in model.result_names else "val_box_ap"
 
 
 def train_model(
@@ -123,21 +123,17 @@ def _fit(
     """Trains the epochs that are left; gives the state after the last."""
     train = train_data.batches(
         options.batch_size,
+        model=model,
         min_size=options.min_size,
         max_size=options.max_size,
         shuffle=True,
         augment=options.flip,
         seed=options.seed,
         first_pass=state.epochs_done,
-        size_divisor=model.config.size_divisor,
-        masks=model.config.predict_masks,
     )
     val = val_data.batches(
         options.batch_size,
-        min_size=model.config.min_size,
-        max_size=model.config.max_size,
-        size_divisor=model.config.size_divisor,
-        masks=model.config.predict_masks,
+        model=model,
     )
     model.compile(optimizer=make_optimizer(options, len(train) * options.epochs))
     monitor = monitored(model)

@@ -10,10 +10,10 @@ from typing import Any
 
 import keras
 
-from keras_maskrcnn.models.presets import MATTERPORT_CONVENTIONS, Preset
 from keras_maskrcnn.weights import detectron2, keras_applications, matterport, torchvision
 from keras_maskrcnn.weights.download import fetch
 from keras_maskrcnn.weights.files import WeightsFile, read_weights_file
+from keras_maskrcnn.weights.matterport import MATTERPORT_CONVENTIONS
 from keras_maskrcnn.weights.report import LoadReport, Slot, fill
 
 # What a file may hold beyond the variables, by regular expression.
@@ -34,8 +34,9 @@ _CONVENTIONS = {
     "detectron2": {"stride_in_1x1": True, "preprocessing": "caffe"},
     "detectron2 resnext": {"stride_in_1x1": False, "preprocessing": "torch"},
     "matterport": {
-        name: MATTERPORT_CONVENTIONS[name]
-        for name in ("stride_in_1x1", "preprocessing", "stem_pool")
+        name.removeprefix("backbone."): value
+        for name, value in MATTERPORT_CONVENTIONS.items()
+        if name.startswith("backbone.")
     },
 }
 
@@ -123,26 +124,29 @@ def load_detector_weights(
             f"{file.path} holds a backbone only: load it with load_backbone_weights, or give a "
             "detector's file"
         )
-    config = model.config
-    _check_conventions([model.get_layer(config.backbone)], file, config.preprocessing)
+    network = model.network
+    preprocessing, box = network.preprocessing, network.box.settings
+    _check_conventions([network.backbone], file, preprocessing)
     if file.kind == "torchvision":
         slots = torchvision.detector_slots(
             model.weights,
-            box_head_convs=config.box_head_convs,
-            box_pool_size=config.box_pool_size,
+            box_head_convs=box["convs"],
+            box_pool_size=box["pool_size"],
             fresh_classes=fresh_classes,
         )
     elif file.kind == "matterport":
-        _check_matterport(config, file)
+        _check_matterport(model, file)
         slots = matterport.detector_slots(
-            model.weights, norm_epsilon=config.norm_epsilon, fresh_classes=fresh_classes
+            model.weights,
+            norm_epsilon=network.backbone.get_layer("stem_conv").norm_epsilon,
+            fresh_classes=fresh_classes,
         )
     else:
         slots = detectron2.detector_slots(
             model.weights,
-            neck=config.neck,
-            preprocessing=config.preprocessing,
-            box_pool_size=config.box_pool_size,
+            neck="c4" if network.neck.shares_roi_features else "fpn",
+            preprocessing=preprocessing,
+            box_pool_size=box["pool_size"],
             fresh_classes=fresh_classes,
         )
     report = fill(
@@ -151,7 +155,7 @@ def load_detector_weights(
         source=str(file),
         ignore=_ignored(file, backbone_only=False),
         advice=(
-            f"The model has num_classes={config.num_classes}; for other classes than the file's, "
+            f"The model has num_classes={model.num_classes}; for other classes than the file's, "
             "fresh_classes=True leaves the layers that depend on them to be trained."
         ),
     )
@@ -165,14 +169,14 @@ def load_detector_weights(
 
 
 def load_preset_weights(
-    model: keras.Model, preset: Preset, weights_file: str | Path | None = None
+    model: keras.Model, preset: Any, weights_file: str | Path | None = None
 ) -> LoadReport:
     """Loads a published model's weights into a model of its architecture.
 
     Args:
-        model: a `MaskRCNN` built from `preset.config(...)`. With another number of classes than the
-            preset's, the layers that depend on it are left to be trained.
-        preset: whose weights.
+        model: a `MaskRCNN` built from `preset.model_arguments(...)`. With another number of classes
+            than the preset's, the layers that depend on it are left to be trained.
+        preset: whose weights: an entry of `keras_maskrcnn.PRESETS`.
         weights_file: the official file, when it is at hand; by default it is downloaded once, and
             checked.
 
@@ -187,7 +191,7 @@ def load_preset_weights(
                 stacklevel=2,
             )
         weights_file = fetch(preset.url, preset.checksum, preset.algorithm)
-    fresh = model.config.num_classes != preset.fields["num_classes"]
+    fresh = model.num_classes != preset.num_classes
     return load_detector_weights(model, weights_file, fresh_classes=fresh)
 
 
@@ -256,17 +260,25 @@ def _check_conventions(
         )
 
 
-def _check_matterport(config: Any, file: WeightsFile) -> None:
+def _check_matterport(model: Any, file: WeightsFile) -> None:
+    own = {name: _setting(model, name) for name in MATTERPORT_CONVENTIONS}
     wrong = [
-        f"{name}={value!r} rather than {getattr(config, name)!r}"
+        f"{name}={value!r} rather than {own[name]!r}"
         for name, value in MATTERPORT_CONVENTIONS.items()
-        if getattr(config, name) != value
+        if own[name] != value
     ]
     if wrong:
         raise ValueError(
             f"{file} means something else in this model: it must be built with {', '.join(wrong)}. "
             "The preset 'matterport_mask_rcnn_coco' binds them all"
         )
+
+
+def _setting(model: Any, dotted: str) -> Any:
+    part, _, setting = dotted.rpartition(".")
+    settings = model.network.parts[part].settings if part else model.get_config()
+    value = settings[setting]
+    return tuple(value) if isinstance(value, list) else value
 
 
 def _strides_in_1x1(model: keras.Model) -> bool | None:

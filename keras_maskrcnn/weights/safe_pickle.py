@@ -28,6 +28,10 @@ _MOST_STEPS = 1_000_000
 class StandIn:
     """Stands for an object that a file wants: it keeps what the file says of it."""
 
+    def __repr__(self) -> str:
+        """For messages: without an address, which differs from run to run."""
+        return f"<{type(self).__name__.strip('_')}>"
+
     def set_state(self, state: Any) -> None:
         """Takes what the pickle sets after making the object."""
         raise ValueError(f"expected nothing that has a state. Received: {shown(state)}")

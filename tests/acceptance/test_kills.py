@@ -23,10 +23,10 @@ from keras_maskrcnn.training import RunFolder
 KILLS = 20
 COMMAND = "import sys; from keras_maskrcnn.cli import main; sys.exit(main())"
 SETTINGS = [
-    *("pyramid_channels=16", "anchor_sizes=[[16],[32],[64],[96],[128]]"),
-    *("proposals_pre_nms_train=50", "proposals_pre_nms_test=50"),
-    *("proposals_train=50", "proposals_test=20", "roi_samples=16", "box_head_dim=32"),
-    *("mask_head_convs=1", "mask_head_dim=8", "score_threshold=0.0", "max_detections=20"),
+    *("neck.channels=16", "rpn.anchor_sizes=[[16],[32],[64],[96],[128]]"),
+    *("rpn.pre_nms_train=50", "rpn.pre_nms_test=50"),
+    *("rpn.proposals_train=50", "rpn.proposals_test=20", "box.samples=16", "box.dim=32"),
+    *("mask.convs=1", "mask.dim=8", "box.score_threshold=0.0", "box.max_detections=20"),
 ]
 OPTIONS = [
     *("--backbone", "resnet18", "--min-size", "96", "--max-size", "96", "--seed", "3"),

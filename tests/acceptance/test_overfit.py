@@ -43,15 +43,16 @@ def test_four_photographs_are_overfitted(shared):
         weights=str(shared / "data/weights/resnet50_imagenet_folded_float32.npz"),
         min_size=192,
         max_size=256,
-        pyramid_channels=128,
-        anchor_sizes=((16,), (32,), (64,), (96,), (128,)),
-        proposals_pre_nms_train=300,
-        proposals_pre_nms_test=300,
-        proposals_train=300,
-        proposals_test=150,
-        roi_samples=64,
-        box_head_dim=512,
-        mask_head_dim=128,
+        neck={"channels": 128},
+        rpn={
+            "anchor_sizes": ((16,), (32,), (64,), (96,), (128,)),
+            "pre_nms_train": 300,
+            "pre_nms_test": 300,
+            "proposals_train": 300,
+            "proposals_test": 150,
+        },
+        box={"samples": 64, "dim": 512},
+        heads=[{"name": "mask", "dim": 128}],
     )
     steps = STEPS_PER_EPOCH * EPOCHS
     rate = WarmupSchedule(3e-4, steps, 20, "cosine")

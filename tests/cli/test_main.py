@@ -21,18 +21,18 @@ from keras_maskrcnn.training import RunFolder
 from keras_maskrcnn.training import run as training_run
 
 _TINY = [
-    "pyramid_channels=16",
-    "anchor_sizes=[[16],[32],[64],[96],[128]]",
-    "proposals_pre_nms_train=50",
-    "proposals_pre_nms_test=50",
-    "proposals_train=50",
-    "proposals_test=20",
-    "roi_samples=8",
-    "box_head_dim=16",
-    "mask_head_convs=1",
-    "mask_head_dim=8",
-    "score_threshold=0.0",
-    "max_detections=5",
+    "neck.channels=16",
+    "rpn.anchor_sizes=[[16],[32],[64],[96],[128]]",
+    "rpn.pre_nms_train=50",
+    "rpn.pre_nms_test=50",
+    "rpn.proposals_train=50",
+    "rpn.proposals_test=20",
+    "box.samples=8",
+    "box.dim=16",
+    "mask.convs=1",
+    "mask.dim=8",
+    "box.score_threshold=0.0",
+    "box.max_detections=5",
 ]
 
 
@@ -193,7 +193,7 @@ def test_run_folder_of_a_resumed_run(trained):
     assert {"loss", "val_mask_ap", "val_mask_loss"} <= set(lines[0].split(","))
     assert [line.split(",")[0] for line in lines[1:]] == ["0", "1", "2"]
     config = json.loads((trained / "config.json").read_text())
-    assert config["model"]["pyramid_channels"] == 16
+    assert config["model"]["neck"]["config"]["channels"] == 16
     assert config["data"]["category_ids"] == list(CATEGORY_IDS)
     assert main(["train", "--resume", str(trained)]) == 2
 
@@ -254,7 +254,7 @@ def test_an_unreadable_picture_is_left_out_by_name(scenes, tmp_path, monkeypatch
 def test_best_and_last_model_load(trained):
     for name in ("best.keras", "last.keras"):
         model = keras.saving.load_model(trained / name)
-        assert model.config.class_names[0] == "coin"
+        assert model.class_names[0] == "coin"
         # 4 pictures in batches of 2, three times.
         assert int(model.optimizer.iterations) in ((2, 4, 6) if name == "best.keras" else (6,))
 

@@ -40,10 +40,11 @@ def test_missing_parts_are_named(tmp_path):
 
 
 def test_settings():
-    assert parse_settings(["norm=group", "freeze_at=0", "anchor_sizes=[[8],[16]]"]) == {
-        "norm": "group",
-        "freeze_at": 0,
-        "anchor_sizes": [[8], [16]],
+    words = ["backbone.norm=group", "backbone.freeze_at=0", "rpn.anchor_sizes=[[8],[16]]"]
+    assert parse_settings(words) == {
+        "backbone.norm": "group",
+        "backbone.freeze_at": 0,
+        "rpn.anchor_sizes": [[8], [16]],
     }
-    with pytest.raises(ValueError, match="--set norm"):
-        parse_settings(["norm"])
+    with pytest.raises(ValueError, match=r"--set backbone\.norm"):
+        parse_settings(["backbone.norm"])

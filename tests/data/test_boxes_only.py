@@ -5,7 +5,7 @@ import json
 import keras
 import numpy as np
 import pytest
-from helpers import tiny_model
+from helpers import keypoint_head, tiny_model
 from PIL import Image
 
 from keras_maskrcnn.data import load_coco
@@ -97,7 +97,7 @@ def test_batches(tmp_path, boxes, mixed):
 
 
 def test_masks_that_are_not_there_are_named(boxes, mixed):
-    words = r"2 of 5 objects of the data set 'mixed' .* annotation ids 2, 4.*predict_masks=False"
+    words = r"2 of 5 objects of the data set 'mixed' .* annotation ids 2, 4.*heads=\[\]"
     with pytest.raises(ValueError, match=words):
         mixed.batches(2, masks=True)
     with pytest.raises(ValueError, match=r"4 of 4 objects .* annotation ids 2, 4, 1\."):
@@ -107,7 +107,7 @@ def test_masks_that_are_not_there_are_named(boxes, mixed):
 def test_a_mask_head_says_what_it_needs(mixed, tmp_path):
     model = tiny_model()
     model.compile(keras.optimizers.SGD(1e-3))
-    words = r"mask head needs an outline .*2 of 5 objects .* ids 2, 4.*predict_masks=False"
+    words = r"mask head needs an outline .*2 of 5 objects .* ids 2, 4.*heads=\[\]"
     with pytest.raises(ValueError, match=words):
         model.fit(mixed.batches(2, min_size=64), verbose=0)
     with pytest.raises(ValueError, match=words):
@@ -127,7 +127,7 @@ def test_a_run_with_masks_says_what_it_needs(boxes, tmp_path):
 
 
 def test_boxes_and_keypoints_are_trained(mixed):
-    model = tiny_model(predict_masks=False, num_keypoints=2)
+    model = tiny_model(heads=(keypoint_head(2),))
     model.compile(keras.optimizers.SGD(1e-3), run_eagerly=True)
     history = model.fit(mixed.batches(2, min_size=64, max_size=96), verbose=0).history
     assert {"box_loss", "keypoint_loss"} < set(history) and "mask_loss" not in history

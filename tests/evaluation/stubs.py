@@ -1,13 +1,12 @@
 """A model that answers from a list, and pictures to answer about."""
 
-from types import SimpleNamespace
-
 import keras
 import numpy as np
 from PIL import Image
 
 from keras_maskrcnn.data.masks import draw_mask
 from keras_maskrcnn.data.records import DetectionData, ImageRecord, Instance
+from keras_maskrcnn.images.input_size import InputSize
 
 
 def rectangle(x1, y1, x2, y2):
@@ -43,14 +42,10 @@ class StubModel:
     """
 
     def __init__(self, data, answer=perfect, masks=True, min_size=90, max_size=200):
-        self.config = SimpleNamespace(
-            min_size=min_size,
-            max_size=max_size,
-            size_divisor=64,
-            num_classes=len(data.class_names),
-            class_names=tuple(data.class_names),
-            keypoint_shift=0.0,
-        )
+        self.input_size = InputSize(min_size, max_size, 64)
+        self.num_classes = len(data.class_names)
+        self.given_class_names = tuple(data.class_names)
+        self.keypoint_shift = 0.0
         self.data, self.answer, self.masks = data, answer, masks
         self.position = 0
         self.batches = []
@@ -91,7 +86,10 @@ class StubKerasModel(keras.Model):
     def __init__(self, stub):
         super().__init__()
         self.stub = stub
-        self.config = stub.config
+        self.input_size = stub.input_size
+        self.keypoint_shift = stub.keypoint_shift
+        self.num_classes = stub.num_classes
+        self.given_class_names = stub.given_class_names
         self.dense = keras.layers.Dense(1)
 
     def call(self, x):

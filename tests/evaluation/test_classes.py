@@ -11,8 +11,7 @@ from keras_maskrcnn.evaluation.classes import match_classes
 
 
 def _model(*names, num_classes=None):
-    config = SimpleNamespace(class_names=names, num_classes=num_classes or len(names))
-    return SimpleNamespace(config=config)
+    return SimpleNamespace(given_class_names=names, num_classes=num_classes or len(names))
 
 
 DATA = DetectionData([], ["dog", "cat"], [3, 5])

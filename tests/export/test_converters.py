@@ -101,7 +101,7 @@ def raise_error(error):
 
 
 def test_adaptive_roi_align_is_refused(tmp_path):
-    model = distinct_model(roi_align_samples=0)
+    model = distinct_model(pooler={"name": "roi_align", "sampling_ratio": 0})
     for format, suffix in (("onnx", "onnx"), ("litert", "tflite")):
-        with pytest.raises(ValueError, match="Received: a model with roi_align_samples=0"):
+        with pytest.raises(ValueError, match="Received: a model with pooler sampling_ratio=0"):
             export_model(model, tmp_path / f"model.{suffix}", format)

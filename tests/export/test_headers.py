@@ -9,17 +9,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
-from helpers import TINY, run_python
+from helpers import TINY_SIZE, run_python
 from PIL import Image
 
 from keras_maskrcnn.export.headers import count_jpeg_pixels, count_pixels
 from keras_maskrcnn.export.pictures import decode_batch
 from keras_maskrcnn.export.refusals import Refusal, read_refusal
-from keras_maskrcnn.models.config import MaskRCNNConfig
 
 from .conftest import encode, make_picture
 
-CONFIG = MaskRCNNConfig(**TINY)
 LIMIT = 10_000
 _count = tf.function(count_pixels, input_signature=[tf.TensorSpec([], tf.string)])
 
@@ -125,7 +123,7 @@ def test_gif_of_tiny_blocks_ends_soon():
 @pytest.fixture(scope="module")
 def decode():
     specs = [tf.TensorSpec([None], tf.string)]
-    return tf.function(lambda x: decode_batch(x, CONFIG, LIMIT), input_signature=specs)
+    return tf.function(lambda x: decode_batch(x, TINY_SIZE, LIMIT), input_signature=specs)
 
 
 @pytest.mark.parametrize(
@@ -158,21 +156,20 @@ SPENDING = """
 import sys
 from pathlib import Path
 import tensorflow as tf
-from helpers import TINY, run_python
+from helpers import TINY_SIZE, run_python
 from keras_maskrcnn.export.pictures import decode_batch
-from keras_maskrcnn.models.config import MaskRCNNConfig
 
 def peak():
     status = Path("/proc/self/status").read_text()
     return int(status.partition("VmHWM:")[2].split()[0]) * 1024
 
 small, large = (Path(name).read_bytes() for name in sys.argv[1:])
-config = MaskRCNNConfig(**TINY)
-decode_batch(tf.constant([small]), config, 10_000)  # what the first use takes
+input_size = TINY_SIZE
+decode_batch(tf.constant([small]), input_size, 10_000)  # what the first use takes
 for limit in (10_000, 36_000_000):
     before = peak()
     try:
-        decode_batch(tf.constant([large]), config, limit)
+        decode_batch(tf.constant([large]), input_size, limit)
         decoded = True
     except tf.errors.InvalidArgumentError:
         decoded = False

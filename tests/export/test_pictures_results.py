@@ -3,25 +3,23 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from helpers import TINY
+from helpers import TINY_SIZE
 
 from keras_maskrcnn.data.pipeline import read_image, resize_image, resize_shape
 from keras_maskrcnn.detections import Detections
-from keras_maskrcnn.export.pictures import _resized_shape, decode_batch, letterbox_batch
+from keras_maskrcnn.export.pictures import decode_batch, letterbox_batch
 from keras_maskrcnn.export.results import to_original
-from keras_maskrcnn.models.config import MaskRCNNConfig
+from keras_maskrcnn.images.input_size import InputSize
 
 from .conftest import encode, make_picture
 
-CONFIG = MaskRCNNConfig(**TINY)
-
 
 def test_sizes_as_predict_computes_them():
-    config = MaskRCNNConfig(num_classes=1)
+    input_size = InputSize()
     rng = np.random.default_rng(0)
     sizes = [*rng.integers(1, 5000, (300, 2)), (800, 1333), (1333, 800), (1, 1), (1, 4000)]
     for height, width in sizes:
-        received = _resized_shape(tf.constant([height, width], tf.int32), config).numpy()
+        received = input_size.resized_graph(tf.constant([height, width], tf.int32)).numpy()
         assert tuple(received) == resize_shape(int(height), int(width), 800, 1333)
 
 
@@ -29,7 +27,7 @@ def test_batch_of_files_is_resized_and_padded_as_predict_does(tmp_path):
     pictures = [make_picture(50, 70, 0), make_picture(90, 40, 1), make_picture(33, 31, 2)]
     formats = ["JPEG", "BMP", "GIF"]
     contents = [encode(p, f) for p, f in zip(pictures, formats, strict=True)]
-    batch = tf.function(lambda x: decode_batch(x, CONFIG, 10**6))(tf.constant(contents))
+    batch = tf.function(lambda x: decode_batch(x, TINY_SIZE, 10**6))(tf.constant(contents))
     images, sizes = batch["images"].numpy(), batch["image_sizes"].numpy()
     assert images.shape == (3, 96, 96, 3)  # multiples of 32
     np.testing.assert_array_equal(batch["original_sizes"], [[50, 70], [90, 40], [33, 31]])
@@ -43,7 +41,7 @@ def test_batch_of_files_is_resized_and_padded_as_predict_does(tmp_path):
 
 def test_batch_of_one_size():
     pictures = np.stack([make_picture(50, 70, 0), make_picture(50, 70, 1)])
-    batch = letterbox_batch(tf.constant(pictures), CONFIG)
+    batch = letterbox_batch(tf.constant(pictures), TINY_SIZE)
     np.testing.assert_array_equal(batch["image_sizes"], [[64, 89]] * 2)
     np.testing.assert_array_equal(batch["original_sizes"], [[50, 70]] * 2)
     images = batch["images"].numpy()

@@ -139,8 +139,8 @@ def test_picture_without_pixels_is_refused(loaded):
 
 def test_model_is_as_before(exported):
     model = exported.model
-    assert model.network.detections.max_detections == 8
-    assert {model.network.box_align.backend, model.network.mask_align.backend} == {None}
+    assert model.network.box.detections.max_detections == 8
+    assert {part.pooler.backend for part in (model.network.box, *model.network.heads)} == {None}
     assert len(model.predict(exported.pictures[0], verbose=0)[0]) > EXPORTED_DETECTIONS
 
 

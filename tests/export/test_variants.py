@@ -10,22 +10,23 @@ from exported_model import (
     make_picture,
     same_arithmetic,
 )
-from helpers import tiny_model
+from helpers import keypoint_head, tiny_model
 
 PICTURES = [make_picture(90, 70, 0), make_picture(64, 120, 1)]
 # As the presets of detectron2's C4 models bind them, but for sizes, numbers and norm.
 C4 = {
-    "backbone": "resnet50",
     "neck": "c4",
-    "stride_in_1x1": True,
-    "norm": "group",  # the features of random weights would grow without end otherwise
-    "preprocessing": "caffe",
+    "backbone": {
+        "name": "resnet50",
+        "stride_in_1x1": True,
+        "norm": "group",  # the features of random weights would grow without end otherwise
+        "preprocessing": "caffe",
+    },
+    "rpn": {"anchor_sizes": ((8, 16, 32, 48, 64),)},
+    "box": {"pool_size": 14, "fcs": 0},
+    "mask.convs": 0,
+    "pooler": {"name": "roi_align", "sampling_ratio": 0},
     "size_divisor": 1,
-    "anchor_sizes": ((8, 16, 32, 48, 64),),
-    "roi_align_samples": 0,
-    "box_pool_size": 14,
-    "box_head_fcs": 0,
-    "mask_head_convs": 0,
 }
 
 
@@ -34,7 +35,7 @@ C4 = {
     [
         # Without fully connected layers before them, the last ones need no gain.
         ({**C4, "gain": 1.0}, {}),
-        ({"num_keypoints": 3, "predict_masks": False}, {}),
+        ({"heads": (keypoint_head(3),)}, {}),
         # Two graphs round at other places, and the logits here reach 16, where bfloat16 numbers
         # are 1/16 apart.
         ({"dtype": "mixed_bfloat16"}, {"atol": 2.0**-4, "pixels": 0.1}),
@@ -56,14 +57,15 @@ def test_export_equals_predict(fields, tolerance, tmp_path):
     for picture, expected in zip(PICTURES, by_pixels, strict=True):
         outputs = signatures["serving_default"](tf.constant(picture[None]))
         assert_results_equal({k: v.numpy() for k, v in outputs.items()}, 0, expected, **tolerance)
-    assert ("masks" in outputs) == model.config.predict_masks
-    assert ("keypoints" in outputs) == bool(model.config.num_keypoints)
+    assert {"masks", "keypoints"} & set(outputs) == {
+        head.name + "s" for head in model.network.heads
+    }
     assert {v.dtype for k, v in outputs.items() if k in ("boxes", "scores")} == {tf.float32}
     assert all(np.isfinite(v).all() for v in outputs.values() if v.dtype == tf.float32)
 
 
 def test_pictures_without_objects(tmp_path):
-    model = tiny_model(score_threshold=1.0)
+    model = tiny_model(box={"score_threshold": 1.0})
     model.export(tmp_path, verbose=False)
     signatures = tf.saved_model.load(str(tmp_path / "1")).signatures
     contents = [encode(picture, "PNG") for picture in PICTURES]

@@ -210,9 +210,14 @@ def _has_a_sound_frame(document: dict[str, Any]) -> bool:
     if document["categories"] != _DOCUMENT["categories"]:
         return False
     entries = [e for e in document["images"] if isinstance(e, dict)]
-    ids = [repr(entry.get("id")) for entry in entries]
+    ids = [_shown_id(entry.get("id")) for entry in entries]
     sound = any(entry in _DOCUMENT["images"] for entry in entries)
     return sound and len(set(ids)) == len(ids)
+
+
+def _shown_id(value: Any) -> str:
+    # 1.0 is 1 in JSON.
+    return repr(int(value) if isinstance(value, float) and value.is_integer() else value)
 
 
 def _check_counts(data: Any, document: dict[str, Any]) -> None:
@@ -253,8 +258,7 @@ def _check_instance(instance: Any, record: Any, document: dict[str, Any], data: 
     problems = [
         _difference(entry, instance, record, data)
         for entry in document["annotations"]
-        if isinstance(entry, dict) and type(entry.get("id")) is type(number)
-        if entry["id"] == number
+        if isinstance(entry, dict) and _same(entry.get("id"), number)
     ]
     if all(problems):
         raise SilentError(f"annotation {number!r}: {'; '.join(map(str, problems))}")

@@ -49,8 +49,3 @@ def test_padding_proposals_and_nothing_found():
     np.testing.assert_array_equal(found["counts"], [0])
     np.testing.assert_array_equal(found["classes"], [[-1, -1]])
     np.testing.assert_array_equal(found["boxes"], np.zeros((1, 2, 4)))
-
-
-def test_config_round_trip():
-    layer = DetectionLayer(0.1, 0.4, 7, (1, 2, 3, 4))
-    assert DetectionLayer.from_config(layer.get_config()).get_config() == layer.get_config()

@@ -49,7 +49,7 @@ def test_arithmetic_is_float32_under_a_mixed_policy():
 
 
 def test_unknown_convention():
-    with pytest.raises(ValueError, match=r"'tf', 'matterport'\). Received: .*='bgr'"):
+    with pytest.raises(ValueError, match=r"'none'\). Received: .*='bgr'"):
         ImageNormalization("bgr")
 
 

@@ -45,8 +45,3 @@ def test_deltas_move_anchors():
     deltas = [np.array([[[0.5, 0, 0, 0]] * 3], "float32"), DELTAS[1]]
     boxes, _, _ = _layer(nms_iou=1.0)(LOGITS, deltas, ANCHORS, SIZES, training=True)
     np.testing.assert_allclose(boxes[0, 0], [6, 0, 16, 10])
-
-
-def test_config_round_trip():
-    layer = _layer(nms_iou=0.6, box_weights=(1, 2, 3, 4))
-    assert ProposalLayer.from_config(layer.get_config()).get_config() == layer.get_config()

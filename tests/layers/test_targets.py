@@ -169,17 +169,3 @@ def test_keypoint_cells_of_a_head_that_counts_pixels_of_the_picture():
     cells, valid = KeypointTargetLayer(56, shift=0.5)(*where, scale)
     np.testing.assert_array_equal(cells, [[20 * 56 + 20, 0]])
     np.testing.assert_array_equal(valid, [[True, False]])
-
-
-@pytest.mark.parametrize(
-    "layer",
-    [
-        AnchorTargetLayer(0.6, 0.2, 128, 0.25, (1, 2, 3, 4), 0.5, True, 7),
-        DetectionTargetLayer(5, 64, 0.5, 0.6, (1, 2, 3, 4), 0.5, 7),
-        MaskTargetLayer(14, True, True, False),
-        KeypointTargetLayer(28, 0.5),
-    ],
-    ids=lambda layer: type(layer).__name__,
-)
-def test_config_round_trip(layer):
-    assert type(layer).from_config(layer.get_config()).get_config() == layer.get_config()

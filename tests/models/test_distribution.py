@@ -26,7 +26,7 @@ def values(model):
 """
 
 MODEL = """
-from helpers import make_data, tiny_model
+from helpers import MASK, keypoint_head, make_data, tiny_model
 from parity.golden_models import first_come_sampling
 
 data = make_data(Path(sys.argv[1]), [(64, 96)] * 7)
@@ -47,7 +47,11 @@ with first_come_sampling():
         with scope:
             # No batch statistics, which are each replica's own; a penalty that cannot be missed; a
             # frozen backbone, since its gradient takes long to trace.
-            model = tiny_model(norm="frozen", freeze_at=5, weight_decay=0.01, num_keypoints=2)
+            model = tiny_model(
+                backbone={"norm": "frozen", "freeze_at": 5},
+                weight_decay=0.01,
+                heads=(MASK, keypoint_head(2)),
+            )
             model.compile(keras.optimizers.SGD(0.01, momentum=0.9, global_clipnorm=0.5))
         start = values(model)
         logs.append(model.fit(batches, epochs=2, verbose=0).history)

@@ -1,17 +1,16 @@
 """Models that count keypoints as COCO's files do, in indices of pixels (torchvision's)."""
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 import tensorflow as tf
-from helpers import batch, tiny_model
+from helpers import batch, keypoint_head, tiny_model, training_outputs
 from parity.golden_models import first_come_sampling
 from PIL import Image
 
 from keras_maskrcnn.data.records import DetectionData, ImageRecord, Instance
 from keras_maskrcnn.evaluation import evaluate_coco
-from keras_maskrcnn.models.prediction import predict_dataset
+from keras_maskrcnn.images.input_size import InputSize
+from keras_maskrcnn.inference.predict import predict_dataset
 
 COCO_POINTS = np.array([[20 + 2 * i, 30 + i % 5] for i in range(17)])  # whole pixels, as annotated
 
@@ -22,14 +21,10 @@ class Torchvision:
     class_names = ("person",)
 
     def __init__(self, keypoint_shift):
-        self.config = SimpleNamespace(
-            min_size=120,
-            max_size=1000,
-            size_divisor=32,
-            num_classes=1,
-            class_names=self.class_names,
-            keypoint_shift=keypoint_shift,
-        )
+        self.input_size = InputSize(120, 1000, 32)
+        self.num_classes = 1
+        self.given_class_names = self.class_names
+        self.keypoint_shift = keypoint_shift
 
     def predict_on_batch(self, inputs):
         assert np.asarray(inputs["image_sizes"]).tolist() == [[120, 180]]  # three times the picture
@@ -83,11 +78,12 @@ def test_trains_on_the_same_numbers():
     given[0.0]["keypoints"] = targets["keypoints"] - np.array([2, 1, 0], "float32")
     cells = {}
     for shift, values in given.items():
-        model = tiny_model(num_keypoints=5, predict_masks=False, keypoint_shift=shift)
-        inputs = {"images": tf.constant(images), **{k: tf.constant(v) for k, v in values.items()}}
+        model = tiny_model(heads=(keypoint_head(5, shift=shift),))
+        values = {k: tf.constant(v) for k, v in values.items()}
         with first_come_sampling():
-            outputs = model(inputs, training=True)
-        cells[shift] = [outputs[f"keypoint_{k}"].numpy() for k in ("cells", "valid")]
+            outputs = training_outputs(model, tf.constant(images), values)
+        found = outputs["keypoint"]["targets"]
+        cells[shift] = [found[k].numpy() for k in ("cells", "valid")]
         assert cells[shift][1].any() and np.unique(cells[shift][0]).size > 5
     np.testing.assert_array_equal(cells[0.5][0], cells[0.0][0])
     np.testing.assert_array_equal(cells[0.5][1], cells[0.0][1])

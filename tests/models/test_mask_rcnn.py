@@ -9,18 +9,20 @@ import pytest
 import tensorflow as tf
 from helpers import (
     LOSSES,
-    TINY,
+    MASK,
     batch,
     get_state,
     iou,
+    keypoint_head,
     run_python,
     set_state,
     tiny_model,
     to_dataset,
+    training_outputs,
 )
 from PIL import Image
 
-from keras_maskrcnn import MaskRCNN, MaskRCNNConfig
+from keras_maskrcnn import MaskRCNN
 
 
 def train_inputs(images, targets):
@@ -59,9 +61,9 @@ def test_first_losses_are_what_theory_says(fresh):
 def test_losses_of_heads_that_say_nothing_are_exact(fresh):
     network = fresh.network
     for layer in (
-        network.rpn_head.objectness,
-        network.box_head.class_logits,
-        network.mask_head.mask_logits,
+        network.rpn.head.objectness,
+        network.box.head.class_logits,
+        network.heads[0].head.mask_logits,
     ):
         layer.kernel.assign(keras.ops.zeros_like(layer.kernel))
     # Two batches of unlike size: the mean is over pictures, whatever the batch.
@@ -79,37 +81,33 @@ def _smooth_l1(x, beta=1 / 9):
 def test_losses_by_hand(fresh):
     images, targets = batch(3)
     state = get_state(fresh)
-    outputs = fresh.training_graph()(
-        {
-            k: v
-            for k, v in train_inputs(images, targets).items()
-            if k in fresh.training_graph().input
-        },
-        training=True,
+    outputs = training_outputs(fresh, images, targets)
+    rpn, box, mask = (
+        {k: v.numpy().astype("float64") for k, v in outputs[part].items()}
+        for part in ("rpn", "box", "mask")
     )
-    out = {k: v.numpy().astype("float64") for k, v in outputs.items()}
     expected = {}
-    labels = out["rpn_labels"]
-    probability = 1 / (1 + np.exp(-out["rpn_logits"]))
+    labels = rpn["labels"]
+    probability = 1 / (1 + np.exp(-rpn["logits"]))
     assert np.sum(labels >= 0) == 3 * 32
     surprise = -np.log(np.where(labels == 1, probability, 1 - probability))
     expected["rpn_class_loss"] = surprise[labels >= 0].mean()
-    errors = _smooth_l1(out["rpn_deltas"] - out["rpn_target_deltas"])
+    errors = _smooth_l1(rpn["deltas"] - rpn["target_deltas"])
     expected["rpn_box_loss"] = errors[labels == 1].sum() / (3 * 32)
 
-    classes = out["roi_classes"].astype(int)
+    classes = box["classes"].astype(int)
     used = classes >= 0
-    odds = np.exp(out["class_logits"])
+    odds = np.exp(box["class_logits"])
     probability = odds / odds.sum(-1, keepdims=True)
     rows = np.nonzero(used)
     expected["class_loss"] = -np.log(probability[(*rows, classes[rows])]).mean()
     positive = np.nonzero(used & (classes < 2))
-    errors = out["box_deltas"][(*positive, classes[positive])] - out["roi_target_deltas"][positive]
+    errors = box["deltas"][(*positive, classes[positive])] - box["target_deltas"][positive]
     expected["box_loss"] = _smooth_l1(errors).sum() / used.sum()
     assert len(positive[0]) > 0 and expected["box_loss"] > 0
 
-    probability = 1 / (1 + np.exp(-out["mask_logits"]))
-    aim = out["mask_targets"]
+    probability = 1 / (1 + np.exp(-mask["predictions"]))
+    aim = mask["targets"]
     assert aim.shape == (len(positive[0]), 28, 28) and 0 < aim.mean() < 1
     expected["mask_loss"] = -np.mean(
         aim * np.log(probability) + (1 - aim) * np.log(1 - probability)
@@ -149,7 +147,7 @@ def test_crowds_and_padding_only(fresh):
 
 def test_no_detections(fresh):
     """A picture on which nothing is found, in eager and in graph mode."""
-    fresh.network.box_head.class_logits.bias.assign([-20.0, -20.0, 20.0])
+    fresh.network.box.head.class_logits.bias.assign([-20.0, -20.0, 20.0])
     images, _ = batch(2)
     for found in (fresh(images), fresh.predict_on_batch(images)):
         np.testing.assert_array_equal(found["counts"], [0, 0])
@@ -313,21 +311,18 @@ def test_predict_says_what_is_no_picture(trained, given, message):
 ODD = {
     "num_classes": 3,
     "class_names": ["a", "b", "c"],
-    "norm": "frozen_statistics",
-    "head_norm": "batch",
-    "norm_epsilon": 1e-3,
-    "preprocessing": "caffe",
-    "anchor_sizes": [[8, 12], [16, 24], [32, 40], [48, 56], [64, 72]],
-    "anchor_ratios": [1.0, 2.0],
-    "anchor_offset": 0.5,
-    "rpn_convs": 2,
-    "box_head_convs": 1,
-    "box_head_fcs": 1,
-    "roi_align_samples": 1,
-    "mask_pool_size": 7,
-    "num_keypoints": 4,
+    "backbone": {"norm": "frozen_statistics", "norm_epsilon": 1e-3, "preprocessing": "caffe"},
+    "neck": {"norm": "batch", "norm_epsilon": 1e-3},
+    "rpn": {
+        "anchor_sizes": [[8, 12], [16, 24], [32, 40], [48, 56], [64, 72]],
+        "anchor_ratios": [1.0, 2.0],
+        "anchor_offset": 0.5,
+        "convs": 2,
+    },
+    "box": {"convs": 1, "fcs": 1, "norm": "batch", "score_threshold": 0.2},
+    "heads": ({**MASK, "norm": "batch", "pool_size": 7}, keypoint_head(4)),
+    "pooler": {"name": "roi_align", "sampling_ratio": 1},
     "weight_decay": 0.0,
-    "score_threshold": 0.2,
     "seed": 5,
 }
 
@@ -337,13 +332,15 @@ def test_config_round_trip_and_keypoints():
     assert keras.config.dtype_policy().name == "float32"
     config = json.loads(json.dumps(model.get_config()))
     again = MaskRCNN.from_config(config)
-    assert (again.name, again.config) == ("odd", model.config)
-    assert again.get_config() == model.get_config()
-    assert again.config == MaskRCNNConfig(**{**TINY, **ODD})
+    assert again.name == "odd" and again.get_config() == model.get_config()
+    for part, settings in ODD.items():
+        if isinstance(settings, dict) and part in again.network.parts:
+            kept = json.loads(json.dumps(again.network.parts[part].settings))
+            assert {name: kept[name] for name in settings} == settings
     assert again.class_names == ("a", "b", "c")
     assert [(v.path, v.shape) for v in again.weights] == [(v.path, v.shape) for v in model.weights]
-    assert again.network.mask_head.compute_dtype == "bfloat16"
-    assert again.network.proposals.compute_dtype == "float32"
+    assert again.network.heads[0].head.compute_dtype == "bfloat16"
+    assert again.network.rpn.proposals.compute_dtype == "float32"
     loss, parts, gradients = loss_and_gradients(again, *batch(keypoints=4))
     assert parts["keypoint_loss"] == pytest.approx(np.log(56**2), rel=0.01)  # Any cell alike.
     assert parts["regularization_loss"] == 0 and np.isfinite(loss)
@@ -352,11 +349,20 @@ def test_config_round_trip_and_keypoints():
     assert parts["keypoint_loss"] == 0.0
 
 
-def test_config_object_and_fields():
-    with pytest.raises(ValueError, match="num_classes"):
-        MaskRCNN()
-    with pytest.raises(TypeError, match="colour"):
-        MaskRCNN(num_classes=2, colour="red")
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"rpn": {"sampels": 3}}, "no setting 'sampels'.* mean 'samples'"),
+        ({"backbone": "resnet51"}, "Did you mean 'resnet5"),
+        ({"box": {"iou": 1.5}}, "iou must be in 0..1. Received: iou=1.5"),
+        ({"heads": ["mask", "mask"]}, "names of their own"),
+        ({"class_names": ["a"]}, "num_classes=2 names. Received: 1 names"),
+        ({"num_classes": 0}, "num_classes must be at least 1"),
+    ],
+)
+def test_mistaken_settings_are_named(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        MaskRCNN(**{"num_classes": 2, **arguments})
 
 
 LATER = """
@@ -401,10 +407,10 @@ def test_weights_of_another_class_count_are_refused(fresh, tmp_path):
     for a, b in zip(again.get_weights(), fresh.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
     # Said loudly: which layers stay random.
-    logits = three.network.box_head.class_logits.get_weights()
+    logits = three.network.box.head.class_logits.get_weights()
     with pytest.warns(UserWarning, match="class_logits"):
         three.load_weights(path, skip_mismatch=True)
-    np.testing.assert_array_equal(three.network.box_head.class_logits.get_weights()[0], logits[0])
+    np.testing.assert_array_equal(three.network.box.head.class_logits.get_weights()[0], logits[0])
     for a, b in zip(
         three.network.backbone.get_weights(), fresh.network.backbone.get_weights(), strict=True
     ):
@@ -442,12 +448,10 @@ def test_mixed_bfloat16_is_near_float32(trained):
     assert {v.dtype for v in model.trainable_variables} == {"float32"}
     wanted = {k: v for k, v in train_inputs(images, targets).items()}
     outputs = [m(wanted, training=True) for m in (model, trained)]
-    assert {keras.backend.standardize_dtype(v.dtype) for v in outputs[0].values()} <= {
-        "float32",
-        "int32",
-    }
-    for name in ("rpn_logits", "rpn_deltas"):
-        mixed, exact = (np.asarray(o[name]) for o in outputs)
+    values = tf.nest.flatten(outputs[0])
+    assert {keras.backend.standardize_dtype(v.dtype) for v in values} <= {"float32", "int32"}
+    for name in ("logits", "deltas"):
+        mixed, exact = (np.asarray(o["rpn"][name]) for o in outputs)
         assert not np.array_equal(mixed, exact)
         assert np.abs(mixed - exact).mean() < 0.05 * exact.std(), name
     # Ground truth joins the proposals, so the two see the same objects.

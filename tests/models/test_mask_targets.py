@@ -2,10 +2,10 @@
 
 import numpy as np
 import tensorflow as tf
-from helpers import make_data, tiny_model
+from helpers import make_data, tiny_model, training_outputs
 from parity.golden_models import first_come_sampling
 
-from keras_maskrcnn.models.objective import has_whole_masks
+from keras_maskrcnn.heads import Mask
 
 
 def test_whole_masks_train_like_crops(tmp_path):
@@ -15,12 +15,12 @@ def test_whole_masks_train_like_crops(tmp_path):
     for whole in (False, True):
         images, targets = next(iter(data.batches(2, min_size=64, max_size=96, whole_masks=whole)))
         model = tiny_model()
-        assert has_whole_masks({"images": images, **targets}) == whole
+        assert model.network.heads[0].layout({"images": images, **targets}) == whole
         with first_come_sampling():
-            outputs = model({"images": images, **targets}, training=True)
+            outputs = training_outputs(model, images, targets)
         model.compute_loss(y=targets, y_pred=outputs)
         losses = {mean.name: float(mean.result()) for mean in model._loss_means}
-        found[whole] = losses, outputs["mask_targets"].numpy()
+        found[whole] = losses, outputs["mask"]["targets"].numpy()
     (crop_losses, crops), (whole_losses, wholes) = found[False], found[True]
     assert crops.shape == wholes.shape and len(crops) >= 4
     assert 0.1 < crops.mean() <= 1
@@ -36,5 +36,6 @@ def test_a_data_set_says_which_masks_it_holds(tmp_path):
         for whole in (False, True)
     )
     images = tf.TensorSpec((None, None, None, 3))
-    assert not has_whole_masks({"images": images, "masks": crops})
-    assert has_whole_masks({"images": images, "masks": wholes})
+    head = Mask()
+    assert not head.layout({"images": images, "masks": crops})
+    assert head.layout({"images": images, "masks": wholes})

@@ -1,25 +1,28 @@
 """What the loss of a model is made of, worked by hand."""
 
+from types import SimpleNamespace
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from helpers import batch, tiny_model
+from helpers import batch, tiny_model, training_outputs
 from parity.golden_models import first_come_sampling
 
-from keras_maskrcnn.models.config import MaskRCNNConfig
+from keras_maskrcnn.heads import RPN, Box, Keypoint, Mask
 from keras_maskrcnn.models.objective import join_targets, loss_parts
 
 DECAY, RATE, CLIP = 0.2, 0.1, 0.5
 
 
 def _model(weight_decay):
-    return tiny_model(weight_decay=weight_decay, freeze_at=2, norm="frozen_statistics")
+    backbone = {"norm": "frozen_statistics", "freeze_at": 2}
+    return tiny_model(weight_decay=weight_decay, backbone=backbone)
 
 
 def _gradients(model, images, targets):
     with tf.GradientTape() as tape:
-        outputs = model({"images": images, **targets}, training=True)
+        outputs = training_outputs(model, images, targets)
         loss = model.compute_loss(y=targets, y_pred=outputs)
     gradients = tape.gradient(loss, [v.value for v in model.trainable_variables])
     return [
@@ -65,17 +68,23 @@ def test_rpn_losses_are_over_the_samples_asked_for():
     logits = np.zeros((2, 8), "float32")  # ln 2 each
     deltas = np.ones((2, 8, 4), "float32")
     outputs = {
-        "rpn_logits": logits,
-        "rpn_deltas": deltas,
-        "rpn_labels": labels,
-        "rpn_target_deltas": np.zeros_like(deltas),
-        "class_logits": np.zeros((1, 3), "float32"),
-        "box_deltas": np.zeros((1, 2, 4), "float32"),
-        "roi_classes": np.array([2]),
-        "roi_target_deltas": np.zeros((1, 4), "float32"),
+        "rpn": {
+            "logits": logits,
+            "deltas": deltas,
+            "labels": labels,
+            "target_deltas": np.zeros_like(deltas),
+        },
+        "box": {
+            "class_logits": np.zeros((1, 3), "float32"),
+            "deltas": np.zeros((1, 2, 4), "float32"),
+            "classes": np.array([2]),
+            "target_deltas": np.zeros((1, 4), "float32"),
+        },
     }
-    config = MaskRCNNConfig(num_classes=2, predict_masks=False, rpn_samples=10, rpn_box_beta=0.0)
-    parts = loss_parts(config, outputs, [])
+    box = Box()
+    box.num_classes = 2
+    network = SimpleNamespace(rpn=RPN(samples=10, beta=0.0), box=box, heads=())
+    parts = loss_parts(network, outputs, [], 0.0)
     # 3 anchors of 2 * 10; torchvision would divide by 3.
     assert float(parts["rpn_class_loss"]) == pytest.approx(3 * np.log(2) / 20)
     assert float(parts["rpn_box_loss"]) == pytest.approx(4 / 20)
@@ -83,17 +92,17 @@ def test_rpn_losses_are_over_the_samples_asked_for():
 
 def test_both_divisors_are_equal_where_there_are_candidates_enough():
     """A picture of ordinary size: 256 of its anchors are sampled."""
-    model = tiny_model(rpn_samples=256, anchor_sizes=((32,), (64,), (128,), (256,), (512,)))
-    images, targets = batch(1, 256, 320)
-    outputs = model({"images": images, **targets}, training=True)
-    assert int((np.asarray(outputs["rpn_labels"]) >= 0).sum()) == 256
+    anchor_sizes = ((32,), (64,), (128,), (256,), (512,))
+    model = tiny_model(rpn={"samples": 256, "anchor_sizes": anchor_sizes})
+    outputs = training_outputs(model, *batch(1, 256, 320))
+    assert int((np.asarray(outputs["rpn"]["labels"]) >= 0).sum()) == 256
 
 
 def test_a_model_whose_keypoints_are_shifted_needs_the_size_on_disk():
     images, targets = batch(keypoints=2)
-    config = MaskRCNNConfig(num_classes=2, num_keypoints=2, keypoint_shift=0.5)
-    inputs, _ = join_targets(config, (images, targets))
+    network = SimpleNamespace(heads=(Mask(), Keypoint(num_keypoints=2, shift=0.5)))
+    inputs, _ = join_targets(network, (images, targets))
     assert "original_sizes" in inputs
     del targets["original_sizes"]
     with pytest.raises(ValueError, match=r"'original_sizes'.*Received"):
-        join_targets(config, (images, targets))
+        join_targets(network, (images, targets))

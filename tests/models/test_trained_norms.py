@@ -13,18 +13,14 @@ EPSILON, MOMENTUM, K = 1e-5, 0.9, 2
 def model():
     """More slots than there are candidates, in training and in inference: the rest is padding."""
     model = tiny_model(
-        head_norm="batch",
-        norm="frozen",
-        box_head_convs=1,
-        box_head_fcs=1,
-        box_pool_size=3,
-        roi_samples=1024,
-        proposals_train=400,
-        proposals_test=400,
-        predict_masks=False,
+        backbone={"norm": "frozen"},
+        neck={"norm": "batch"},
+        rpn={"proposals_train": 400, "proposals_test": 400},
+        box={"norm": "batch", "convs": 1, "fcs": 1, "pool_size": 3, "samples": 1024},
+        heads=(),
     )
-    model.training_graph()  # Not within a call, which would lengthen the layers' paths.
-    head = model.network.box_head
+    model.training_graph(())  # Not within a call, which would lengthen the layers' paths.
+    head = model.network.box.head
     rng = np.random.default_rng(0)
     # Larger than at the start of training, so that logits and deltas tell the RoIs apart.
     for layer in (head.class_logits, head.box_deltas):
@@ -37,9 +33,9 @@ def model():
 
 def _head_by_hand(model, features, rois, owners):
     """Logits, deltas and the convolution's mean and variance for these RoIs and no others."""
-    network = model.network
-    x = np.asarray(network.box_align(features[:4], rois, owners), "float64")
-    conv, fc = network.box_head.convs[0], network.box_head.fcs[0]
+    box = model.network.box
+    x = np.asarray(box.pooler(features[:4], rois, owners), "float64")
+    conv, fc = box.head.convs[0], box.head.fcs[0]
     kernel = conv.kernel.numpy()
     padded = np.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
     x = sum(padded[:, i : i + 3, j : j + 3] @ kernel[i, j] for i in range(3) for j in range(3))
@@ -49,7 +45,7 @@ def _head_by_hand(model, features, rois, owners):
     x = np.maximum(x @ fc.kernel.numpy() + fc.bias.numpy(), 0)
     logits, deltas = (
         x @ layer.kernel.numpy() + layer.bias.numpy()
-        for layer in (network.box_head.class_logits, network.box_head.box_deltas)
+        for layer in (box.head.class_logits, box.head.box_deltas)
     )
     return logits, deltas.reshape(-1, K, 4), mean, variance
 
@@ -60,7 +56,7 @@ def _pictures(images, targets):
 
 
 def _statistics(model):
-    norm = model.network.box_head.convs[0].norm
+    norm = model.network.box.head.convs[0].norm
     return norm.moving_mean.numpy(), norm.moving_variance.numpy()
 
 
@@ -127,30 +123,32 @@ def test_padding_changes_no_prediction(model):
         model(inputs, training=False)
     rois, valid, logits, _, _ = (np.asarray(x) for x in seen["detections"][0])
     features = list(seen["feature_pyramid"][1].values())
-    network = model.network
+    box = model.network.box
     for row, (boxes, real) in enumerate(zip(rois, valid, strict=True)):
-        pooled = network.box_align(features[:4], boxes[real], np.full(real.sum(), row, "int32"))
-        alone, _ = network.box_head(pooled)
+        pooled = box.pooler(features[:4], boxes[real], np.full(real.sum(), row, "int32"))
+        alone, _ = box.head(pooled)
         np.testing.assert_allclose(logits[row][real], alone, rtol=1e-4, atol=1e-4)
         np.testing.assert_array_equal(logits[row][~real], 0)
 
 
 C4 = {
     "neck": "c4",
-    "anchor_sizes": ((8, 16, 32),),
-    "box_pool_size": 4,
-    "mask_pool_size": 4,
-    "box_head_fcs": 0,
-    "mask_head_convs": 0,
+    "rpn.anchor_sizes": ((8, 16, 32),),
+    "box.pool_size": 4,
+    "box.fcs": 0,
+    "mask.pool_size": 4,
+    "mask.convs": 0,
 }
+FPN = {"neck.norm": "batch", "box.norm": "batch", "box.convs": 1, "mask.norm": "batch"}
 
 
-@pytest.mark.parametrize("neck", [{"head_norm": "batch", "box_head_convs": 1}, C4])
+@pytest.mark.parametrize("neck", [FPN, C4])
 def test_empty_slots_change_neither_losses_nor_statistics(neck):
     """All candidates fit into 64 slots: 256 only add padding."""
     found = []
     for slots in (64, 256):
-        model = tiny_model(**neck, roi_samples=slots, roi_positive_fraction=1.0, proposals_train=40)
+        samples = {"box.samples": slots, "box.positive_fraction": 1.0, "rpn.proposals_train": 40}
+        model = tiny_model(**neck, **samples)
         images, targets = batch()
         inputs = {"images": tf.constant(images)}
         inputs |= {name: tf.constant(value) for name, value in targets.items()}

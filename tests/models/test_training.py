@@ -253,7 +253,7 @@ def test_eager_step_equals_the_compiled_one(fresh, scratch):
 
 def test_gradient_accumulation(scratch):
     model = scratch(keras.optimizers.SGD(0.01, gradient_accumulation_steps=2), run_eagerly=True)
-    kernel = model.network.box_head.class_logits.kernel
+    kernel = model.network.box.head.class_logits.kernel
     values = [kernel.numpy()]
     watch = keras.callbacks.LambdaCallback(
         on_train_batch_end=lambda step, logs: values.append(kernel.numpy())
@@ -272,11 +272,11 @@ def test_frozen_backbone_stays(scratch):
         model.compile(keras.optimizers.SGD(0.01), run_eagerly=True)
         assert not any("res" in v.path.split("/")[0] for v in model.trainable_variables)
         kept = [w.copy() for w in backbone.get_weights()]
-        head = model.network.box_head.class_logits.kernel.numpy()
+        head = model.network.box.head.class_logits.kernel.numpy()
         history = model.fit(to_dataset([batch()] * 2), verbose=0).history
         for a, b in zip(backbone.get_weights(), kept, strict=True):
             np.testing.assert_array_equal(a, b)  # Statistics included.
-        assert np.any(model.network.box_head.class_logits.kernel.numpy() != head)
+        assert np.any(model.network.box.head.class_logits.kernel.numpy() != head)
         assert history["regularization_loss"][0] < 0.5 * everything["regularization_loss"]
     finally:
         backbone.trainable = True

@@ -11,6 +11,7 @@ import tensorflow as tf
 from helpers import batch, get_state, make_data, set_state, to_dataset
 from PIL import Image
 
+from keras_maskrcnn.data import pipeline
 from keras_maskrcnn.data.records import DetectionData
 from keras_maskrcnn.evaluation import evaluate_coco
 from keras_maskrcnn.models import training_data
@@ -67,10 +68,11 @@ def test_evaluate_takes_what_users_have(fresh, pictures):
 
 def test_fit_takes_a_detection_data_and_validates_on_one(fresh, pictures, monkeypatch):
     state, orders, given = get_state(fresh), [], []
-    make = DetectionData.batches
+    make = pipeline.make_batches
+    common = {**SIZE, "size_divisor": 32, "seed": 0, "masks": True}
 
     def noted(data, batch_size, **options):
-        given.append((batch_size, options))
+        given.append((batch_size, {name: options[name] for name in (*common, "shuffle")}))
 
         def watch(images, targets):
             ids = tf.numpy_function(
@@ -83,10 +85,9 @@ def test_fit_takes_a_detection_data_and_validates_on_one(fresh, pictures, monkey
 
         return make(data, batch_size, **options).map(watch)
 
-    monkeypatch.setattr(DetectionData, "batches", noted)
+    monkeypatch.setattr(pipeline, "make_batches", noted)
     history = fresh.fit(pictures, epochs=2, validation_data=pictures, verbose=0).history
     monkeypatch.undo()
-    common = {**SIZE, "size_divisor": 32, "seed": 0, "masks": True}
     assert given == [(2, {**common, "shuffle": True}), (2, {**common, "shuffle": False})]
     passes = [[*a, *b] for a, b in zip(orders[::2], orders[1::2], strict=True)]
     assert all(sorted(ids) == [100, 101, 102, 103] for ids in passes)
@@ -280,9 +281,9 @@ def test_checks_read_no_batch_of_their_own(fresh, monkeypatch):
     data = data.apply(tf.data.experimental.assert_cardinality(3))
     check = training_data.check_batch
 
-    def counted(images, targets, config):
+    def counted(images, targets, network):
         checked.append(len(images))
-        check(images, targets, config)
+        check(images, targets, network)
 
     monkeypatch.setattr(training_data, "check_batch", counted)
     fresh.fit(data, epochs=3, verbose=0)

@@ -34,6 +34,7 @@ def checks_of(name: str) -> Iterator[Check]:
         yield from SINGLE_OPS[name]().checks
         return
     model = build(name)
-    yield from inference_checks(name, model).checks
+    # The one that takes more memory first, while there is nothing else.
     yield from training_checks(name, model).checks
+    yield from inference_checks(name, model).checks
     keras.backend.clear_session()

@@ -18,7 +18,6 @@ from torch_writer import write_torch_file
 
 from keras_maskrcnn.data.pipeline import resize_image, resize_shape
 from keras_maskrcnn.models.mask_rcnn import MaskRCNN
-from keras_maskrcnn.models.presets import get_preset
 from keras_maskrcnn.ops import sampling
 from keras_maskrcnn.weights import detectron2, load_detector_weights, torchvision
 from parity.golden_files import arrays, info
@@ -27,9 +26,8 @@ SIZES: dict[str, Any] = {"min_size": 320, "max_size": 416, "weight_decay": 0.0}
 # Recorded with batch norm in evaluation mode but trained scales, and nothing frozen.
 TORCHVISION: dict[str, Any] = {
     **SIZES,
-    "norm": "frozen_statistics",
-    "norm_epsilon": 1e-5,
-    "freeze_at": 0,
+    "backbone": {"norm": "frozen_statistics", "norm_epsilon": 1e-5, "freeze_at": 0},
+    "neck.norm_epsilon": 1e-5,
 }
 
 
@@ -38,19 +36,24 @@ class Case:
     """A recorded model: the preset that it stands for, and what was set otherwise."""
 
     preset: str
-    fields: Mapping[str, Any]
+    changes: Mapping[str, Any]
 
 
 CASES = {
     "tv_mask_r50_fpn": Case("maskrcnn_resnet50_fpn_coco", TORCHVISION),
     "tv_mask_r50_fpn_v2": Case(
-        "maskrcnn_resnet50_fpn_v2_coco", {**TORCHVISION, "head_norm": "frozen_statistics"}
+        "maskrcnn_resnet50_fpn_v2_coco",
+        {**TORCHVISION, **{f"{p}.norm": "frozen_statistics" for p in ("neck", "box", "mask")}},
     ),
     "tv_keypoint_r50_fpn": Case("keypointrcnn_resnet50_fpn_coco", TORCHVISION),
     "d2_mask_r50_fpn": Case("mask_rcnn_R_50_FPN", SIZES),
     "d2_mask_r50_c4": Case(
         "mask_rcnn_R_50_C4",
-        {**SIZES, "proposals_train": 300, "proposals_test": 300, "roi_samples": 64},
+        {
+            **SIZES,
+            "rpn": {"proposals_train": 300, "proposals_test": 300},
+            "box": {"samples": 64},
+        },
     ),
     "d2_mask_x101_fpn": Case("mask_rcnn_X_101_32x8d_FPN", SIZES),
     "d2_keypoint_r50_fpn": Case("keypoint_rcnn_R_50_FPN", SIZES),
@@ -64,7 +67,7 @@ def is_torchvision(name: str) -> bool:
 def build(name: str) -> MaskRCNN:
     """The model of a case, its regenerated weights read from a file as the library writes it."""
     case = CASES[name]
-    model = MaskRCNN(config=get_preset(case.preset).config(**case.fields))
+    model = MaskRCNN.from_preset(case.preset, load_weights=False, **case.changes)
     tensors = golden_tensors(info(name))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / ("model.pth" if is_torchvision(name) else "model.pkl")
@@ -166,19 +169,20 @@ def torch_gradients(
     What a reader does to a tensor it does to an array of the tensor's indices too: they say where
     each number of ours comes from. Rows that a reader drops (the background's) have no gradient.
     """
-    config = model.config
+    network = model.network
+    box = network.box.settings
     if is_torchvision(name):
         slots = torchvision.detector_slots(
             model.trainable_variables,
-            box_head_convs=config.box_head_convs,
-            box_pool_size=config.box_pool_size,
+            box_head_convs=box["convs"],
+            box_pool_size=box["pool_size"],
         )
     else:
         slots = detectron2.detector_slots(
             model.trainable_variables,
-            neck=config.neck,
-            preprocessing=config.preprocessing,
-            box_pool_size=config.box_pool_size,
+            neck="c4" if network.neck.shares_roi_features else "fpn",
+            preprocessing=network.preprocessing,
+            box_pool_size=box["pool_size"],
         )
     shapes = {tensor: shape for tensor, shape, _ in info(name)["tensors"]}
     found = {}

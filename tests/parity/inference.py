@@ -55,9 +55,9 @@ def inference_checks(name: str, model: MaskRCNN) -> Record:
     found = {key: np.asarray(value) for key, value in outputs.items()}
     _batch(record, found, sizes)
     slots = _detections_of_stages(record, found)
-    if model.config.predict_masks:
-        _mask_head(record, seen, slots, model.network.mask_head)
-    if model.config.num_keypoints:
+    if "masks" in model.result_names:
+        _mask_head(record, seen, slots, model.network.heads[0].head)
+    if "keypoints" in model.result_names:
         _keypoint_head(record, seen, slots)
     _prediction(record, model)
     if "rescaled_240x500_boxes" in arrays(name):
@@ -242,11 +242,11 @@ def _prediction(record: Record, model: MaskRCNN) -> None:
     got = model.predict(picture, verbose=0)[0]
     keys = ("det_boxes", f"det_{_labels(record.file)}", "det_scores")
     got = got[_compare_detections(record, "predict", got.boxes, got.classes, got.scores, keys)]
-    if model.config.predict_masks:
+    if "masks" in model.result_names:
         expected = recorded["det_masks28" if is_torchvision(record.file) else "det_masks"]
         record.absolute("predict: mask probabilities", got.mask_probabilities, expected, MASK)
         _pasted(record, got)
-    if model.config.num_keypoints:
+    if "keypoints" in model.result_names:
         if is_torchvision(record.file):
             # Indices of pixels there; ours are continuous.
             places, scores = recorded["keypoints"][..., :2] + 0.5, recorded["keypoints_scores"]
@@ -256,7 +256,7 @@ def _prediction(record: Record, model: MaskRCNN) -> None:
         record.absolute("predict: keypoints", got.keypoints[..., :2], places, BOX, "px")
         record.relative("predict: keypoint scores", got.keypoints[..., 2], scores, SCORE)
         # As they are scored: detectron2 takes half a pixel off, torchvision nothing.
-        results = got.to_coco(1, [1] * model.config.num_classes)
+        results = got.to_coco(1, [1] * model.num_classes)
         scored = np.array([result["keypoints"] for result in results]).reshape(len(got), -1, 3)
         record.absolute("keypoints as COCO's results", scored[..., :2], places - 0.5, BOX, "px")
 

@@ -185,7 +185,7 @@ def image_checks() -> Record:
     """The pictures, normalised as each whole model wants them."""
     record = Record("images")
     for name, case in CASES.items():
-        kind = get_preset(case.preset).fields["preprocessing"]
+        kind = get_preset(case.preset).arguments["backbone"]["preprocessing"]
         pixels = np.asarray(ImageNormalization(kind)(arrays("images")["image0"][None]))
         if name == "d2_mask_x101_fpn":  # BGR there; our reader turns the kernel round instead
             pixels = pixels[..., ::-1]

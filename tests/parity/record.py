@@ -90,6 +90,8 @@ class Record:
 
 def _pair(quantity: str, ours: Any, theirs: Any) -> tuple[np.ndarray, np.ndarray]:
     ours, theirs = np.asarray(ours, "float64"), np.asarray(theirs, "float64")
+    if not theirs.size:
+        raise ValueError(f"{quantity}: nothing was recorded, so nothing can differ")
     if ours.shape != theirs.shape:
         raise ValueError(f"{quantity}: shape {ours.shape} where {theirs.shape} was recorded")
     return ours, theirs

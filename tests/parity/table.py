@@ -12,7 +12,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ["TF_ONEDNN_USE_SYSTEM_ALLOCATOR"] = "1"  # see `spare_memory`
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from process_memory import spare_memory, status_bytes
 
 from parity.cases import GOLDEN_FILES, checks_of
 from parity.golden_files import FOLDER
@@ -25,11 +28,13 @@ def main(names: list[str]) -> int:
     if unknown or not FOLDER.is_dir():
         print(f"golden files are {', '.join(GOLDEN_FILES)} in {FOLDER}. Received: {names}")
         return 2
+    spare_memory()
     print(HEADER)
     checks = list(_printed(names or list(GOLDEN_FILES)))
     failed = [check for check in checks if not check.holds]
     files = len({check.file for check in checks})
     print(f"{len(checks)} checks of {files} golden files, {len(failed)} fail")
+    print(f"peak memory {status_bytes('VmHWM') / 1e6:.0f} MB")
     return 1 if failed else 0
 
 

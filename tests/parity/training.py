@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
+from keras_maskrcnn.layers.conv_block import ConvBlock
 from keras_maskrcnn.models.mask_rcnn import MaskRCNN
 from parity.golden_files import arrays, info
 from parity.golden_models import (
@@ -54,7 +57,7 @@ def _run(name: str, model: MaskRCNN) -> tuple[dict[str, float], float, dict[str,
     images, sizes = batch(name)
     truth = {key: tf.constant(value) for key, value in targets(name, sizes).items()}
     variables = model.trainable_variables
-    with first_come_sampling(), tf.GradientTape() as tape:
+    with first_come_sampling(), _recomputed_blocks(), tf.GradientTape() as tape:
         outputs = model({"images": tf.constant(images), **truth}, training=True)
         for mean in model._loss_means:
             mean.reset_state()
@@ -66,6 +69,21 @@ def _run(name: str, model: MaskRCNN) -> tuple[dict[str, float], float, dict[str,
         for v, g in zip(variables, gradients, strict=True)
     }
     return losses, float(total), by_path
+
+
+@contextlib.contextmanager
+def _recomputed_blocks() -> Iterator[None]:
+    """Convolution blocks keep their inputs for the gradient, and nothing within: half as much."""
+    original = ConvBlock.call
+
+    def call(block: ConvBlock, *args: Any, **options: Any) -> Any:
+        return tf.recompute_grad(lambda *inputs: original(block, *inputs, **options))(*args)
+
+    ConvBlock.call = call
+    try:
+        yield
+    finally:
+        ConvBlock.call = original
 
 
 def _gradients(record: Record, gradients: dict[str, np.ndarray]) -> None:

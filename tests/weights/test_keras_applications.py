@@ -5,8 +5,8 @@ import keras
 import numpy as np
 import pytest
 
+from keras_maskrcnn.backbones.resnet import build_resnet
 from keras_maskrcnn.layers.preprocessing import ImageNormalization
-from keras_maskrcnn.models.backbones.resnet import build_resnet
 from keras_maskrcnn.weights import keras_applications, load_backbone_weights
 
 

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_maskrcnn.models.backbones.resnet import build_resnet
+from keras_maskrcnn.backbones.resnet import build_resnet
 from keras_maskrcnn.weights import detectron2, layouts, torchvision
 
 

@@ -1,6 +1,7 @@
 """Loading into models: complete or not at all, and what the heads compute afterwards."""
 
 import functools
+import json
 import pickle
 
 import keras
@@ -8,8 +9,9 @@ import numpy as np
 import pytest
 from torch_writer import write_torch_file
 
-from keras_maskrcnn.models.backbones.resnet import build_resnet, build_resnet_stage5
+from keras_maskrcnn.backbones.resnet import build_resnet, build_resnet_stage5
 from keras_maskrcnn.models.mask_rcnn import MaskRCNN
+from keras_maskrcnn.models.settings import merge_arguments
 from keras_maskrcnn.weights import (
     backbone_conventions,
     detectron2,
@@ -23,22 +25,20 @@ K, J = 3, 5
 
 
 @functools.cache
-def _cached_model(fields):
+def _cached_model(changes):
     settings = {
         "num_classes": K,
-        "backbone": "resnet18",
-        "num_keypoints": J,
-        "pyramid_channels": 8,
-        "box_head_dim": 16,
-        "mask_head_dim": 8,
-        "norm_epsilon": 1e-5,
+        "backbone": {"name": "resnet18", "norm_epsilon": 1e-5},
+        "neck": {"channels": 8},
+        "box": {"dim": 16},
+        "heads": ({"name": "mask", "dim": 8}, {"name": "keypoint", "num_keypoints": J}),
     }
-    return MaskRCNN(**{**settings, **dict(fields)})
+    return MaskRCNN(**merge_arguments(settings, json.loads(changes)))
 
 
-def _model(**fields):
+def _model(**changes):
     """A small model, shared by the tests: every one of them sets all its variables."""
-    return _cached_model(tuple(fields.items()))
+    return _cached_model(json.dumps(changes))
 
 
 def _torch_shape(variable):
@@ -49,14 +49,17 @@ def _torch_shape(variable):
 def _tensors(model, kind):
     """A state dict that fits the model, in the library's layout, with random values."""
     rng = np.random.default_rng(0)
-    config = model.config
+    network = model.network
     if kind == "torchvision":
         slots = torchvision.detector_slots(
-            model.weights, box_head_convs=config.box_head_convs, box_pool_size=7
+            model.weights, box_head_convs=network.box.settings["convs"], box_pool_size=7
         )
     else:
         slots = detectron2.detector_slots(
-            model.weights, neck=config.neck, preprocessing="caffe", box_pool_size=7
+            model.weights,
+            neck="c4" if network.neck.shares_roi_features else "fpn",
+            preprocessing="caffe",
+            box_pool_size=7,
         )
     tensors = {}
     for slot in slots:
@@ -89,7 +92,7 @@ def test_heads_compute_what_the_library_computes(tmp_path, kind):
         return tensors[f"roi_heads.{module}.{name}"]
 
     chw = np.random.default_rng(1).normal(size=(8, 7, 7)).astype("float32")
-    logits, deltas = model.network.box_head(chw.transpose(1, 2, 0)[None])
+    logits, deltas = model.network.box.head(chw.transpose(1, 2, 0)[None])
     names = ("fc6", "fc7") if kind == "torchvision" else ("fc1", "fc2")
     x = chw.ravel()
     for name in names:
@@ -104,7 +107,7 @@ def test_heads_compute_what_the_library_computes(tmp_path, kind):
     np.testing.assert_allclose(deltas[0], boxes.reshape(K, 4), rtol=1e-4)
 
     # Masks: the 1x1 convolution of class k, seen through features of one pixel.
-    layer = model.network.mask_head.mask_logits
+    layer = model.network.heads[0].head.mask_logits
     masks = t("mask_predictor.mask_fcn_logits" if kind == "torchvision" else "mask_head.predictor")
     np.testing.assert_array_equal(layer.kernel[0, 0], masks[-K:, :, 0, 0].T)
 
@@ -123,12 +126,12 @@ def test_keypoint_deconvolution(tmp_path):
             expected[:, 2 * row : 2 * row + 4, 2 * column : 2 * column + 4] += patch
     expected = expected[:, 1:-1, 1:-1]
     expected += tensors["roi_heads.keypoint_predictor.kps_score_lowres.bias"][:, None, None]
-    y = model.network.keypoint_head.deconv(x.transpose(1, 2, 0)[None])
+    y = model.network.heads[1].head.deconv(x.transpose(1, 2, 0)[None])
     np.testing.assert_allclose(np.transpose(y[0], (2, 0, 1)), expected, rtol=1e-4, atol=1e-3)
 
 
 def test_paths_survive_saving(tmp_path):
-    model = _model(head_norm="frozen_statistics")
+    model = _model(**{f"{part}.norm": "frozen_statistics" for part in ("neck", "box", "mask")})
     tensors = _tensors(model, "torchvision")
     path = write_torch_file(tmp_path / "w.pth", tensors)
     model.save(tmp_path / "m.keras")
@@ -140,18 +143,13 @@ def test_paths_survive_saving(tmp_path):
 
 
 def test_c4_model(tmp_path):
-    fields = {
-        "backbone": "resnet50",
-        "neck": "c4",
-        "anchor_sizes": ((32, 64),),
-        "box_head_fcs": 0,
-        "mask_head_convs": 0,
-        "num_keypoints": 0,
-        "box_pool_size": 14,
-        "stride_in_1x1": True,
-        "preprocessing": "caffe",
-    }
-    model = _model(**fields)
+    model = _model(
+        backbone={"name": "resnet50", "stride_in_1x1": True, "preprocessing": "caffe"},
+        neck="c4",
+        rpn={"anchor_sizes": ((32, 64),)},
+        box={"fcs": 0, "pool_size": 14},
+        heads=({"name": "mask", "dim": 8, "convs": 0},),
+    )
     tensors = _tensors(model, "detectron2")
     assert "roi_heads.res5.2.conv3.norm.running_var" in tensors
     assert "backbone.res4.5.conv3.weight" in tensors

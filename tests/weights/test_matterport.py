@@ -10,9 +10,10 @@ import pytest
 import tensorflow as tf
 from matterport_writer import BLOCKS, matterport_shapes, random_tensors, write_matterport_file
 
-from keras_maskrcnn.models.backbones.resnet import build_resnet
+from keras_maskrcnn.backbones.resnet import build_resnet
+from keras_maskrcnn.images.input_size import InputSize
 from keras_maskrcnn.models.mask_rcnn import MaskRCNN
-from keras_maskrcnn.models.presets import get_preset
+from keras_maskrcnn.models.presets import PRESETS
 from keras_maskrcnn.ops.boxes import decode_boxes
 from keras_maskrcnn.weights import (
     backbone_conventions,
@@ -127,13 +128,15 @@ def test_padding_is_black(case):
 
 def test_rpn(case):
     network = case.model.network
-    logits, deltas, anchors, _ = network.rpn(case.pixels[None], _pyramid(case), SIZES, False)
-    logits, deltas, anchors = (np.concatenate(x, axis=1)[0] for x in (logits, deltas, anchors))
+    said = network.propose(case.pixels[None], _pyramid(case), SIZES, training=False)
+    logits, deltas, anchors = (
+        np.concatenate(x, axis=1)[0] for x in (said.logits, said.deltas, said.anchors)
+    )
     _close(keras.ops.sigmoid(logits), tf.nn.softmax(case.logits)[:, 1])
     _close(deltas, case.deltas[:, [1, 0, 3, 2]])
     _close(anchors, _to_pixels(theirs.anchors(PICTURE)), 1e-6)
     refined = theirs.apply_deltas(theirs.anchors(PICTURE), case.deltas * theirs.STD)
-    ours = decode_boxes(deltas, anchors, case.model.config.rpn_box_weights)
+    ours = decode_boxes(deltas, anchors, case.model.network.rpn.settings["weights"])
     _close(ours, _to_pixels(refined))
 
 
@@ -144,8 +147,8 @@ def test_proposals(case):
     sides = [(32, 48), (16, 24), (8, 12), (4, 6), (2, 3)]
     ends = np.cumsum([3 * h * w for h, w in sides])[:-1]
     difference = (case.logits[:, 1] - case.logits[:, 0]).astype("float32")
-    limits, _ = network.box_limits(case.pixels[None], SIZES)
-    boxes, _, valid = network.proposals(
+    limits, _ = network.coordinates.limits(case.pixels[None], SIZES)
+    boxes, _, valid = network.rpn.proposals(
         np.split(difference[None], ends, axis=1),
         np.split(case.deltas[None][..., [1, 0, 3, 2]], ends, axis=1),
         np.split(_to_pixels(theirs.anchors(PICTURE))[None].astype("float32"), ends, axis=1),
@@ -167,14 +170,15 @@ def test_pooling(case, side):
     corners = np.sort(rng.uniform(size=(100, 2, 2)) ** 1.5, axis=1).astype("float32")
     boxes = corners.reshape(100, 4)
     assert {theirs.roi_level(box, picture) for box in boxes} == {2, 3, 4, 5}
-    layer = case.model.network.box_align if side == 7 else case.model.network.mask_align
+    network = case.model.network
+    layer = network.box.pooler if side == 7 else network.heads[0].pooler
     pixels = (boxes * np.tile(picture - 1, 2))[:, [1, 0, 3, 2]].astype("float32")
     ours = layer([tf.constant(level) for level in maps.values()], pixels[None])
     _close(ours[0], theirs.MatterportReference.pool(maps, boxes, picture, side))
 
 
 def test_box_head(case):
-    logits, deltas = case.model.network.box_head(case.pooled)
+    logits, deltas = case.model.network.box.head(case.pooled)
     _close(keras.ops.softmax(logits), np.roll(case.probabilities, -1, axis=1))
     _close(deltas, case.refinements[:, 1:][..., [1, 0, 3, 2]])
 
@@ -204,16 +208,15 @@ def test_detections_and_masks(case):
 
 def test_pictures_and_names(case):
     # Resized to fit 1024 x 1024 and padded to it.
-    config = case.model.config
-    assert (config.min_size, config.max_size, config.size_divisor) == (800, 1024, 1024)
+    assert case.model.input_size == InputSize(800, 1024, 1024)
     assert case.model.class_names[0] == "person" and len(case.model.class_names) == 80
 
 
 # The smallest network that Matterport's settings allow, for what has no numbers.
 SMALL = {
     "backbone": "resnet50",
-    "pyramid_channels": 8,
-    "box_head_dim": 16,
+    "neck": {"channels": 8},
+    "box": {"dim": 16},
     "num_classes": 4,
 }
 
@@ -224,7 +227,7 @@ def _small_shapes():
 
 @pytest.fixture(scope="module")
 def small_model():
-    return MaskRCNN(config=get_preset(PRESET).config(**SMALL))
+    return MaskRCNN.from_preset(PRESET, load_weights=False, **SMALL)
 
 
 def test_a_users_own_model(tmp_path, small_model):
@@ -256,7 +259,7 @@ def test_values_that_are_not_finite(tmp_path, small_model):
     path = write_matterport_file(tmp_path / "w.h5", tensors)
     for load in (
         lambda: load_detector_weights(small_model, path),
-        lambda: load_preset_weights(small_model, get_preset(PRESET), path),
+        lambda: load_preset_weights(small_model, PRESETS[PRESET], path),
     ):
         with pytest.raises(ValueError, match=r"NaN or infinite: 3 \(") as error:
             load()
@@ -279,10 +282,11 @@ def test_tensors_that_do_not_belong_together(tmp_path, small_model):
 
 def test_conventions_must_hold(tmp_path):
     path = write_matterport_file(tmp_path / "w.h5", _small_shapes())
-    fields = {**SMALL, "one_class_per_roi": False, "stem_pool": "symmetric"}
-    config = get_preset(PRESET).config(**{**fields, "backbone": "resnet18"})  # quicker to build
-    with pytest.raises(ValueError, match=r"stem_pool='same' rather than 'symmetric', one_class"):
-        load_detector_weights(MaskRCNN(config=config), path)
+    changes = {"backbone": {"name": "resnet18", "stem_pool": "symmetric"}}  # quicker to build
+    changes["box"] = {**SMALL["box"], "one_class_per_roi": False}
+    model = MaskRCNN.from_preset(PRESET, load_weights=False, **{**SMALL, **changes})
+    with pytest.raises(ValueError, match=r"stem_pool='same' rather than 'symmetric', .*one_class"):
+        load_detector_weights(model, path)
 
 
 def test_its_backbone_alone(tmp_path):

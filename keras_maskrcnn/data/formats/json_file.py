@@ -34,7 +34,7 @@ def read_json(file: Path) -> Any:
         ValueError: if the file is missing, no JSON, or nested too deeply; the message names it.
     """
     if not file.is_file():
-        raise ValueError(f"Expected a JSON file. Received: annotation_file={str(file)!r}")
+        raise ValueError(f"Expected a JSON file. Received: {file}")
     try:
         return _parse(file.read_bytes())
     except json.JSONDecodeError as error:

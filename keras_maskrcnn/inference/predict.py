@@ -11,7 +11,7 @@ import keras
 import numpy as np
 from PIL import Image
 
-from keras_maskrcnn.data.pipeline import read_image, resize_image, resize_shape
+from keras_maskrcnn.data.pipeline import read_image, resize_image
 from keras_maskrcnn.data.records import DetectionData
 from keras_maskrcnn.detections import Detections
 from keras_maskrcnn.models.input_checks import (
@@ -36,7 +36,7 @@ def predict_pictures(model: Any, pictures: Any, batch_size: int, show: bool) -> 
     results: list[Detections] = []
     for start in range(0, len(items), batch_size):
         batch = [
-            _as_picture(item, start + i) for i, item in enumerate(items[start : start + batch_size])
+            as_picture(item, start + i) for i, item in enumerate(items[start : start + batch_size])
         ]
         results.extend(_predict_batch(model, batch))
         if progress is not None:
@@ -69,7 +69,8 @@ def _as_list(pictures: Any) -> list[Any]:
     return list(pictures)
 
 
-def _as_picture(item: Any, position: int) -> np.ndarray:
+def as_picture(item: Any, position: int) -> np.ndarray:
+    """A path, an array or Pillow's picture as `[H, W, 3]`; `position` is for messages."""
     name = f"picture {position}"
     if isinstance(item, str | Path):
         return read_image(str(item))
@@ -91,12 +92,8 @@ def _as_picture(item: Any, position: int) -> np.ndarray:
 
 
 def _predict_batch(model: Any, pictures: list[np.ndarray]) -> list[Detections]:
-    config = model.config
-    shapes = [
-        resize_shape(p.shape[0], p.shape[1], config.min_size, config.max_size) for p in pictures
-    ]
-    divisor = config.size_divisor
-    height, width = (-(-max(sides) // divisor) * divisor for sides in zip(*shapes, strict=True))
+    shapes = [model.input_size.resized(*p.shape[:2]) for p in pictures]
+    height, width = model.input_size.padded(shapes)
     images = np.zeros((len(pictures), height, width, 3), "float32")
     for image, picture, (h, w) in zip(images, pictures, shapes, strict=True):
         image[:h, :w] = np.asarray(resize_image(picture, (h, w)))
@@ -121,7 +118,7 @@ def predict_dataset(model: Any, dataset: Any, show: bool) -> list[Detections]:
         if step == 1:
             ids = targets.get("image_ids")
             check_images(images.numpy(), sizes, None if ids is None else ids.numpy())
-            difference = SizeCheck(model.config, drawn=False).add(sizes)
+            difference = SizeCheck(model.input_size, drawn=False).add(sizes)
             if difference is not None:
                 logger.warning("%s", difference)
         outputs = model.predict_on_batch({"images": images, "image_sizes": sizes})
@@ -142,5 +139,5 @@ def _unpack(
             image_size=size,
             original_size=original,
             class_names=model.class_names,
-            keypoint_shift=model.config.keypoint_shift,
+            keypoint_shift=model.keypoint_shift,
         )

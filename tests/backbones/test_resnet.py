@@ -5,14 +5,15 @@ import numpy as np
 import pytest
 from golden_weights import golden_tensors
 
-from keras_maskrcnn.layers.norms import make_norm
-from keras_maskrcnn.layers.preprocessing import ImageNormalization
-from keras_maskrcnn.models.backbones.resnet import (
+from keras_maskrcnn.backbones.base import map_channels
+from keras_maskrcnn.backbones.resnet import (
     build_resnet,
     build_resnet_stage5,
     resnet_channels,
 )
-from keras_maskrcnn.models.feature_pyramid import build_feature_pyramid
+from keras_maskrcnn.layers.norms import make_norm
+from keras_maskrcnn.layers.preprocessing import ImageNormalization
+from keras_maskrcnn.necks.fpn import build_feature_pyramid
 from keras_maskrcnn.weights import detectron2, torchvision
 from keras_maskrcnn.weights.report import fill
 
@@ -53,7 +54,7 @@ def test_recorded_features(case, golden, golden_info):
     is_c4 = neck_norm == "c4"
     outputs = ("C4",) if is_c4 else ("C2", "C3", "C4", "C5")
     backbone = build_resnet(name, stride_in_1x1=stride_in_1x1, outputs=outputs)
-    pyramid = None if is_c4 else build_feature_pyramid(norm=neck_norm)
+    pyramid = None if is_c4 else build_feature_pyramid(map_channels(backbone), norm=neck_norm)
     variables = [*backbone.weights, *([] if is_c4 else pyramid.weights)]
     if case.startswith("tv"):
         slots = torchvision.detector_slots(variables, box_head_convs=0, box_pool_size=7)

@@ -1,29 +1,33 @@
-"""Pools feature maps inside boxes (Mask R-CNN, section 3)."""
+"""What every pooler does: find each box's level, read its region into a fixed grid."""
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Mapping
 from typing import Any
 
 import keras
 from keras import ops
 
+from keras_maskrcnn.checks import known_names
 from keras_maskrcnn.layers.geometry import GeometryLayer
 from keras_maskrcnn.ops.boxes import assign_levels
-from keras_maskrcnn.ops.roi_align import roi_align
+from keras_maskrcnn.parts import Registry
 
 Tensor = Any
 
+POOLERS = Registry("pooler")
 
-@keras.saving.register_keras_serializable(package="keras_maskrcnn")
-class RoIAlignLayer(GeometryLayer):
-    """RoIAlign of every box on its pyramid level.
+
+class RoIPooler(GeometryLayer):
+    """Base of the layers that pool feature maps inside boxes.
+
+    A subclass gives `pool`; one that assigns levels or moves boxes in its own way gives `regions`.
 
     Args:
         output_size: bins per side, or (height, width).
         strides: image pixels per cell of each level, finest first, each twice the one before.
-        sampling_ratio, aligned: see `ops.roi_align.roi_align`.
-        backend: see `ops.roi_align.roi_align_backend`; may be set afterwards too, as an export
-            does to leave the compiled op out.
+        backend: see `ops.roi_align.roi_align_backend`.
 
     Call arguments:
         features: list of `[B, H_l, W_l, C]`, finest level first.
@@ -35,20 +39,12 @@ class RoIAlignLayer(GeometryLayer):
 
     Raises:
         ValueError: for strides that are not those of a pyramid, or a list of boxes without images.
-
-    Example:
-        >>> features = [keras.ops.ones((2, 64 // s, 64 // s, 16)) for s in (4, 8, 16, 32)]
-        >>> boxes = keras.ops.convert_to_tensor([[[0.0, 0.0, 60.0, 40.0]]] * 2)
-        >>> RoIAlignLayer(7)(features, boxes).shape
-        TensorShape([2, 1, 7, 7, 16])
     """
 
     def __init__(
         self,
         output_size: int | tuple[int, int] = 7,
         strides: tuple[int, ...] = (4, 8, 16, 32),
-        sampling_ratio: int = 2,
-        aligned: bool = True,
         backend: str | None = None,
         **kwargs: Any,
     ) -> None:
@@ -63,8 +59,6 @@ class RoIAlignLayer(GeometryLayer):
             output_size = (output_size, output_size)
         self.output_size = (output_size[0], output_size[1])
         self.strides = tuple(strides)
-        self.sampling_ratio = sampling_ratio
-        self.aligned = aligned
         self.backend = backend
         # XLA knows neither the compiled op nor TensorFlow's sparse product. Keras asks the layers
         # when a model is compiled with jit_compile="auto", the default.
@@ -90,20 +84,27 @@ class RoIAlignLayer(GeometryLayer):
 
     def regions(self, features: list[Tensor], boxes: Tensor) -> tuple[Tensor, Tensor]:
         """What to pool for each box, and its level (FPN, equation 1), 0 for the finest."""
-        lowest = (self.strides[0]).bit_length() - 1
+        lowest = self.strides[0].bit_length() - 1
         return boxes, assign_levels(boxes, lowest, lowest + len(self.strides) - 1)
 
-    def pool(self, features: list[Tensor], *rois: Tensor) -> Tensor:
-        """The op: rois are the boxes, their images and their levels; `[P, ph, pw, C]`."""
-        return roi_align(
-            features,
-            *rois,
-            output_size=self.output_size,
-            scales=[1 / stride for stride in self.strides],
-            sampling_ratio=self.sampling_ratio,
-            aligned=self.aligned,
-            backend=self.backend,
-        )
+    def pool(self, features: list[Tensor], boxes: Tensor, images: Tensor, levels: Tensor) -> Tensor:
+        """Reads each box's grid.
+
+        Args:
+            features: as in the call.
+            boxes: float32 `[P, 4]`.
+            images: int32 `[P]`.
+            levels: int32 `[P]`, index into `features`.
+
+        Returns:
+            `[P, ph, pw, C]`.
+        """
+        raise NotImplementedError("a pooler defines pool")
+
+    @property
+    def scales(self) -> list[float]:
+        """Cells per image pixel, level by level."""
+        return [1 / stride for stride in self.strides]
 
     def compute_output_spec(
         self, features: list[Any], boxes: Any, images: Any = None
@@ -116,7 +117,34 @@ class RoIAlignLayer(GeometryLayer):
             **super().get_config(),
             "output_size": self.output_size,
             "strides": self.strides,
-            "sampling_ratio": self.sampling_ratio,
-            "aligned": self.aligned,
             "backend": self.backend,
         }
+
+
+def make_pooler(
+    choice: str | Mapping[str, Any] | RoIPooler,
+    output_size: int,
+    strides: tuple[int, ...],
+    name: str,
+    backend: str | None = None,
+) -> RoIPooler:
+    """A pooler of a given size from what a user may say.
+
+    Args:
+        choice: a name of `POOLERS`; a dict of settings with `name`; or a pooler, whose other
+            settings are taken over.
+        output_size, strides, name: of the pooler that is made.
+        backend: likewise; `None` keeps the choice's.
+    """
+    given: dict[str, Any] = {"output_size": output_size, "strides": strides, "name": name}
+    if backend is not None:
+        given["backend"] = backend
+    if isinstance(choice, RoIPooler):
+        return type(choice).from_config({**choice.get_config(), **given})
+    if isinstance(choice, str):
+        choice = {"name": choice}
+    settings = {key: value for key, value in choice.items() if key != "name"}
+    cls = POOLERS.find(choice.get("name", "roi_align"))
+    known = [name for name in inspect.signature(cls).parameters if name != "kwargs"]
+    known_names(f"pooler {choice.get('name')!r}", settings, known)
+    return cls(**{**settings, **given})

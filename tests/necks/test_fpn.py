@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from keras_maskrcnn.layers.conv_block import ConvBlock
-from keras_maskrcnn.models.feature_pyramid import UpsampleAdd, build_feature_pyramid
+from keras_maskrcnn.necks.fpn import UpsampleAdd, build_feature_pyramid
 
 
 @pytest.mark.parametrize("side", [4, 3])
@@ -15,6 +15,9 @@ def test_upsample_add(side):
     y = UpsampleAdd()([fine, coarse])
     expected = [[1, 1, 2, 2], [1, 1, 2, 2], [3, 3, 4, 4], [3, 3, 4, 4]]
     np.testing.assert_array_equal(y[0, :, :, 0], np.array(expected)[:side, :side])
+
+
+CHANNELS = {"C2": 3, "C3": 3, "C4": 3, "C5": 3}
 
 
 def _maps(height, width):
@@ -27,7 +30,7 @@ def _maps(height, width):
 
 
 def test_levels_by_hand():
-    pyramid = build_feature_pyramid((3, 3, 3, 3), channels=3)
+    pyramid = build_feature_pyramid(CHANNELS, channels=3)
     delta = np.zeros((3, 3, 3, 3), "float32")
     delta[1, 1] = np.eye(3)
     for layer in pyramid.layers:  # laterals and outputs become the identity, plus a bias
@@ -45,7 +48,7 @@ def test_levels_by_hand():
 
 
 def test_odd_sizes_keep_the_maps_sizes():
-    pyramid = build_feature_pyramid((3, 3, 3, 3), channels=8)
+    pyramid = build_feature_pyramid(CHANNELS, channels=8)
     levels = pyramid(_maps(21, 35))
     assert [levels[f"P{i}"].shape[1:3] for i in (2, 3, 4, 5, 6)] == [
         *((21, 35), (11, 18), (6, 9), (3, 5), (2, 3))
@@ -53,7 +56,7 @@ def test_odd_sizes_keep_the_maps_sizes():
 
 
 def test_norm_replaces_the_bias():
-    pyramid = build_feature_pyramid((3, 3, 3, 3), channels=4, norm="batch", norm_epsilon=1e-3)
+    pyramid = build_feature_pyramid(CHANNELS, channels=4, norm="batch", norm_epsilon=1e-3)
     names = {w.path for w in pyramid.weights}
     assert "lateral2/norm/gamma" in names and "output5/norm/moving_variance" in names
     assert not [n for n in names if n.endswith("bias")]
@@ -61,7 +64,7 @@ def test_norm_replaces_the_bias():
 
 
 def test_round_trip(tmp_path):
-    pyramid = build_feature_pyramid((3, 3, 3, 3), channels=4, norm="frozen")
+    pyramid = build_feature_pyramid(CHANNELS, channels=4, norm="frozen")
     pyramid.save(tmp_path / "m.keras")
     loaded = keras.saving.load_model(tmp_path / "m.keras")
     maps = _maps(16, 8)
@@ -70,5 +73,5 @@ def test_round_trip(tmp_path):
 
 
 def test_bad_channels():
-    with pytest.raises(ValueError, match=r"C2..C5. Received: in_channels=\(1, 2\)"):
-        build_feature_pyramid((1, 2))
+    with pytest.raises(ValueError, match=r"successive strides.* Received: maps \['C2', 'C4'\]"):
+        build_feature_pyramid({"C2": 1, "C4": 2})

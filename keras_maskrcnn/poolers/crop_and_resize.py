@@ -7,14 +7,16 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_maskrcnn.layers.roi_align import RoIAlignLayer
 from keras_maskrcnn.ops.boxes import box_area
+from keras_maskrcnn.ops.roi_align import roi_align
+from keras_maskrcnn.poolers.base import POOLERS, RoIPooler
 
 Tensor = Any
 
 
+@POOLERS.register("crop_and_resize")
 @keras.saving.register_keras_serializable(package="keras_maskrcnn")
-class CropAndResizeLayer(RoIAlignLayer):
+class CropAndResizeLayer(RoIPooler):
     """`tf.image.crop_and_resize` on the pyramid, as Matterport's Mask R-CNN pools.
 
     A bin is one bilinear reading. The first lies on the box's first corner and the last on its last
@@ -36,15 +38,6 @@ class CropAndResizeLayer(RoIAlignLayer):
     Returns:
         `[B, R, ph, pw, C]`, or `[P, ph, pw, C]`, in the dtype of the features.
     """
-
-    def __init__(
-        self,
-        output_size: int | tuple[int, int] = 7,
-        strides: tuple[int, ...] = (4, 8, 16, 32),
-        backend: str | None = None,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(output_size, strides, 1, True, backend, **kwargs)
 
     def regions(self, features: list[Tensor], boxes: Tensor) -> tuple[Tensor, Tensor]:
         grids = [  # width and height of each level, in cells
@@ -70,7 +63,15 @@ class CropAndResizeLayer(RoIAlignLayer):
         strides = ops.take(ops.convert_to_tensor(self.strides, "float32"), levels)
         return boxes * strides[..., None], levels
 
-    def get_config(self) -> dict[str, Any]:
-        config = super().get_config()
-        del config["sampling_ratio"], config["aligned"]
-        return config
+    def pool(self, features: list[Tensor], boxes: Tensor, images: Tensor, levels: Tensor) -> Tensor:
+        return roi_align(
+            features,
+            boxes,
+            images,
+            levels,
+            output_size=self.output_size,
+            scales=self.scales,
+            sampling_ratio=1,
+            aligned=True,
+            backend=self.backend,
+        )

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_maskrcnn.layers.crop_and_resize import CropAndResizeLayer
+from keras_maskrcnn.poolers.crop_and_resize import CropAndResizeLayer
 
 STRIDES = (4, 8)
 

@@ -13,7 +13,10 @@ from typing import Any
 
 import keras
 
+from keras_maskrcnn.backbones.base import BACKBONES, Backbone
+from keras_maskrcnn.checks import one_of
 from keras_maskrcnn.layers.conv_block import ConvBlock
+from keras_maskrcnn.layers.norms import NORMS
 
 STAGES = ("stem", "res2", "res3", "res4", "res5")
 
@@ -54,9 +57,65 @@ SPECS = {
 
 def resnet_spec(name: str) -> ResNetSpec:
     """The shape of the network `name`; `ValueError` for an unknown one."""
-    if name not in SPECS:
-        raise ValueError(f"backbone must be one of {tuple(SPECS)}. Received: backbone={name!r}")
+    one_of("backbone", name, tuple(SPECS))
     return SPECS[name]
+
+
+@BACKBONES.register(*SPECS)
+class ResNet(Backbone):
+    """A residual network of `SPECS`.
+
+    Args:
+        name: which.
+        stride_in_1x1: stage strides in the first 1x1 convolution (MSRA, keras.applications) rather
+            than in the 3x3 (torchvision).
+        stem_pool: padding of the stem's max pool: `"symmetric"`, or `"same"`: TensorFlow's, of an
+            even side only at the bottom and right (Matterport).
+        norm: `"frozen"`: statistics and affine constant; `"frozen_statistics"`: affine trains;
+            `"batch"`, `"sync_batch"`, `"group"`: all trains.
+        norm_epsilon: added to the variance.
+        freeze_at: how many of stem, res2, res3, ... do not train. 2 is the reference's choice for
+            ImageNet weights; a model without pre-trained weights wants 0.
+        preprocessing: see `Backbone`.
+    """
+
+    def __init__(
+        self,
+        *,
+        name: str = "resnet50",
+        stride_in_1x1: bool = False,
+        stem_pool: str = "symmetric",
+        norm: str = "frozen",
+        norm_epsilon: float = 1e-5,
+        freeze_at: int = 2,
+        preprocessing: str = "torch",
+    ) -> None:
+        super().__init__(preprocessing=preprocessing)
+        one_of("backbone", name, tuple(SPECS))
+        one_of("norm", norm, NORMS)
+        one_of("stem_pool", stem_pool, ("symmetric", "same"))
+        one_of("freeze_at", freeze_at, range(len(STAGES) + 1))
+        self.name = name
+        self.stem_pool = stem_pool
+        self.norm_epsilon = norm_epsilon
+        self._residual: dict[str, Any] = {
+            "stride_in_1x1": stride_in_1x1,
+            "norm": norm,
+            "norm_epsilon": norm_epsilon,
+            "freeze_at": freeze_at,
+        }
+
+    def build_maps(self, outputs: Sequence[str] | None, dtype: Any) -> keras.Model:
+        return build_resnet(
+            self.name,
+            stem_pool=self.stem_pool,
+            outputs=outputs or ("C2", "C3", "C4", "C5"),
+            dtype=dtype,
+            **self._residual,
+        )
+
+    def build_last_stage(self, dtype: Any) -> keras.Model:
+        return build_resnet_stage5(self.name, dtype=dtype, **self._residual)
 
 
 def resnet_channels(name: str, outputs: Sequence[str] = ("C2", "C3", "C4", "C5")) -> dict[str, int]:
@@ -74,6 +133,7 @@ def build_resnet(
     norm_epsilon: float = 1e-5,
     freeze_at: int = 0,
     outputs: Sequence[str] = ("C2", "C3", "C4", "C5"),
+    dtype: Any = None,
 ) -> keras.Model:
     """Builds a residual network as a Functional model named `name`.
 
@@ -83,10 +143,11 @@ def build_resnet(
             keras.applications) rather than in the 3x3 (torchvision). Without effect on
             ResNet-18/34.
         stem_pool: padding of the stem's max pool: `"symmetric"`, or `"same"` (TensorFlow's).
-        norm: one of `config.NORMS`.
+        norm: one of `layers.norms.NORMS`.
         norm_epsilon: added to the variance.
         freeze_at: how many of stem, res2, res3, ... do not train.
         outputs: which of C2..C5 (strides 4..32); nothing is built beyond the last one.
+        dtype: dtype policy of the layers; `None` for Keras' global one.
 
     Returns:
         A model from normalised pictures `[B, H, W, 3]` to a dict of feature maps
@@ -96,7 +157,7 @@ def build_resnet(
     wanted = {_stage_of(output): output for output in outputs}
     if not wanted:
         raise ValueError(f"outputs must name at least one of C2..C5. Received: outputs={outputs}")
-    builder = _Builder(spec, stride_in_1x1, norm, norm_epsilon, freeze_at)
+    builder = _Builder(spec, stride_in_1x1, norm, norm_epsilon, freeze_at, dtype)
     images = keras.Input((None, None, 3), name="images")
     x = builder.stem(images, stem_pool)
     maps = {}
@@ -116,6 +177,7 @@ def build_resnet_stage5(
     norm: str = "frozen",
     norm_epsilon: float = 1e-5,
     freeze_at: int = 0,
+    dtype: Any = None,
 ) -> keras.Model:
     """Builds res5 alone, the box head of a C4 model (He et al. 2017, figure 4 left).
 
@@ -126,8 +188,8 @@ def build_resnet_stage5(
         `[R, h, w, channels of C5]`, whose layers are named as in the whole network.
     """
     spec = resnet_spec(name)
+    builder = _Builder(spec, stride_in_1x1, norm, norm_epsilon, freeze_at, dtype)
     features = keras.Input((None, None, spec.output_channels("res4")), name="roi_features")
-    builder = _Builder(spec, stride_in_1x1, norm, norm_epsilon, freeze_at)
     return keras.Model(features, builder.stage(features, "res5"), name="res5")
 
 
@@ -141,7 +203,13 @@ class _Builder:
     """Adds layers to a Functional graph."""
 
     def __init__(
-        self, spec: ResNetSpec, stride_in_1x1: bool, norm: str, epsilon: float, freeze_at: int
+        self,
+        spec: ResNetSpec,
+        stride_in_1x1: bool,
+        norm: str,
+        epsilon: float,
+        freeze_at: int,
+        dtype: Any,
     ) -> None:
         if not 0 <= freeze_at <= len(STAGES):
             raise ValueError(
@@ -152,14 +220,17 @@ class _Builder:
         self.norm = norm
         self.epsilon = epsilon
         self.frozen = STAGES[:freeze_at]
+        self.dtype = dtype
 
     def stem(self, x: Any, pool: str) -> Any:
         x = self.conv(x, "stem_conv", 64, 7, stride=2, relu=True)
         if pool == "same":
-            return keras.layers.MaxPooling2D(3, strides=2, padding="same", name="stem_pool")(x)
+            return keras.layers.MaxPooling2D(
+                3, strides=2, padding="same", dtype=self.dtype, name="stem_pool"
+            )(x)
         # Zeros pad the pool as minus infinity would: its input comes out of a ReLU.
-        x = keras.layers.ZeroPadding2D(1, name="stem_pool_pad")(x)
-        return keras.layers.MaxPooling2D(3, strides=2, name="stem_pool")(x)
+        x = keras.layers.ZeroPadding2D(1, dtype=self.dtype, name="stem_pool_pad")(x)
+        return keras.layers.MaxPooling2D(3, strides=2, dtype=self.dtype, name="stem_pool")(x)
 
     def stage(self, x: Any, stage: str) -> Any:
         block = self.bottleneck if self.spec.bottleneck else self.basic
@@ -187,8 +258,8 @@ class _Builder:
     def join(self, y: Any, x: Any, name: str, channels: int, stride: int) -> Any:
         if stride != 1 or x.shape[-1] != channels:
             x = self.conv(x, f"{name}_shortcut", channels, 1, stride=stride)
-        x = keras.layers.Add(name=f"{name}_add")([y, x])
-        return keras.layers.ReLU(name=f"{name}_out")(x)
+        x = keras.layers.Add(dtype=self.dtype, name=f"{name}_add")([y, x])
+        return keras.layers.ReLU(dtype=self.dtype, name=f"{name}_out")(x)
 
     def conv(
         self,
@@ -212,5 +283,6 @@ class _Builder:
             relu=relu,
             initializer=keras.initializers.VarianceScaling(2.0, "fan_out", "untruncated_normal"),
             trainable=name.split("_")[0] not in self.frozen,
+            dtype=self.dtype,
             name=name,
         )(x)

@@ -1,0 +1,104 @@
+"""Any Keras model with a pyramid of outputs as a backbone."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import keras
+
+from keras_maskrcnn.backbones.base import BACKBONES, Backbone
+from keras_maskrcnn.checks import one_of
+
+# Large enough that no stride up to 128 loses its remainder.
+_PROBE_SIDE = 256
+
+
+@BACKBONES.register("functional")
+class FunctionalBackbone(Backbone):
+    """A Keras model from pictures to feature maps.
+
+    Channels and strides are read from its outputs; maps of stride 4 to 32 are used, one for each
+    stride: of several, the last. The model's weights are shared, not copied.
+
+    Args:
+        model: from `[B, H, W, 3]` to a list, tuple or dict of maps, of any height and width; a
+            model with `pyramid_outputs` (KerasHub's backbones) gives those.
+        norm: `"frozen"`: batch normalisation keeps its statistics and does not train, as small
+            batches want; `"batch"`: it trains like the rest.
+        freeze_at: how many of stem, res2, res3, ... do not train, counted by stride: 2 freezes
+            all up to the map of stride 4, 3 up to that of stride 8; 0 freezes nothing.
+        preprocessing: see `Backbone`; `"none"` for a model that normalises pictures itself.
+    """
+
+    def __init__(
+        self,
+        *,
+        model: keras.Model,
+        norm: str = "frozen",
+        freeze_at: int = 0,
+        preprocessing: str = "none",
+    ) -> None:
+        super().__init__(preprocessing=preprocessing)
+        one_of("norm", norm, ("frozen", "batch"))
+        one_of("freeze_at", freeze_at, (0, 2, 3, 4, 5))
+        self.model = model
+        self.norm = norm
+        self.freeze_at = freeze_at
+
+    def build_maps(self, outputs: Sequence[str] | None, dtype: Any) -> keras.Model:
+        return pyramid_model(self.model, outputs, self.norm, self.freeze_at)
+
+
+def pyramid_model(
+    model: keras.Model, outputs: Sequence[str] | None, norm: str, freeze_at: int
+) -> keras.Model:
+    """A model's maps by stride, with what shall not train frozen; see `FunctionalBackbone`.
+
+    Args:
+        model: see `FunctionalBackbone`.
+        outputs: as in `Backbone.build_maps`.
+        norm, freeze_at: see `FunctionalBackbone`.
+    """
+    maps = _maps_by_stride(model)
+    wanted = outputs or [name for name in ("C2", "C3", "C4", "C5") if name in maps]
+    missing = [name for name in wanted if name not in maps]
+    if missing or not wanted:
+        raise ValueError(
+            f"the backbone needs feature maps {', '.join(missing or ('C2..C5',))} (C2 for stride "
+            f"4, C3 for 8 and so on). Received: model {model.name!r} with maps {sorted(maps)}"
+        )
+    chosen = {name: maps[name] for name in wanted}
+    result = keras.Model(model.inputs[0], chosen, name=model.name)
+    if norm == "frozen":
+        for layer in result._flatten_layers(include_self=False):
+            if isinstance(layer, keras.layers.BatchNormalization):
+                layer.trainable = False
+    frozen = [maps[name] for name in maps if int(name[1:]) <= freeze_at]
+    if frozen:
+        for layer in keras.Model(model.inputs[0], frozen).layers:
+            layer.trainable = False
+    return result
+
+
+def _maps_by_stride(model: keras.Model) -> dict[str, Any]:
+    """The maps of strides 4 to 32 as `C2`..`C5`."""
+    outputs = getattr(model, "pyramid_outputs", None) or model.output
+    if isinstance(outputs, Mapping):
+        outputs = list(outputs.values())
+    maps = [outputs] if not isinstance(outputs, list | tuple) else list(outputs)
+    if len(model.inputs) != 1 or any(len(x.shape) != 4 for x in maps):
+        raise ValueError(
+            "a backbone is a Functional model of one input [B, H, W, 3] whose outputs are feature "
+            f"maps [B, h, w, channels]. Received: model {model.name!r} with inputs "
+            f"{[tuple(x.shape) for x in model.inputs]} and outputs {[tuple(x.shape) for x in maps]}"
+        )
+    probe = keras.Model(model.inputs[0], maps)
+    shapes = probe.compute_output_shape((1, _PROBE_SIDE, _PROBE_SIDE, 3))
+    found = {}
+    for output, shape in zip(maps, shapes, strict=True):
+        level = math.log2(_PROBE_SIDE / shape[1])
+        if level in (2, 3, 4, 5):
+            found[f"C{int(level)}"] = output
+    return found

@@ -1,0 +1,207 @@
+"""Classes and boxes of RoIs: sampling, forward pass, losses, detections.
+
+Legend: `B` images, `R` proposals, `S` sampled RoIs of all images, `D` detections, `K` classes.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from keras import ops
+
+from keras_maskrcnn import losses
+from keras_maskrcnn.checks import at_least, fraction, one_of
+from keras_maskrcnn.heads.base import HeadContext
+from keras_maskrcnn.layers.box_head import BoxHead
+from keras_maskrcnn.layers.detection_layer import DetectionLayer
+from keras_maskrcnn.layers.detection_target_layer import DetectionTargetLayer
+from keras_maskrcnn.layers.norms import NORMS
+from keras_maskrcnn.layers.roi_lists import RoIList, RoILists
+from keras_maskrcnn.parts import Part, Registry
+from keras_maskrcnn.poolers.base import RoIPooler
+
+Tensor = Any
+# (pooler, boxes, their images) to features of RoIs.
+Pool = Callable[[RoIPooler, Tensor, Tensor], Tensor]
+
+BOXES = Registry("box")
+
+
+@dataclasses.dataclass(frozen=True)
+class Sampled:
+    """RoIs of all images that enter the losses, in one list without padding.
+
+    Args:
+        rois: float32 `[S, 4]`.
+        owners: int32 `[S]`, the image of each.
+        classes: int32 `[S]`: 0..K-1, `K` background.
+        matched: int32 `[S]`, the object of each.
+        features: `[S, p, p, C]`.
+    """
+
+    rois: Tensor
+    owners: Tensor
+    classes: Tensor
+    matched: Tensor
+    features: Tensor
+
+    def with_objects(self, lists: RoILists, num_classes: int) -> Sampled:
+        """Those that are no background."""
+        kept = lists.filter(self.rois, self.classes < num_classes)
+        rows = (self.owners, self.classes, self.matched, self.features)
+        return Sampled(kept.boxes, *(kept.take_rows(values) for values in rows))
+
+
+@BOXES.register("box")
+class Box(Part):
+    """One stage of classification and box refinement (Fast R-CNN; Mask R-CNN section 3).
+
+    Args:
+        samples, positive_fraction: RoIs that enter the head losses per image, and the share of
+            positives among them.
+        iou: a proposal is positive from this IoU with an object on.
+        crowd_overlap: as of `RPN`, for negative RoIs.
+        pool_size: bins per side of the pooled grid.
+        pooler: see `poolers.make_pooler`; `None` for the model's.
+        convs, fcs, dim: 3x3 convolutions, fully connected layers, and units of the latter; with
+            `fcs=0` the features are averaged.
+        norm: of the convolutions, `None` or one of `layers.norms.NORMS`.
+        weights: scale of the four box deltas.
+        beta: where smooth L1 turns from quadratic to linear; 0 is L1.
+        score_threshold, nms_iou, max_detections: which detections are kept.
+        one_class_per_roi: a RoI may become an object of its best class only (Matterport).
+    """
+
+    loss_names = ("class_loss", "box_loss")
+
+    def __init__(
+        self,
+        *,
+        samples: int = 512,
+        positive_fraction: float = 0.25,
+        iou: float = 0.5,
+        crowd_overlap: float = 0.7,
+        pool_size: int = 7,
+        pooler: Any = None,
+        convs: int = 0,
+        fcs: int = 2,
+        dim: int = 1024,
+        norm: str | None = None,
+        weights: tuple[float, float, float, float] = (10.0, 10.0, 5.0, 5.0),
+        beta: float = 1.0 / 9.0,
+        score_threshold: float = 0.05,
+        nms_iou: float = 0.5,
+        max_detections: int = 100,
+        one_class_per_roi: bool = False,
+    ) -> None:
+        one_of("norm", norm, (None, *NORMS))
+        fraction(
+            positive_fraction=positive_fraction,
+            iou=iou,
+            score_threshold=score_threshold,
+            nms_iou=nms_iou,
+        )
+        at_least(0, convs=convs, fcs=fcs, beta=beta, crowd_overlap=crowd_overlap)
+        at_least(1, samples=samples, pool_size=pool_size, dim=dim, max_detections=max_detections)
+
+    def build(self, context: HeadContext) -> None:
+        """Makes the layers."""
+        c = self.settings
+        self.num_classes = context.num_classes
+        self.targets = DetectionTargetLayer(
+            context.num_classes,
+            c["samples"],
+            c["positive_fraction"],
+            c["iou"],
+            c["weights"],
+            c["crowd_overlap"],
+            context.seed,
+            name="detection_targets",
+        )
+        self.pooler = context.make_pooler(c["pooler"], c["pool_size"], "box_align")
+        self.head = BoxHead(
+            context.num_classes,
+            c["convs"],
+            c["fcs"],
+            c["dim"],
+            c["norm"],
+            dtype=context.dtype,
+            name="box_head",
+        )
+        self.detections = DetectionLayer(
+            c["score_threshold"],
+            c["nms_iou"],
+            c["max_detections"],
+            c["weights"],
+            c["one_class_per_roi"],
+            name="detections",
+        )
+
+    def detect(self, pool: Pool, rois: RoIList, limits: Tensor) -> dict[str, Tensor]:
+        """From proposals to detections; see `DetectionLayer`.
+
+        Args:
+            pool: features of RoIs.
+            rois: the proposals.
+            limits: int32 `[B, 2]`, how far boxes may reach.
+        """
+        class_logits, deltas = (
+            rois.restore(values) for values in self.head(pool(self.pooler, rois.boxes, rois.owners))
+        )
+        return self.detections(rois.slot_boxes, rois.chosen, class_logits, deltas, limits)
+
+    def classify(self, pool: Pool, rois: RoIList) -> Tensor:
+        """Probabilities `[B, D, K]` of the classes of given boxes, which stay where they are."""
+        class_logits, _ = self.head(pool(self.pooler, rois.boxes, rois.owners))
+        return rois.restore(ops.softmax(class_logits, axis=-1)[..., : self.num_classes])
+
+    def train(
+        self,
+        pool: Pool,
+        lists: RoILists,
+        rois: Tensor,
+        valid: Tensor,
+        boxes: Tensor,
+        classes: Tensor,
+        crowds: Tensor,
+    ) -> tuple[dict[str, Tensor], Sampled]:
+        """What the losses compare, and the RoIs on which the other heads train.
+
+        Args:
+            pool: features of RoIs.
+            lists: of the model.
+            rois, valid: proposals.
+            boxes, classes, crowds: ground truth.
+        """
+        sampled, roi_classes, target_deltas, matched = self.targets(
+            rois, valid, boxes, classes, crowds
+        )
+        real = lists.select(sampled, roi_classes >= 0)
+        roi_classes, target_deltas, matched = (
+            real.take(values) for values in (roi_classes, target_deltas, matched)
+        )
+        features = pool(self.pooler, real.boxes, real.owners)
+        class_logits, deltas = self.head(features)
+        outputs = {
+            "class_logits": class_logits,  # [S, K + 1]
+            "deltas": deltas,  # [S, K, 4]
+            "classes": roi_classes,
+            "target_deltas": target_deltas,
+        }
+        return outputs, Sampled(real.boxes, real.owners, roi_classes, matched, features)
+
+    def losses(self, outputs: Mapping[str, Tensor], total: losses.Total) -> dict[str, Tensor]:
+        """Scalars under `loss_names`; see `RoIHead.losses`."""
+        return {
+            "class_loss": losses.class_loss(outputs["class_logits"], outputs["classes"], total),
+            "box_loss": losses.box_loss(
+                outputs["deltas"],
+                outputs["classes"],
+                outputs["target_deltas"],
+                self.num_classes,
+                self.settings["beta"],
+                total,
+            ),
+        }

@@ -1,0 +1,1 @@
+"""Pictures: their size in the network."""

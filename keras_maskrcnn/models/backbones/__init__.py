@@ -1,1 +1,0 @@
-"""Networks that turn a normalised picture into feature maps."""
