@@ -68,15 +68,20 @@ def build(name: str) -> MaskRCNN:
     """The model of a case, its regenerated weights read from a file as the library writes it."""
     case = CASES[name]
     model = MaskRCNN.from_preset(case.preset, load_weights=False, **case.changes)
-    tensors = golden_tensors(info(name))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / ("model.pth" if is_torchvision(name) else "model.pkl")
-        if is_torchvision(name):
-            write_torch_file(path, tensors)
-        else:
-            path.write_bytes(pickle.dumps({"model": tensors}, protocol=4))
+        # The tensors go before the file is read: of the largest model they are half a gigabyte.
+        _write(path, golden_tensors(info(name)))
         load_detector_weights(model, path)
     return model
+
+
+def _write(path: Path, tensors: dict[str, np.ndarray]) -> None:
+    if path.suffix == ".pth":
+        write_torch_file(path, tensors)
+        return
+    with path.open("wb") as file:
+        pickle.dump({"model": tensors}, file, protocol=4)
 
 
 def batch(name: str) -> tuple[np.ndarray, np.ndarray]:
