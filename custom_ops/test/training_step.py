@@ -9,7 +9,7 @@ import tensorflow as tf
 from keras_maskrcnn.ops.roi_align import roi_align_backend
 from keras_maskrcnn.poolers import RoIAlignLayer
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests" / "support"))
 from helpers import tiny_model
 
 if not tf.config.list_physical_devices("GPU"):

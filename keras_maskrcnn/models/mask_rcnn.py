@@ -5,27 +5,24 @@ from __future__ import annotations
 import functools
 import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import keras
 from keras import ops
 
-from keras_maskrcnn.backbones import make_backbone
 from keras_maskrcnn.checks import at_least
-from keras_maskrcnn.heads import BOXES, HEADS, RPNS
 from keras_maskrcnn.images.input_size import InputSize
+from keras_maskrcnn.models.assembly import make_parts
 from keras_maskrcnn.models.finite import FiniteGuard
 from keras_maskrcnn.models.network import Network
 from keras_maskrcnn.models.objective import layouts, loss_names, needed_targets
 from keras_maskrcnn.models.presets import get_preset
 from keras_maskrcnn.models.trainable import TrainableDetector
-from keras_maskrcnn.necks import NECKS
 from keras_maskrcnn.parts import describe, restore
 from keras_maskrcnn.tensorflow_errors import plain_errors
 from keras_maskrcnn.weights import (
-    backbone_conventions,
     load_backbone_weights,
     load_preset_weights,
 )
@@ -134,7 +131,7 @@ class MaskRCNN(TrainableDetector):
             )
         input_size = InputSize(min_size, max_size, size_divisor)
         policy = keras.dtype_policies.get(dtype)
-        parts = _make_parts(backbone, neck, rpn, box, heads, weights)
+        parts = make_parts(backbone, neck, rpn, box, heads, weights)
         network = Network(
             **parts,
             num_classes=num_classes,
@@ -397,37 +394,3 @@ class MaskRCNN(TrainableDetector):
                 f"{CONFIG_VERSION}. Received: version={version}"
             )
         return cls(**{key: restore(value) for key, value in arguments.items()})
-
-
-def _make_parts(
-    backbone: Any, neck: Any, rpn: Any, box: Any, heads: Sequence[Any], weights: str | None
-) -> dict[str, Any]:
-    """The parts that a user's choices stand for."""
-    if isinstance(heads, str) or not isinstance(heads, Sequence):
-        raise TypeError(f"heads must be a list of heads. Received: heads={heads!r}")
-    made_neck = NECKS.make(neck, default="fpn")
-    defaults = made_neck.part_defaults
-    made_heads = [
-        HEADS.make(head, default="mask", settings=defaults.get(_name(head))) for head in heads
-    ]
-    names = [head.name for head in made_heads]
-    if len(set(names)) < len(names) or {"rpn", "box"} & set(names):
-        raise ValueError(
-            f"heads need names of their own, other than rpn and box. Received: names {names}"
-        )
-    return {
-        # Strides and pixels as the weights were trained with, unless the caller knows better.
-        "backbone": make_backbone(
-            backbone, lambda name: {} if weights is None else backbone_conventions(name, weights)
-        ),
-        "neck": made_neck,
-        "rpn": RPNS.make(rpn, default="rpn", settings=defaults.get("rpn")),
-        "box": BOXES.make(box, default="box", settings=defaults.get("box")),
-        "heads": made_heads,
-    }
-
-
-def _name(choice: Any) -> str:
-    if isinstance(choice, Mapping):
-        return choice.get("name", "mask")
-    return choice if isinstance(choice, str) else ""

@@ -8,15 +8,15 @@ import keras
 from keras import ops
 
 from keras_maskrcnn.ops.boxes import box_area
-from keras_maskrcnn.ops.roi_align import roi_align
-from keras_maskrcnn.poolers.base import POOLERS, RoIPooler
+from keras_maskrcnn.poolers.base import POOLERS
+from keras_maskrcnn.poolers.bilinear import BilinearPooler
 
 Tensor = Any
 
 
 @POOLERS.register("crop_and_resize")
 @keras.saving.register_keras_serializable(package="keras_maskrcnn")
-class CropAndResizeLayer(RoIPooler):
+class CropAndResizeLayer(BilinearPooler):
     """`tf.image.crop_and_resize` on the pyramid, as Matterport's Mask R-CNN pools.
 
     A bin is one bilinear reading. The first lies on the box's first corner and the last on its last
@@ -62,16 +62,3 @@ class CropAndResizeLayer(RoIPooler):
         boxes = ops.concatenate([start - margin, end + margin], axis=-1) + 0.5
         strides = ops.take(ops.convert_to_tensor(self.strides, "float32"), levels)
         return boxes * strides[..., None], levels
-
-    def pool(self, features: list[Tensor], boxes: Tensor, images: Tensor, levels: Tensor) -> Tensor:
-        return roi_align(
-            features,
-            boxes,
-            images,
-            levels,
-            output_size=self.output_size,
-            scales=self.scales,
-            sampling_ratio=1,
-            aligned=True,
-            backend=self.backend,
-        )

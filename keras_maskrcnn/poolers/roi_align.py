@@ -6,15 +6,15 @@ from typing import Any
 
 import keras
 
-from keras_maskrcnn.ops.roi_align import roi_align
-from keras_maskrcnn.poolers.base import POOLERS, RoIPooler
+from keras_maskrcnn.poolers.base import POOLERS
+from keras_maskrcnn.poolers.bilinear import BilinearPooler
 
 Tensor = Any
 
 
 @POOLERS.register("roi_align")
 @keras.saving.register_keras_serializable(package="keras_maskrcnn")
-class RoIAlignLayer(RoIPooler):
+class RoIAlignLayer(BilinearPooler):
     """RoIAlign of every box on its pyramid level.
 
     Args:
@@ -41,19 +41,6 @@ class RoIAlignLayer(RoIPooler):
         super().__init__(output_size, strides, backend, **kwargs)
         self.sampling_ratio = sampling_ratio
         self.aligned = aligned
-
-    def pool(self, features: list[Tensor], boxes: Tensor, images: Tensor, levels: Tensor) -> Tensor:
-        return roi_align(
-            features,
-            boxes,
-            images,
-            levels,
-            output_size=self.output_size,
-            scales=self.scales,
-            sampling_ratio=self.sampling_ratio,
-            aligned=self.aligned,
-            backend=self.backend,
-        )
 
     def get_config(self) -> dict[str, Any]:
         return {

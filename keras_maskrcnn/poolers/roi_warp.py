@@ -7,15 +7,15 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_maskrcnn.ops.roi_align import roi_align
-from keras_maskrcnn.poolers.base import POOLERS, RoIPooler
+from keras_maskrcnn.poolers.base import POOLERS
+from keras_maskrcnn.poolers.bilinear import BilinearPooler
 
 Tensor = Any
 
 
 @POOLERS.register("roi_warp")
 @keras.saving.register_keras_serializable(package="keras_maskrcnn")
-class RoIWarpLayer(RoIPooler):
+class RoIWarpLayer(BilinearPooler):
     """RoIWarp: bilinear readings as RoIAlign's, in a RoI that is rounded as RoIPool's.
 
     The comparison of Mask R-CNN's table 2c: what is lost without alignment even when nothing is
@@ -48,19 +48,6 @@ class RoIWarpLayer(RoIPooler):
         start = cells[..., :2]
         end = ops.maximum(cells[..., 2:] + 1.0, start + 1.0)
         return ops.concatenate([start, end], axis=-1) * strides, levels
-
-    def pool(self, features: list[Tensor], boxes: Tensor, images: Tensor, levels: Tensor) -> Tensor:
-        return roi_align(
-            features,
-            boxes,
-            images,
-            levels,
-            output_size=self.output_size,
-            scales=self.scales,
-            sampling_ratio=self.sampling_ratio,
-            aligned=True,
-            backend=self.backend,
-        )
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "sampling_ratio": self.sampling_ratio}

@@ -6,7 +6,7 @@ import pytest
 
 from keras_maskrcnn.evaluation import evaluate_coco_files
 
-from .reference import HEIGHT, WIDTH, compose, only, write
+from evaluation_reference import HEIGHT, WIDTH, compose, only, write
 
 
 def _number(count):

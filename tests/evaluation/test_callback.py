@@ -8,7 +8,7 @@ import pytest
 
 from keras_maskrcnn.evaluation import CocoEvaluation
 
-from .stubs import StubKerasModel, StubModel, instance, make_data, perfect
+from evaluation_stubs import StubKerasModel, StubModel, instance, make_data, perfect
 
 BOXES = [(10.0 + 30 * i, 10.0, 30.0 + 30 * i, 40.0) for i in range(4)]
 

@@ -14,7 +14,7 @@ from keras_maskrcnn.detections import Detections
 from keras_maskrcnn.evaluation import coco_metrics, evaluate_coco, evaluate_coco_files
 from keras_maskrcnn.evaluation.files import save_results
 
-from .reference import (
+from evaluation_reference import (
     DETECTION,
     assert_same,
     compose,
@@ -23,7 +23,7 @@ from .reference import (
     run_lengths,
     write,
 )
-from .stubs import StubModel, rectangle
+from evaluation_stubs import StubModel, rectangle
 
 FIELDS = {"bbox": "bbox", "segm": "segmentation", "keypoints": "keypoints"}
 CASES = {

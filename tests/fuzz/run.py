@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 
 from fuzz.runner import KINDS, Outcome, Run, run_cases
 from fuzz.verdicts import BAD, GOOD, MEMORY_LIMIT

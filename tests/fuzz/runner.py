@@ -115,9 +115,9 @@ class _Child:
 
     def __init__(self, kind: str, folder: Path, numbers: Sequence[int]) -> None:
         tests = Path(__file__).resolve().parents[1]
-        paths = [str(tests), str(tests.parent), os.environ.get("PYTHONPATH", "")]
+        paths = [tests, tests / "support", tests.parent, os.environ.get("PYTHONPATH", "")]
         environment = os.environ | {
-            "PYTHONPATH": os.pathsep.join(filter(None, paths)),
+            "PYTHONPATH": os.pathsep.join(map(str, filter(None, paths))),
             "TF_CPP_MIN_LOG_LEVEL": "3",
         }
         files = folder / "files"

@@ -159,8 +159,9 @@ def run_python(script: str, *arguments: Any, wait: bool = True) -> Any:
 
     Without `wait`, returns the running process.
     """
-    tests = Path(__file__).resolve().parent
-    prefix = f"import sys; sys.path[:0] = [{str(tests)!r}, {str(tests.parent)!r}]\n"
+    support = Path(__file__).resolve().parent
+    folders = [str(folder) for folder in (support, *support.parents[:2])]
+    prefix = f"import sys; sys.path[:0] = {folders!r}\n"
     process = subprocess.Popen(
         [sys.executable, "-c", prefix + script, *map(str, arguments)],
         stdout=subprocess.PIPE,
