@@ -3,10 +3,9 @@
 import math
 
 import pytest
+from evaluation_reference import HEIGHT, WIDTH, compose, only, write
 
 from keras_maskrcnn.evaluation import evaluate_coco_files
-
-from evaluation_reference import HEIGHT, WIDTH, compose, only, write
 
 
 def _number(count):

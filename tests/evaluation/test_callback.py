@@ -5,10 +5,9 @@ import csv
 import keras
 import numpy as np
 import pytest
+from evaluation_stubs import StubKerasModel, StubModel, instance, make_data, perfect
 
 from keras_maskrcnn.evaluation import CocoEvaluation
-
-from evaluation_stubs import StubKerasModel, StubModel, instance, make_data, perfect
 
 BOXES = [(10.0 + 30 * i, 10.0, 30.0 + 30 * i, 40.0) for i in range(4)]
 

@@ -8,6 +8,8 @@ import math
 
 import numpy as np
 import pytest
+from evaluation_reference import DETECTION
+from evaluation_stubs import StubModel, instance, make_data, perfect, rectangle
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
@@ -15,9 +17,6 @@ from keras_maskrcnn.data.formats.coco import load_coco
 from keras_maskrcnn.data.masks import draw_mask
 from keras_maskrcnn.detections import Detections
 from keras_maskrcnn.evaluation import coco_metrics, evaluate_coco
-
-from evaluation_reference import DETECTION
-from evaluation_stubs import StubModel, instance, make_data, perfect, rectangle
 
 CAT = (10.0, 10.0, 60.0, 50.0)  # Area 2000: medium.
 DOG = (70.0, 20.0, 150.0, 100.0)  # Area 6400: medium.

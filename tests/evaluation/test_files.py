@@ -7,13 +7,6 @@ from collections import Counter
 
 import numpy as np
 import pytest
-
-from keras_maskrcnn.data import load_coco
-from keras_maskrcnn.data.masks import draw_mask
-from keras_maskrcnn.detections import Detections
-from keras_maskrcnn.evaluation import coco_metrics, evaluate_coco, evaluate_coco_files
-from keras_maskrcnn.evaluation.files import save_results
-
 from evaluation_reference import (
     DETECTION,
     assert_same,
@@ -24,6 +17,12 @@ from evaluation_reference import (
     write,
 )
 from evaluation_stubs import StubModel, rectangle
+
+from keras_maskrcnn.data import load_coco
+from keras_maskrcnn.data.masks import draw_mask
+from keras_maskrcnn.detections import Detections
+from keras_maskrcnn.evaluation import coco_metrics, evaluate_coco, evaluate_coco_files
+from keras_maskrcnn.evaluation.files import save_results
 
 FIELDS = {"bbox": "bbox", "segm": "segmentation", "keypoints": "keypoints"}
 CASES = {
