@@ -2,7 +2,8 @@
 
 The op's sources travel in the package, so that it can be built on first use. It is built here
 already when TensorFlow and a compiler are at hand (`pip install --no-build-isolation .`): failing
-that, the installation goes on, unless KERAS_MASKRCNN_REQUIRE_OP=1.
+that, the installation goes on, unless KERAS_MASKRCNN_REQUIRE_OP=1. KERAS_MASKRCNN_CUDA=0 leaves the
+GPU's kernels out, as a wheel that is published for CPUs does.
 """
 
 import importlib.util
@@ -45,8 +46,9 @@ class BuildWithOp(build_py):
             shutil.rmtree(target, ignore_errors=True)
             shutil.copytree(CUSTOM_OPS, target, ignore=ignored)
         builder = load_builder()
+        use_cuda = os.environ.get("KERAS_MASKRCNN_CUDA") != "0"
         try:
-            print(f"compiled op: {builder.build(target / 'library')}")
+            print(f"compiled op: {builder.build(target / 'library', use_cuda=use_cuda)}")
         except builder.BuildError as error:
             if os.environ.get("KERAS_MASKRCNN_REQUIRE_OP") == "1":
                 raise
