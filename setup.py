@@ -46,9 +46,8 @@ class BuildWithOp(build_py):
             shutil.rmtree(target, ignore_errors=True)
             shutil.copytree(CUSTOM_OPS, target, ignore=ignored)
         builder = load_builder()
-        use_cuda = os.environ.get("KERAS_MASKRCNN_CUDA") != "0"
         try:
-            print(f"compiled op: {builder.build(target / 'library', use_cuda=use_cuda)}")
+            print(f"compiled op: {builder.build(target / 'library')}")
         except builder.BuildError as error:
             if os.environ.get("KERAS_MASKRCNN_REQUIRE_OP") == "1":
                 raise

@@ -79,7 +79,12 @@ def find_tensorflow() -> TensorFlow:
 
 
 def find_cuda() -> Cuda | None:
-    """The CUDA toolkit of `CUDA_HOME`, the path, /usr/local/cuda or a wheel; None without one."""
+    """The CUDA toolkit of `CUDA_HOME`, the path, /usr/local/cuda or a wheel; None without one.
+
+    KERAS_MASKRCNN_CUDA=0 hides it, for a library with CPU kernels alone.
+    """
+    if os.environ.get("KERAS_MASKRCNN_CUDA") == "0":
+        return None
     candidates = [shutil.which("nvcc"), "/usr/local/cuda/bin/nvcc"]
     if home := os.environ.get("CUDA_HOME"):
         candidates.insert(0, f"{home}/bin/nvcc")

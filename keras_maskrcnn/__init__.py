@@ -1,8 +1,9 @@
 """Mask R-CNN for Keras 3 on TensorFlow.
 
 Names are imported when they are first used, so that a command that needs no TensorFlow, such as
-`maskrcnn --help`, does not wait for it. Where Keras is there already, the model is imported at
-once: `keras.saving.load_model` finds only classes that have been imported.
+`maskrcnn --help`, does not wait for it. `keras.saving.load_model` finds only classes that have been
+imported: where Keras is there already, the model is imported at once. `keras_maskrcnn.load_model`
+works in any order.
 """
 
 from __future__ import annotations
@@ -16,11 +17,12 @@ if TYPE_CHECKING:
     from keras_maskrcnn.detections import Detections
     from keras_maskrcnn.evaluation import CocoEvaluation, coco_metrics, evaluate_coco
     from keras_maskrcnn.models.finite import NonFiniteError
+    from keras_maskrcnn.models.loading import load_model
     from keras_maskrcnn.models.mask_rcnn import MaskRCNN
     from keras_maskrcnn.models.presets import PRESETS
     from keras_maskrcnn.schedules import WarmupSchedule
 
-__version__ = "0.1.0"
+    __version__: str
 
 _PLACES = {
     "CocoEvaluation": "evaluation",
@@ -35,6 +37,7 @@ _PLACES = {
     "coco_metrics": "evaluation",
     "evaluate_coco": "evaluation",
     "load_coco": "data",
+    "load_model": "models.loading",
 }
 
 __all__ = [
@@ -50,19 +53,24 @@ __all__ = [
     "coco_metrics",
     "evaluate_coco",
     "load_coco",
+    "load_model",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _PLACES:
+    value: Any
+    if name == "__version__":
+        value = importlib.import_module("importlib.metadata").version("maskrcnn-keras")
+    elif name in _PLACES:
+        value = getattr(importlib.import_module(f"{__name__}.{_PLACES[name]}"), name)
+    else:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"{__name__}.{_PLACES[name]}"), name)
     globals()[name] = value
     return value
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *__all__, "__version__"})
 
 
 if "keras" in sys.modules:

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pycocotools import mask as coco_mask
 
+from keras_maskrcnn.optional import needed_for
+
 if TYPE_CHECKING:
     from keras_maskrcnn.detections import Detections
 
@@ -63,12 +65,8 @@ def to_table(found: Detections) -> dict[str, list[Any]]:
 
 def to_supervision(found: Detections) -> Any:
     """See `Detections.to_supervision`."""
-    try:
+    with needed_for("to_supervision", "supervision"):
         import supervision
-    except ImportError as error:
-        raise ImportError(
-            "to_supervision needs the package supervision: pip install supervision"
-        ) from error
     return supervision.Detections(
         xyxy=found.boxes,
         mask=None if found.mask_probabilities is None else found.masks,

@@ -6,9 +6,12 @@ Legend: `M` mask side, `V` vertices.
 from __future__ import annotations
 
 import numpy as np
-from skimage import measure
 
 from keras_maskrcnn.ops.paste import paste_crop
+from keras_maskrcnn.optional import needed_for
+
+with needed_for("an outline of a mask", "scikit-image"):
+    from skimage import measure
 
 # Leaving out vertices may move an outline by this part of the object's area over its outline's
 # length, so that at most this part of the area changes hands; and never by more than a pixel.

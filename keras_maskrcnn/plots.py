@@ -5,12 +5,11 @@ from __future__ import annotations
 import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+
+from keras_maskrcnn.optional import needed_for
 
 _COLORS = (
     "#1f2937",
@@ -40,6 +39,7 @@ def plot_history(
 
     Raises:
         ValueError: when there is no loss or average precision in `history`.
+        ImportError: without matplotlib.
     """
     curves = _read_csv(history) if isinstance(history, str | Path) else dict(history)
     panels = {
@@ -52,6 +52,9 @@ def plot_history(
             "history must hold losses or average precisions by epoch. "
             f"Received: history with {sorted(curves)}"
         )
+    with needed_for("plot_history", "maskrcnn-keras[plots]"):
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
     figure = Figure(figsize=(6.4 * len(panels), 4.4), dpi=120, layout="constrained")
     FigureCanvasAgg(figure)  # Its own canvas: the caller's pyplot is left as it is.
     epochs = np.array(curves.get("epoch", np.arange(len(curves[next(iter(panels.values()))[0]]))))
@@ -82,7 +85,7 @@ def _read_csv(path: str | Path) -> dict[str, list[float]]:
 
 
 def _draw_panel(
-    axis: Axes, label: str, curves: Mapping[str, Sequence[float]], epochs: np.ndarray
+    axis: Any, label: str, curves: Mapping[str, Sequence[float]], epochs: np.ndarray
 ) -> None:
     quantities = list(dict.fromkeys(name.removeprefix("val_") for name in curves))
     for name, values in curves.items():
@@ -98,7 +101,7 @@ def _draw_panel(
         )
     axis.set_xlabel("epoch", color=_INK)
     axis.set_ylabel(label, color=_INK)
-    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axis.locator_params(axis="x", integer=True)
     if label == "loss":
         # Weight decay's part is often a hundred times the others'.
         axis.set_yscale("log")

@@ -55,20 +55,13 @@ def build_wheel(sdist: Path) -> Path:
 def _backend(hook: str, source: Path) -> str:
     """Calls setuptools as any installer does; gives the name of the file in dist/."""
     environment = {**os.environ, "KERAS_MASKRCNN_REQUIRE_OP": "1", "KERAS_MASKRCNN_CUDA": "0"}
-    with tempfile.TemporaryDirectory() as scratch:
-        answer = Path(scratch) / "name"
-        script = (
-            "import sys, pathlib; from setuptools import build_meta; "
-            f"name = build_meta.{hook}(sys.argv[1]); pathlib.Path(sys.argv[2]).write_text(name)"
-        )
-        command = [sys.executable, "-c", script, str(DIST), str(answer)]
-        done = subprocess.run(
-            command, cwd=source, env=environment, text=True, stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-        )  # fmt: skip
-        if done.returncode:
-            sys.exit(f"{hook} failed:\n{done.stdout[-4000:]}")
-        return answer.read_text()
+    script = f"from setuptools import build_meta; print(build_meta.{hook}({str(DIST)!r}))"
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=source, env=environment, text=True, capture_output=True
+    )
+    if done.returncode:
+        sys.exit(f"{hook} failed:\n{(done.stdout + done.stderr)[-4000:]}")
+    return done.stdout.split()[-1]
 
 
 def check_sdist(path: Path) -> None:
@@ -122,12 +115,12 @@ def try_in_fresh_environment(file: Path, python: str) -> None:
         subprocess.run([python, "-m", "venv", f"{folder}/venv"], check=True)
         inside = f"{folder}/venv/bin/python"
         subprocess.run([inside, "-m", "pip", "install", "--quiet", str(file)], check=True)
-        # Out of the checkout, with a cache of its own, and without a CUDA toolkit on the path.
+        # Out of the checkout, with a cache of its own, and as on a machine without CUDA.
         shutil.copy(ROOT / "release" / "try_installed.py", folder)
         environment = {
-            **{k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "CUDA_HOME")},
+            **{k: v for k, v in os.environ.items() if k != "PYTHONPATH"},
+            "KERAS_MASKRCNN_CUDA": "0",
             "XDG_CACHE_HOME": f"{folder}/cache",
-            "PATH": f"{folder}/venv/bin:/usr/bin:/bin",
         }
         kind = "wheel" if file.suffix == ".whl" else "sdist"
         subprocess.run([inside, "try_installed.py", kind], cwd=folder, env=environment, check=True)
@@ -136,7 +129,7 @@ def try_in_fresh_environment(file: Path, python: str) -> None:
 def main() -> None:
     """Builds, checks, tries."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--build-only", action="store_true", help="build and check, install nothing")
+    parser.add_argument("--build-only", action="store_true", help="install nothing")
     parser.add_argument("--python", default=sys.executable, help="makes the fresh environments")
     options = parser.parse_args()
     shutil.rmtree(DIST, ignore_errors=True)

@@ -106,6 +106,17 @@ def test_library_without_cuda_where_only_that_fails(build, fake_compiler, monkey
     assert "-cpu-" in str(build.find_or_build())
 
 
+def test_cuda_can_be_hidden(build, tmp_path, monkeypatch):
+    nvcc = tmp_path / "bin" / "nvcc"
+    nvcc.parent.mkdir()
+    nvcc.write_text(f"#!/bin/sh\necho 'release 13.0'; echo 'TOP={tmp_path}'\n")
+    nvcc.chmod(0o755)
+    monkeypatch.setenv("CUDA_HOME", str(tmp_path))
+    assert build.find_cuda() == build.Cuda(str(nvcc), tmp_path.resolve(), "13.0")
+    monkeypatch.setenv("KERAS_MASKRCNN_CUDA", "0")
+    assert build.find_cuda() is None
+
+
 def test_builders_of_one_library_wait_for_each_other(build, fake_compiler):
     threads = [threading.Thread(target=build.build) for _ in range(4)]
     for thread in threads:

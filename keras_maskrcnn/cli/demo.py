@@ -6,6 +6,7 @@ import argparse
 from typing import Any
 
 from keras_maskrcnn.cli.options import say
+from keras_maskrcnn.optional import needed_for
 
 _DESCRIPTION = """\
 Show the whole walk without network or data of your own: compose scenes of coins, cups,
@@ -34,7 +35,8 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
 
 def run(args: argparse.Namespace) -> int:
     """Runs the demo."""
-    from keras_maskrcnn.demo.run import run_demo
+    with needed_for("the demo", "scikit-image scipy"):
+        from keras_maskrcnn.demo.run import run_demo
 
     given = {"epochs": args.epochs, "scenes": args.scenes}
     run_demo(

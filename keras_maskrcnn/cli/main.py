@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 
 from keras_maskrcnn.cli import demo, evaluate, export, predict, serve, train
+from keras_maskrcnn.cli.version import ShowVersion
 from keras_maskrcnn.tensorflow_errors import pipeline_message, without_internals
 
 # Characters of an error: those of a whole architecture that does not fit run to thousands.
@@ -65,6 +66,9 @@ def build_parser() -> argparse.ArgumentParser:
         description="Train Mask R-CNN, evaluate it, and find objects and their masks in pictures.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--version", action=ShowVersion, help="show the versions of what is installed, and exit"
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for module in (train, evaluate, predict, export, serve, demo):

@@ -80,8 +80,6 @@ def load_model(path: str | Path) -> keras.Model:
     Raises:
         ValueError: when there is no such file, or it is not a saved `MaskRCNN`.
     """
-    import keras
-
     import keras_maskrcnn
 
     path = Path(path)
@@ -90,12 +88,9 @@ def load_model(path: str | Path) -> keras.Model:
     if not path.is_file():
         raise ValueError(f"Expected a model file (.keras) or a run folder. Received: {path}")
     try:
-        model = keras.saving.load_model(path)
+        return keras_maskrcnn.load_model(path)
     except Exception as error:
         raise ValueError(f"Cannot load the model {path}: {error}") from error
-    if not isinstance(model, keras_maskrcnn.MaskRCNN):
-        raise ValueError(f"Expected a MaskRCNN in {path}. Received: {type(model).__name__}")
-    return model
 
 
 def check_classes(model: keras.Model, data: DetectionData, annotations: str | Path) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_maskrcnn.cli.options import load_model, say
+from keras_maskrcnn.optional import needed_for
 
 _DESCRIPTION = """\
 Serve a model over HTTP, without TensorFlow Serving.
@@ -74,15 +75,11 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
 
 def run(args: argparse.Namespace) -> int:
     """Loads the model and answers requests until it is told to stop."""
-    try:
+    with needed_for("`maskrcnn serve`", "maskrcnn-keras[serving]"):
         from keras_maskrcnn.serving.hosts import AllowedHosts
         from keras_maskrcnn.serving.model import ServedModel
         from keras_maskrcnn.serving.requests import Limits
         from keras_maskrcnn.serving.server import find_version, open_socket, serve
-    except ImportError as error:
-        raise ValueError(
-            f'`maskrcnn serve` needs more packages: pip install "maskrcnn-keras[serving]" ({error})'
-        ) from error
 
     limits = Limits(
         max_body=int(args.max_body_mb * 1e6),

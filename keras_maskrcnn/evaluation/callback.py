@@ -32,6 +32,7 @@ class CocoEvaluation(keras.callbacks.Callback):
 
     Raises:
         ValueError: when `every` is under 1.
+        ImportError: without faster-coco-eval.
 
     Example:
 
@@ -55,6 +56,9 @@ class CocoEvaluation(keras.callbacks.Callback):
         prefix: str = "val_",
         **options: Any,
     ) -> None:
+        # Before the first epoch, not after.
+        import keras_maskrcnn.evaluation.scoring  # noqa: F401
+
         super().__init__()
         if every < 1:
             raise ValueError(f"every must be at least 1 epoch. Received: every={every}")

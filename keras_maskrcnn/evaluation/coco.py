@@ -22,12 +22,12 @@ from keras_maskrcnn.evaluation.classes import match_classes
 from keras_maskrcnn.evaluation.files import save_results
 from keras_maskrcnn.evaluation.metrics import CocoMetrics, check_options, summarize
 from keras_maskrcnn.evaluation.results import RESULT_FIELDS, check_results, prepare_results
-from keras_maskrcnn.evaluation.scoring import Scores, match
 from keras_maskrcnn.evaluation.truth import truth_of_data
 from keras_maskrcnn.tensorflow_errors import plain_errors
 
 if TYPE_CHECKING:
     from keras_maskrcnn.data.records import DetectionData
+    from keras_maskrcnn.evaluation.scoring import Scores
 
 
 @plain_errors()
@@ -67,7 +67,11 @@ def evaluate_coco(
     Raises:
         ValueError: when the data has a class that the model does not know, or a picture cannot be
             read.
+        ImportError: without faster-coco-eval.
     """
+    # Before the model runs, not after.
+    import keras_maskrcnn.evaluation.scoring  # noqa: F401
+
     min_size = model.input_size.min_size if min_size is None else min_size
     max_size = model.input_size.max_size if max_size is None else max_size
     classes = match_classes(model, data)
@@ -178,6 +182,9 @@ def score(
     Raises:
         ValueError: as `coco_metrics`.
     """
+    # Training and prediction need no faster-coco-eval.
+    from keras_maskrcnn.evaluation.scoring import match
+
     sizes = {record.image_id: (record.height, record.width) for record in data.records}
     check_results(results, sizes, set(data.category_ids), _place)
     truth = truth_of_data(data, iou_type)

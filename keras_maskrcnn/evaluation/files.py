@@ -18,7 +18,6 @@ from keras_maskrcnn.evaluation.results import (
     is_held,
     prepare_results,
 )
-from keras_maskrcnn.evaluation.scoring import match
 from keras_maskrcnn.evaluation.truth_file import AnnotationFile
 
 logger = logging.getLogger("keras_maskrcnn")
@@ -67,6 +66,8 @@ def evaluate_coco_files(
         results = [results]
     if not results:
         raise ValueError("Expected at least one results file. Received: none")
+    from keras_maskrcnn.evaluation.scoring import match
+
     truth = AnnotationFile(Path(annotations))
     files = [_ResultsFile(Path(file), truth) for file in results]
     if iou_types is None:

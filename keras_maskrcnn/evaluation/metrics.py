@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from keras_maskrcnn.evaluation.scoring import Scores
+if TYPE_CHECKING:
+    from keras_maskrcnn.evaluation.scoring import Scores
 
 PREFIXES = {"bbox": "box", "segm": "mask", "keypoints": "keypoint"}
 _AREAS = {"s": "small", "m": "medium", "l": "large"}

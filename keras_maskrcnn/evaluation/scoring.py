@@ -11,13 +11,16 @@ import dataclasses
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from faster_coco_eval import COCO, COCOeval_faster
 from pycocotools import mask as coco_mask
 
 from keras_maskrcnn.evaluation.results import RESULT_FIELDS
+from keras_maskrcnn.optional import needed_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+
+with needed_for("COCO's numbers", "faster-coco-eval"):
+    from faster_coco_eval import COCO, COCOeval_faster
 
 # OKS constant of each keypoint where an object has not 17 of them. Of 17, COCO's constants of a
 # person are taken, measured there (0.025 for eyes to 0.107 for hips), as its own tool takes them.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from keras_maskrcnn.optional import needed_for
 from keras_maskrcnn.serving.errors import ServerError
 
 # A hundred masks are 300 KB of floats: a few pictures go beyond gRPC's own limit of 4 MB.
@@ -25,14 +26,9 @@ class GrpcTransport:
     """
 
     def __init__(self, url: str, model: str, version: int | None, timeout: float) -> None:
-        try:
+        with needed_for(url, "maskrcnn-keras[serving]"):
             import grpc
             from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
-        except ImportError as error:
-            raise ImportError(
-                f"{url} needs a package that is not installed ({error}): "
-                'pip install "maskrcnn-keras[serving]"'
-            ) from error
         scheme, _, address = url.rstrip("/").partition("://")
         if scheme == "grpcs":
             credentials = grpc.ssl_channel_credentials()

@@ -176,12 +176,19 @@ class RunFolder:
         return [by_epoch[epoch] for epoch in sorted(by_epoch)]
 
     def draw_learning_curves(self) -> None:
-        """Draws losses and COCO metrics over the epochs into `learning_curves.png`."""
+        """Draws losses and COCO metrics over the epochs into `learning_curves.png`.
+
+        Without matplotlib a run goes on without them, and its log says so after the first epoch.
+        """
         from keras_maskrcnn.plots import plot_history
 
         history = self.history()
-        with replacing(self.curves_file) as partial:
-            plot_history({name: [row[name] for row in history] for name in history[0]}, partial)
+        try:
+            with replacing(self.curves_file) as partial:
+                plot_history({name: [row[name] for row in history] for name in history[0]}, partial)
+        except ImportError as error:
+            if len(history) == 1:
+                logger.warning("no %s: %s", self.curves_file.name, error)
 
     def draw_predictions(self, model: keras.Model, data: DetectionData, count: int = 8) -> None:
         """Draws ground truth beside predictions for evenly chosen pictures into `predictions.png`.
