@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -72,7 +72,7 @@ def pyramid_model(
     chosen = {name: maps[name] for name in wanted}
     result = keras.Model(model.inputs[0], chosen, name=model.name)
     if norm == "frozen":
-        for layer in result._flatten_layers(include_self=False):
+        for layer in _inner_layers(result):
             if isinstance(layer, keras.layers.BatchNormalization):
                 layer.trainable = False
     frozen = [maps[name] for name in maps if int(name[1:]) <= freeze_at]
@@ -80,6 +80,26 @@ def pyramid_model(
         for layer in keras.Model(model.inputs[0], frozen).layers:
             layer.trainable = False
     return result
+
+
+def _inner_layers(model: keras.Model) -> list[keras.layers.Layer]:
+    """All layers within a model, those that its layers are made of too, once each."""
+    found: dict[int, keras.layers.Layer] = {}
+    waiting: list[Any] = [model]
+    while waiting:
+        layer = waiting.pop()
+        held = [*getattr(layer, "layers", ()), *vars(layer).values()]
+        for item in [inner for value in held for inner in _items(value)]:
+            if isinstance(item, keras.layers.Layer) and id(item) not in found:
+                found[id(item)] = item
+                waiting.append(item)
+    return list(found.values())
+
+
+def _items(value: Any) -> Iterable[Any]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list | tuple) else (value,)
 
 
 def _maps_by_stride(model: keras.Model) -> dict[str, Any]:

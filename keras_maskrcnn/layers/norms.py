@@ -26,24 +26,43 @@ class BatchNormalization(keras.layers.BatchNormalization):
     Call arguments:
         inputs: `[n, h, w, C]`.
         training: for statistics of the batch, of all replicas with `synchronized`.
-        mask: bool `[n, h, w]`, which cells count; by default all.
+        mask: bool `[n, h, w]`, which cells count for statistics; by default all.
 
     Returns:
         `[n, h, w, C]`, masked cells normalised alike.
     """
 
-    def _moments(self, inputs: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
-        if mask is None:
-            return super()._moments(inputs, None)
-        weights = ops.cast(mask, inputs.dtype)[..., None]
+    def call(
+        self, inputs: Tensor, training: bool | None = None, mask: Tensor | None = None
+    ) -> Tensor:
+        if mask is None or not (training and self.trainable):
+            return super().call(inputs, training=training)
+        x = ops.cast(inputs, "float32")
+        mean, variance = self.masked_moments(x, mask)
+        for stored, value in ((self.moving_mean, mean), (self.moving_variance, variance)):
+            stored.assign(stored * self.momentum + value * (1.0 - self.momentum))
+        normalised = ops.batch_normalization(
+            x,
+            mean,
+            variance,
+            axis=-1,
+            offset=self.beta if self.center else None,
+            scale=self.gamma if self.scale else None,
+            epsilon=self.epsilon,
+        )
+        return ops.cast(normalised, self.compute_dtype)
+
+    def masked_moments(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and variance `[C]` of the cells that count; the stored ones where none does."""
+        weights = ops.cast(mask, x.dtype)[..., None]
         count = self._total(ops.sum(weights))
 
         def mean_of(values: Tensor) -> Tensor:
-            total = self._total(ops.sum(values * weights, axis=self._reduction_axes))
+            total = self._total(ops.sum(values * weights, axis=(0, 1, 2)))
             return total / ops.maximum(count, 1.0)
 
-        mean = mean_of(inputs)
-        variance = mean_of(ops.square(inputs - mean))
+        mean = mean_of(x)
+        variance = mean_of(ops.square(x - mean))
         return (
             ops.where(count > 0, mean, self.moving_mean),
             ops.where(count > 0, variance, self.moving_variance),

@@ -98,7 +98,8 @@ def train_step(model: keras.Model, x: Any, y: Any, check: Check = no_check) -> d
         loss = model.compute_loss(x=x, y=y, y_pred=y_pred, training=True)
         scaled = model.optimizer.scale_loss(loss)
     pictures = tf.shape(tf.nest.flatten(x)[0])[0]
-    model._loss_tracker.update_state(loss * replica_count(), sample_weight=pictures)
+    mean_loss = next(metric for metric in model.metrics if metric.name == "loss")
+    mean_loss.update_state(loss * replica_count(), sample_weight=pictures)
     variables = model.trainable_variables
     gradients = _whole(tape.gradient(scaled, [v.value for v in variables]))
     with tf.control_dependencies(check(loss, gradients)):
@@ -106,25 +107,33 @@ def train_step(model: keras.Model, x: Any, y: Any, check: Check = no_check) -> d
         gradients = [None if g is None else tf.identity(g) for g in gradients]
         gradients = _for_one_replica(gradients)
         if replica_count() > 1 and model.optimizer.gradient_accumulation_steps:
-            _accumulate(model.optimizer, gradients, variables)
+            from keras_maskrcnn.models import keras_internals
+
+            keras_internals.accumulate(model.optimizer, gradients, variables)
         else:
             model.optimizer.apply_gradients(zip(gradients, variables, strict=True))
     return model.compute_metrics(x, y, y_pred)
 
 
-def build_optimizer(model: keras.Model) -> None:
-    """Makes the optimizer's variables before replicas run, which cannot make them."""
-    strategy, optimizer = model.distribute_strategy, model.optimizer
-    if strategy.num_replicas_in_sync > 1 and optimizer is not None and not optimizer.built:
-        with strategy.scope():
-            optimizer.build(model.trainable_variables)
+def prepare(model: keras.Model) -> None:
+    """Makes a model that has been compiled ready for several replicas, where it is to have them.
+
+    Raises:
+        RuntimeError: when this Keras lacks what that needs.
+    """
+    if model.distribute_strategy.num_replicas_in_sync > 1:
+        from keras_maskrcnn.models import keras_internals
+
+        keras_internals.leave_out_symbolic_build(model)
 
 
 def as_logs(logs: dict[str, Tensor]) -> dict[str, Tensor]:
     """With several workers, Keras averages logs along an axis, which plain numbers lack."""
-    strategy = tf.distribute.get_strategy()
-    several = isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
-    if several and strategy.extended._in_multi_worker_mode():
+    if replica_count() == 1:
+        return logs
+    from keras_maskrcnn.models import keras_internals
+
+    if keras_internals.has_several_workers(tf.distribute.get_strategy()):
         return {name: tf.reshape(value, (1,)) for name, value in logs.items()}
     return logs
 
@@ -147,45 +156,6 @@ def _for_one_replica(gradients: list[Tensor]) -> list[Tensor]:
         return gradients
     is_first = tf.equal(tf.distribute.get_replica_context().replica_id_in_sync_group, 0)
     return [None if g is None else tf.where(is_first, g, tf.zeros_like(g)) for g in gradients]
-
-
-def _accumulate(optimizer: Any, gradients: list[Tensor], variables: list[Any]) -> None:
-    """What a Keras optimizer with `gradient_accumulation_steps` does with gradients.
-
-    Its own branch between keeping and applying them lies within a replica, where TensorFlow allows
-    no branch that replicas must take together (Keras issue 20582). Here all take it together.
-    """
-    if optimizer.use_ema:
-        raise ValueError(
-            "On several replicas an optimizer either accumulates gradients or averages weights. "
-            f"Received: gradient_accumulation_steps={optimizer.gradient_accumulation_steps}, "
-            "use_ema=True"
-        )
-    steps = optimizer.gradient_accumulation_steps
-    known = [(g, v) for g, v in zip(gradients, variables, strict=True) if g is not None]
-    trained = [v for _, v in known]
-    sums = [optimizer._accumulated_gradients[optimizer._get_variable_index(v)] for v in trained]
-
-    def keep(gradients: list[Tensor]) -> None:
-        for kept, gradient in zip(sums, gradients, strict=True):
-            kept.assign(kept + gradient)
-
-    def apply(gradients: list[Tensor]) -> None:
-        means = [(g + kept) / steps for g, kept in zip(gradients, sums, strict=True)]
-        means = optimizer._clip_gradients(means)
-        optimizer._apply_weight_decay(trained)
-        optimizer._backend_update_step(means, trained, optimizer.learning_rate)
-        optimizer._backend_reset_gradient_accumulators()
-
-    def together(strategy: tf.distribute.Strategy, gradients: list[Tensor]) -> None:
-        def on_each(function: Any) -> None:
-            strategy.extended.call_for_each_replica(function, args=(gradients,))
-
-        last = tf.equal((optimizer._iterations.value + 1) % steps, 0)
-        tf.cond(last, lambda: on_each(apply), lambda: on_each(keep))
-
-    tf.distribute.get_replica_context().merge_call(together, args=([g for g, _ in known],))
-    optimizer._iterations.assign_add(1)
 
 
 def _sum(values: Any) -> Any:

@@ -28,12 +28,14 @@ class TrainableDetector(keras.Model):
         weight_decay: L2 penalty coefficient.
         _loss_means: a `keras.metrics.Mean` for each of `loss_names(network)`.
         _finite_guard: looks at each step.
+        _prepared: identity of the validation data of a `fit` that is running.
     """
 
     network: Network
     weight_decay: float
     _loss_means: list[keras.metrics.Mean]
     _finite_guard: FiniteGuard
+    _prepared: int | None = None
 
     def compile(self, optimizer: Any = None, **kwargs: Any) -> None:
         """Configures training.
@@ -50,6 +52,7 @@ class TrainableDetector(keras.Model):
         if optimizer is None:
             optimizer = keras.optimizers.SGD(0.0025, momentum=0.9, global_clipnorm=10.0)
         super().compile(optimizer=optimizer, **kwargs)
+        replicas.prepare(self)
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
         """Compiles a loaded model as it was saved, optimizer state included."""
@@ -66,10 +69,6 @@ class TrainableDetector(keras.Model):
     def test_step(self, data: Any) -> Any:
         inputs, targets = join_targets(self.network, data)
         return replicas.as_logs(super().test_step((replicas.require_pictures(inputs), targets)))
-
-    def _maybe_symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
-        """Replaces Keras', which reads a batch under a strategy, and fails with several workers."""
-        replicas.build_optimizer(self)
 
     def compute_loss(
         self,
@@ -119,8 +118,13 @@ class TrainableDetector(keras.Model):
         if isinstance(callbacks, list | tuple):
             callbacks = sorted(callbacks, key=lambda item: not isinstance(item, CocoEvaluation))
         arguments = fit_arguments(self, {"x": x, "y": y, **kwargs})
-        with self._finite_guard.explained(self):
-            return super().fit(callbacks=callbacks, **arguments)
+        validation = arguments.get("validation_data")
+        self._prepared = id(validation[0] if isinstance(validation, tuple) else validation)
+        try:
+            with self._finite_guard.explained(self):
+                return super().fit(callbacks=callbacks, **arguments)
+        finally:
+            self._prepared = None
 
     @plain_errors()
     def evaluate(self, x: Any = None, y: Any = None, **kwargs: Any) -> Any:
@@ -138,6 +142,6 @@ class TrainableDetector(keras.Model):
             TypeError, ValueError: as `fit`.
         """
         # Within `fit`, Keras hands in what `fit` prepared.
-        if not kwargs.get("_use_cached_eval_dataset"):
+        if id(x) != self._prepared:
             x, y, kwargs["batch_size"] = as_batches(self, x, y, batch_size=kwargs.get("batch_size"))
         return super().evaluate(x, y, **kwargs)

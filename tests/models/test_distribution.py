@@ -113,8 +113,9 @@ class Toy(keras.Model):
             return replicas.train_step(self, *data)
         return super().train_step(data)
 
-    def _maybe_symbolic_build(self, iterator=None, data_batch=None):
-        replicas.build_optimizer(self)
+    def compile(self, *args, **kwargs):
+        super().compile(*args, **kwargs)
+        replicas.prepare(self)
 
 SGD, AdamW = keras.optimizers.SGD, keras.optimizers.AdamW
 CASES = {
