@@ -43,9 +43,8 @@ $(VENV)/.installed-dev: $(SETUP_FILES) | $(VENV)/.created
 demo: install
 	$(BIN)/maskrcnn demo
 
-# Two processes, each with files of its own: tracing a model's graph keeps one core busy.
 test: check
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python tests/suite.py
 
 parity: install-dev
 	$(BIN)/python tests/parity/table.py

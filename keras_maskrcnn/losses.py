@@ -156,5 +156,7 @@ def weight_penalty(kernels: Iterable[Tensor], weight_decay: float) -> Tensor:
 
     Its gradient is clipped with the loss', where PyTorch's SGD adds it after clipping.
     """
+    if weight_decay == 0:
+        return ops.zeros(())  # The squares would be kept for a gradient of zero.
     squares = [ops.sum(ops.square(ops.cast(kernel, "float32"))) for kernel in kernels]
     return 0.5 * weight_decay * sum(squares, ops.zeros(()))

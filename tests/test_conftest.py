@@ -63,12 +63,9 @@ def test_a_single_missing_file_fails(suite):
     assert re.search(r"FileNotFoundError.*absent\.npz", output)
 
 
-def test_the_peak_memory_of_each_process_is_printed(suite):
-    alone = re.search(r"peak memory: this process (\d+) MB", suite())
-    assert 300 < int(alone[1]) < 1000
-    workers = re.search(r"peak memory: gw0 (\d+) MB, gw1 (\d+) MB", suite("-n", "2"))
-    assert max(map(int, workers.groups())) > 300
-    assert min(map(int, workers.groups())) < 300
+def test_the_peak_memory_is_printed(suite):
+    peak = re.search(r"^peak memory: (\d+) MB", suite(), re.MULTILINE)
+    assert 300 < int(peak[1]) < 1000
 
 
 def test_ci_requires_the_data():

@@ -32,7 +32,11 @@ def grouped_conv2d(inputs: Any, kernel: Any, *, groups: int, stride: int = 1) ->
                 x, w, dy, groups, stride
             )
 
-        return tf.nn.conv2d(x, w, stride, "VALID"), gradient
+        # Without oneDNN, which TensorFlow leaves out on some CPUs, its optimiser joins a
+        # convolution and the bias that follows into a kernel that refuses groups. It joins
+        # neighbours only.
+        y = tf.nn.conv2d(x, w, stride, "VALID")
+        return tf.ensure_shape(y, [None, None, None, w.shape[-1]]), gradient
 
     return apply(tf.convert_to_tensor(inputs), tf.convert_to_tensor(kernel))
 

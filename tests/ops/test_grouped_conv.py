@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+from helpers import run_python
 
 from keras_maskrcnn.ops.grouped_conv import grouped_conv2d
 
@@ -33,3 +34,21 @@ def test_value_and_gradient(stride, size, channels):
         results.append([y, *tape.gradient(loss, [x, kernel])])
     for ours, theirs in zip(*results, strict=True):
         np.testing.assert_allclose(ours, theirs, atol=2e-6 * np.abs(theirs).max(), rtol=1e-5)
+
+
+WITH_BIAS = """
+import os
+os.environ["TF_ENABLE_ONEDNN_OPTS"] = "0"  # As TensorFlow decides itself on some CPUs.
+import numpy as np
+import tensorflow as tf
+from keras_maskrcnn.ops.grouped_conv import grouped_conv2d
+
+x, kernel, bias = tf.random.normal((1, 9, 9, 8)), tf.random.normal((3, 3, 2, 8)), tf.range(8.0)
+function = lambda x: tf.nn.relu(tf.nn.bias_add(grouped_conv2d(x, kernel, groups=4), bias))
+np.testing.assert_allclose(tf.function(function)(x), function(x), atol=1e-5)
+print("equal")
+"""
+
+
+def test_a_bias_after_it_on_a_cpu_without_onednn():
+    assert "equal" in run_python(WITH_BIAS)

@@ -1,0 +1,114 @@
+"""Runs the suite: two processes at a time, and a new one for each group of test files.
+
+python tests/suite.py                  # what `make test` runs
+python tests/suite.py weights export   # only the groups with these in their names
+
+TensorFlow keeps a part of what a traced model took until its process ends: one process for all
+tests grows to six gigabytes. A folder whose tests build many models has a process for each file.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+TESTS = Path(__file__).resolve().parent
+PROCESSES = 2
+MEMORY_LIMIT_MB = 3000
+# The longest first, so that no process is left alone at the end.
+FILE_BY_FILE = ("parity", "models", "weights", "cli", "backbones")
+_SUMMARY = re.compile(r"^.*\d+ \w+.* in \d+\.\d+s", re.MULTILINE)
+_COUNTS = re.compile(r"(\d+) (passed|failed|skipped|error)")
+_PEAK = re.compile(r"^peak memory: (\d+) MB", re.MULTILINE)
+_NO_TESTS_SELECTED = 5
+
+
+class Result(NamedTuple):
+    """How a group ended."""
+
+    name: str
+    code: int
+    output: str
+    seconds: float
+
+    @property
+    def counts(self) -> Counter[str]:
+        """Passed, failed, skipped and so on, as pytest's last line has them."""
+        last = ["", *_SUMMARY.findall(self.output)][-1]
+        return Counter({word: int(number) for number, word in _COUNTS.findall(last)})
+
+    @property
+    def peak(self) -> int:
+        """Most memory that its process held, in MB."""
+        found = _PEAK.findall(self.output)
+        return int(found[-1]) if found else 0
+
+    @property
+    def fault(self) -> str:
+        """What is wrong, in a word; empty when all is well."""
+        if self.code not in (0, _NO_TESTS_SELECTED):
+            return f"exit code {self.code}"
+        return f"over {MEMORY_LIMIT_MB} MB" if self.peak > MEMORY_LIMIT_MB else ""
+
+    def __str__(self) -> str:
+        counts = ", ".join(f"{number} {word}" for word, number in self.counts.items())
+        line = f"{self.name:32} {self.seconds:5.0f} s {self.peak:5} MB  {counts}"
+        return f"{line}  {self.fault}".rstrip()
+
+
+def find_groups(tests: Path) -> dict[str, list[Path]]:
+    """Test files by the name of their group, in the order in which groups start."""
+    groups: dict[str, list[Path]] = {}
+    for path in sorted(tests.rglob("test_*.py")):
+        place = path.relative_to(tests)
+        is_alone = place.parts[0] in FILE_BY_FILE
+        groups.setdefault(str(place if is_alone else place.parent), []).append(path)
+    order = {name: place for place, name in enumerate(FILE_BY_FILE)}
+    return dict(
+        sorted(groups.items(), key=lambda item: order.get(item[0].partition("/")[0], len(order)))
+    )
+
+
+def run(name: str, files: Sequence[Path]) -> Result:
+    """Runs a group in a process of its own."""
+    start = time.monotonic()
+    command = [sys.executable, "-m", "pytest", "-q", "--durations=5", *map(str, files)]
+    done = subprocess.run(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
+    )
+    return Result(name, done.returncode, done.stdout, time.monotonic() - start)
+
+
+def main(wanted: Sequence[str]) -> int:
+    """Prints a line per group and all of what a failed one printed; 1 when any failed."""
+    start = time.monotonic()
+    groups = {
+        name: files
+        for name, files in find_groups(TESTS).items()
+        if not wanted or any(word in name for word in wanted)
+    }
+    results = []
+    with ThreadPoolExecutor(PROCESSES) as threads:
+        for result in threads.map(run, groups, groups.values()):
+            results.append(result)
+            print(result.output if result.fault else "", result, sep="", flush=True)
+    total = sum((result.counts for result in results), Counter())
+    faults = [f"{result.name} ({result.fault})" for result in results if result.fault]
+    counts = ", ".join(f"{number} {word}" for word, number in total.items())
+    peak = max((result.peak for result in results), default=0)
+    print(f"{counts} in {time.monotonic() - start:.0f} s; peak memory of a process {peak} MB")
+    if not total["passed"] or faults:
+        print(f"FAILED: {', '.join(faults) or 'no test ran'}")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,57 @@
+"""The suite runs every test file once, and says so when something is wrong."""
+
+import pytest
+import suite
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A folder of two groups, one of them with a file that runs by itself."""
+    (tmp_path / "ops").mkdir()
+    (tmp_path / "models").mkdir()
+    (tmp_path / "pytest.ini").write_text("[pytest]")
+    for name in ("ops/test_a.py", "ops/test_b.py", "models/test_c.py"):
+        (tmp_path / name).write_text("def test_some():\n    pass\n")
+    # A process that tells no peak holds nothing.
+    (tmp_path / "conftest.py").write_text(
+        "def pytest_terminal_summary(terminalreporter):\n"
+        "    terminalreporter.write_line('peak memory: 12 MB')\n"
+    )
+    monkeypatch.setattr(suite, "TESTS", tmp_path)
+    return tmp_path
+
+
+def test_every_file_is_in_one_group():
+    groups = suite.find_groups(suite.TESTS)
+    files = [path for group in groups.values() for path in group]
+    assert sorted(files) == sorted(suite.TESTS.rglob("test_*.py"))
+    assert len(groups["weights/test_loading.py"]) == 1 < len(groups["serving"])
+    assert next(iter(groups)) == "parity/test_parity.py"
+
+
+def test_all_well(folder, capsys):
+    assert suite.main([]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines[:2]] == ["models/test_c.py", "ops"]
+    assert lines[1].endswith("12 MB  2 passed")
+    assert lines[2].startswith("3 passed in")
+
+
+@pytest.mark.parametrize("content", ["def test_some():\n    assert 0\n", "def test_some(:\n"])
+def test_a_failure_fails_and_is_printed(folder, capsys, content):
+    (folder / "ops" / "test_b.py").write_text(content)
+    assert suite.main([]) == 1
+    output = capsys.readouterr().out
+    assert content.splitlines()[-1] in output
+    assert "FAILED: ops (exit code" in output
+
+
+def test_a_process_over_the_limit_fails(folder, capsys, monkeypatch):
+    monkeypatch.setattr(suite, "MEMORY_LIMIT_MB", 11)
+    assert suite.main(["ops"]) == 1
+    assert "FAILED: ops (over 11 MB)" in capsys.readouterr().out
+
+
+def test_no_tests_fail(folder, capsys):
+    assert suite.main(["nothing of this name"]) == 1
+    assert "FAILED: no test ran" in capsys.readouterr().out
