@@ -25,7 +25,8 @@ def pipeline_message(error: BaseException) -> str | None:
     """What was wrong with the user's data, of an error that arrives through TensorFlow.
 
     A `ValueError` or `OSError` that Python code raises inside a `tf.data` pipeline, such as for a
-    picture that cannot be decoded, arrives as an error of TensorFlow. Its text holds the traceback.
+    picture that cannot be decoded, arrives as an error of TensorFlow. Its text holds the traceback,
+    and nothing else crosses: no object of Python's does.
 
     Args:
         error: any error.
