@@ -119,7 +119,8 @@ class TrainableDetector(keras.Model):
             callbacks = sorted(callbacks, key=lambda item: not isinstance(item, CocoEvaluation))
         arguments = fit_arguments(self, {"x": x, "y": y, **kwargs})
         validation = arguments.get("validation_data")
-        self._prepared = id(validation[0] if isinstance(validation, tuple) else validation)
+        if validation is not None:
+            self._prepared = id(validation[0] if isinstance(validation, tuple) else validation)
         try:
             with self._finite_guard.explained(self):
                 return super().fit(callbacks=callbacks, **arguments)
