@@ -113,10 +113,13 @@ def train_step(model: keras.Model, x: Any, y: Any, check: Check = no_check) -> d
 
 
 def build_optimizer(model: keras.Model) -> None:
-    """Makes the optimizer's variables before replicas run, which cannot make them."""
-    strategy, optimizer = model.distribute_strategy, model.optimizer
-    if strategy.num_replicas_in_sync > 1 and optimizer is not None and not optimizer.built:
-        with strategy.scope():
+    """Makes the optimizer's variables before the first step.
+
+    Replicas cannot make them; and a step that makes variables is traced twice by `tf.function`.
+    """
+    optimizer = model.optimizer
+    if optimizer is not None and not optimizer.built:
+        with model.distribute_strategy.scope():
             optimizer.build(model.trainable_variables)
 
 
