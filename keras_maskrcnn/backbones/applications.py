@@ -77,8 +77,8 @@ class Application(Backbone):
         )
         if keras.dtype_policies.get(dtype) != keras.config.dtype_policy():
             network = _with_policy(network, dtype)
-        # All inner maps: `pyramid_model` keeps the last of each stride. Of operations, since the sum
-        # at the end of a block may be no layer (ConvNeXt).
+        # All inner maps: `pyramid_model` keeps the last of each stride. Of operations, since the
+        # sum at the end of a block may be no layer (ConvNeXt).
         ends = _STAGE_RESULTS.get(self.name, ("",))
         maps = [
             operation.output

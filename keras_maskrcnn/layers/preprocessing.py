@@ -12,8 +12,8 @@ from keras_maskrcnn.checks import one_of
 
 # (reverse channels, mean, deviation), in the order of the channels after the reversal, 0..255.
 # torch: torchvision's ImageNet statistics. caffe: detectron2's PIXEL_MEAN for the MSRA weights.
-# vgg: keras.applications' "caffe" mode, the mean of VGG's Caffe model. matterport: MEAN_PIXEL of its
-# configuration.
+# vgg: keras.applications' "caffe" mode, the mean of VGG's Caffe model.
+# matterport: MEAN_PIXEL of its configuration.
 _STATISTICS = {
     "torch": (False, (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)),
     "caffe": (True, (103.53, 116.28, 123.675), (1.0, 1.0, 1.0)),
