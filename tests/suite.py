@@ -15,7 +15,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import NamedTuple
 
@@ -96,8 +96,8 @@ def main(wanted: Sequence[str]) -> int:
     }
     results = []
     with ThreadPoolExecutor(PROCESSES) as threads:
-        for result in threads.map(run, groups, groups.values()):
-            results.append(result)
+        for future in as_completed([threads.submit(run, *group) for group in groups.items()]):
+            results.append(result := future.result())
             print(result.output if result.fault else "", result, sep="", flush=True)
     total = sum((result.counts for result in results), Counter())
     faults = [f"{result.name} ({result.fault})" for result in results if result.fault]

@@ -52,6 +52,7 @@ ARGUMENTS = {
         "initializer": keras.initializers.RandomNormal(stddev=0.5),
     },
     "CropAndResizeLayer": POOLING,
+    "CropToPicture": {"stride": 8},
     "DetectionLayer": {
         "score_threshold": 0.1,
         "nms_iou": 0.4,
@@ -75,6 +76,7 @@ ARGUMENTS = {
     "KeypointTargetLayer": {"size": 28, "shift": 0.5},
     "MaskHead": {"num_classes": 7, "num_convs": 2, "dim": 16, "norm": "group"},
     "MaskTargetLayer": {"size": 14, "binary": True, "whole_pictures": True, "aligned": False},
+    "PadToStride": {"stride": 32},
     "ProposalLayer": {
         "pre_nms_train": 5,
         "pre_nms_test": 6,

@@ -15,7 +15,7 @@ from keras_maskrcnn.checks import one_of
 # newer families normalise pictures in their first layers.
 _NETWORKS: dict[str, tuple[Callable[..., keras.Model], str, dict[str, Any]]] = {
     **{
-        name: (getattr(keras.applications, name), "caffe", {})
+        name: (getattr(keras.applications, name), "vgg", {})
         for name in ("ResNet50", "ResNet101", "ResNet152")
     },
     **{
@@ -32,11 +32,18 @@ _NETWORKS: dict[str, tuple[Callable[..., keras.Model], str, dict[str, Any]]] = {
         )
     },
 }
+# A V2 stage strides inside its last block: the last map of a stride is a narrow one of that block,
+# with a quarter of the stage's channels. What the block reads is the stage's result.
+_STAGE_RESULTS = {
+    name: ("_preact_relu", "post_relu") for name in ("ResNet50V2", "ResNet101V2", "ResNet152V2")
+}
 
 
 @BACKBONES.register(*_NETWORKS)
 class Application(Backbone):
     """A network of `keras.applications`: the last map of each stride is a level.
+
+    Of a ResNet V2 it is the last normalised sum of each stage.
 
     Args:
         name: which.
@@ -70,8 +77,14 @@ class Application(Backbone):
         )
         if keras.dtype_policies.get(dtype) != keras.config.dtype_policy():
             network = _with_policy(network, dtype)
-        # All inner maps: `pyramid_model` keeps the last of each stride.
-        maps = [layer.output for layer in network.layers if _is_map(layer)]
+        # All inner maps: `pyramid_model` keeps the last of each stride. Of operations, since the
+        # sum at the end of a block may be no layer (ConvNeXt).
+        ends = _STAGE_RESULTS.get(self.name, ("",))
+        maps = [
+            operation.output
+            for operation in network.operations
+            if _is_map(operation) and operation.name.endswith(ends)
+        ]
         whole = keras.Model(network.inputs[0], maps, name=self.name)
         return pyramid_model(whole, outputs, self.norm, self.freeze_at)
 
@@ -80,17 +93,20 @@ class Application(Backbone):
         return {**super().get_config(), "weights": None}
 
 
-def _is_map(layer: keras.layers.Layer) -> bool:
-    output = layer.output
+def _is_map(operation: keras.Operation) -> bool:
+    output = operation.output
     return not isinstance(output, list | tuple | dict) and len(output.shape) == 4
 
 
 def _with_policy(network: keras.Model, dtype: Any) -> keras.Model:
     """The same network and weights under another dtype policy: its constructor takes none."""
 
-    def clone(layer: keras.layers.Layer) -> keras.layers.Layer:
-        return type(layer).from_config({**layer.get_config(), "dtype": dtype})
+    def clone(layer: keras.Operation) -> keras.Operation:
+        # What `x + y` leaves in a graph is no layer and computes in what it is given.
+        policy = {"dtype": dtype} if isinstance(layer, keras.layers.Layer) else {}
+        return type(layer).from_config({**layer.get_config(), **policy})
 
-    again = keras.models.clone_model(network, clone_function=clone)
+    # The stages of ConvNeXt hold models of their own, whose layers have policies too.
+    again = keras.models.clone_model(network, clone_function=clone, recursive=True)
     again.set_weights(network.get_weights())
     return again

@@ -7,9 +7,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import keras
+from keras import ops
 
 from keras_maskrcnn.backbones.base import BACKBONES, Backbone
 from keras_maskrcnn.checks import one_of
+from keras_maskrcnn.layers.geometry import GeometryLayer
+
+Tensor = Any
 
 # Large enough that no stride up to 128 loses its remainder.
 _PROBE_SIDE = 256
@@ -20,7 +24,9 @@ class FunctionalBackbone(Backbone):
     """A Keras model from pictures to feature maps.
 
     Channels and strides are read from its outputs; maps of stride 4 to 32 are used, one for each
-    stride: of several, the last. The model's weights are shared, not copied.
+    stride: of several, the last. The model's weights are shared, not copied. Sides of a picture
+    that no map's stride divides are padded with zeros below and right: networks round them up,
+    down, or move their cells by half a stride there.
 
     Args:
         model: from `[B, H, W, 3]` to a list, tuple or dict of maps, of any height and width; a
@@ -69,17 +75,86 @@ def pyramid_model(
             f"the backbone needs feature maps {', '.join(missing or ('C2..C5',))} (C2 for stride "
             f"4, C3 for 8 and so on). Received: model {model.name!r} with maps {sorted(maps)}"
         )
-    chosen = {name: maps[name] for name in wanted}
-    result = keras.Model(model.inputs[0], chosen, name=model.name)
+    network = keras.Model(model.inputs[0], {name: maps[name] for name in wanted}, name=model.name)
     if norm == "frozen":
-        for layer in _inner_layers(result):
+        for layer in _inner_layers(network):
             if isinstance(layer, keras.layers.BatchNormalization):
                 layer.trainable = False
     frozen = [maps[name] for name in maps if int(name[1:]) <= freeze_at]
     if frozen:
         for layer in keras.Model(model.inputs[0], frozen).layers:
             layer.trainable = False
-    return result
+    images = keras.Input((None, None, 3), name="images")
+    strides = {name: 2 ** int(name[1:]) for name in wanted}
+    found = network(PadToStride(max(strides.values()), name="pad_to_stride")(images))
+    cropped = {
+        name: CropToPicture(stride, name=f"crop_{name}")(found[name], images)
+        for name, stride in strides.items()
+    }
+    return keras.Model(images, cropped, name=model.name)
+
+
+@keras.saving.register_keras_serializable(package="keras_maskrcnn")
+class PadToStride(GeometryLayer):
+    """Zeros below and right of pictures, up to the next multiple of a stride; any dtype.
+
+    Args:
+        stride: in pixels.
+
+    Call arguments:
+        images: `[B, H, W, C]`.
+
+    Returns:
+        `[B, ceil(H / stride) * stride, ceil(W / stride) * stride, C]`.
+    """
+
+    def __init__(self, stride: int, **kwargs: Any) -> None:
+        super().__init__(autocast=False, **kwargs)
+        self.stride = stride
+
+    def call(self, images: Tensor) -> Tensor:
+        _, height, width, _ = ops.shape(images)
+        below, right = -height % self.stride, -width % self.stride
+        return ops.pad(images, [[0, 0], [0, below], [0, right], [0, 0]])
+
+    def compute_output_spec(self, images: Any) -> keras.KerasTensor:
+        sides = (None if side is None else side + -side % self.stride for side in images.shape[1:3])
+        return keras.KerasTensor((images.shape[0], *sides, images.shape[3]), images.dtype)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "stride": self.stride}
+
+
+@keras.saving.register_keras_serializable(package="keras_maskrcnn")
+class CropToPicture(GeometryLayer):
+    """The cells of a padded picture's map that see the picture; any dtype.
+
+    Args:
+        stride: of the map, in pixels.
+
+    Call arguments:
+        features: `[B, h, w, C]`.
+        images: `[B, H, W, 3]` before padding; only their size is read.
+
+    Returns:
+        `[B, ceil(H / stride), ceil(W / stride), C]`.
+    """
+
+    def __init__(self, stride: int, **kwargs: Any) -> None:
+        super().__init__(autocast=False, **kwargs)
+        self.stride = stride
+
+    def call(self, features: Tensor, images: Tensor) -> Tensor:
+        _, height, width, _ = ops.shape(images)
+        rows, columns = (-(-side // self.stride) for side in (height, width))
+        return features[:, :rows, :columns]
+
+    def compute_output_spec(self, features: Any, images: Any) -> keras.KerasTensor:
+        sides = (None if side is None else -(-side // self.stride) for side in images.shape[1:3])
+        return keras.KerasTensor((features.shape[0], *sides, features.shape[3]), features.dtype)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "stride": self.stride}
 
 
 def _inner_layers(model: keras.Model) -> list[keras.layers.Layer]:

@@ -105,37 +105,43 @@ class Box(Part):
         )
         at_least(0, convs=convs, fcs=fcs, beta=beta, crowd_overlap=crowd_overlap)
         at_least(1, samples=samples, pool_size=pool_size, dim=dim, max_detections=max_detections)
+        self.samples, self.positive_fraction = samples, positive_fraction
+        self.iou, self.crowd_overlap = iou, crowd_overlap
+        self.pool_size, self._pooler_choice = pool_size, pooler
+        self.convs, self.fcs, self.dim, self.norm = convs, fcs, dim, norm
+        self.weights, self.beta = weights, beta
+        self.score_threshold, self.nms_iou = score_threshold, nms_iou
+        self.max_detections, self.one_class_per_roi = max_detections, one_class_per_roi
 
     def build(self, context: HeadContext) -> None:
         """Makes the layers."""
-        c = self.settings
         self.num_classes = context.num_classes
         self.targets = DetectionTargetLayer(
             context.num_classes,
-            c["samples"],
-            c["positive_fraction"],
-            c["iou"],
-            c["weights"],
-            c["crowd_overlap"],
+            self.samples,
+            self.positive_fraction,
+            self.iou,
+            self.weights,
+            self.crowd_overlap,
             context.seed,
             name="detection_targets",
         )
-        self.pooler = context.make_pooler(c["pooler"], c["pool_size"], "box_align")
+        self.pooler = context.make_pooler(self._pooler_choice, self.pool_size, "box_align")
         self.head = BoxHead(
             context.num_classes,
-            c["convs"],
-            c["fcs"],
-            c["dim"],
-            c["norm"],
+            self.convs,
+            self.fcs,
+            self.dim,
+            self.norm,
             dtype=context.dtype,
             name="box_head",
         )
         self.detections = DetectionLayer(
-            c["score_threshold"],
-            c["nms_iou"],
-            c["max_detections"],
-            c["weights"],
-            c["one_class_per_roi"],
+            self.score_threshold,
+            self.nms_iou,
+            self.max_detections,
+            self.weights,
+            self.one_class_per_roi,
             name="detections",
         )
 
@@ -201,7 +207,7 @@ class Box(Part):
                 outputs["classes"],
                 outputs["target_deltas"],
                 self.num_classes,
-                self.settings["beta"],
+                self.beta,
                 total,
             ),
         }

@@ -114,6 +114,16 @@ class RPN(Part):
             proposals_test=proposals_test,
         )
         at_least(0, beta=beta, crowd_overlap=crowd_overlap)
+        self.anchor_sizes, self.anchor_ratios = anchor_sizes, anchor_ratios
+        self.anchor_offset, self.anchor_style = anchor_offset, anchor_style
+        self.convs, self.channels = convs, channels
+        self.iou_positive, self.iou_negative = iou_positive, iou_negative
+        self.match_zero_iou, self.crowd_overlap = match_zero_iou, crowd_overlap
+        self.samples, self.positive_fraction = samples, positive_fraction
+        self.pre_nms_train, self.pre_nms_test = pre_nms_train, pre_nms_test
+        self.proposals_train, self.proposals_test = proposals_train, proposals_test
+        self.nms_iou, self.per_level = nms_iou, per_level
+        self.weights, self.beta = weights, beta
 
     def build(self, strides: tuple[int, ...], channels: int, seed: int, dtype: Any) -> None:
         """Makes the layers.
@@ -124,41 +134,39 @@ class RPN(Part):
             seed: of the sampler.
             dtype: dtype policy.
         """
-        c = self.settings
-        sizes = c["anchor_sizes"] or tuple((8 * stride,) for stride in strides)
         self.anchors = AnchorLayer(
-            sizes,
-            c["anchor_ratios"],
+            self.anchor_sizes or tuple((8 * stride,) for stride in strides),
+            self.anchor_ratios,
             strides,
-            c["anchor_offset"],
-            c["anchor_style"],
+            self.anchor_offset,
+            self.anchor_style,
             name="anchors",
         )
         self.head = RPNHead(
             self.anchors.anchors_per_cell,
-            c["convs"],
-            c["channels"] or channels,
+            self.convs,
+            self.channels or channels,
             dtype=dtype,
             name="rpn_head",
         )
         self.proposals = ProposalLayer(
-            c["pre_nms_train"],
-            c["pre_nms_test"],
-            c["proposals_train"],
-            c["proposals_test"],
-            c["nms_iou"],
-            c["weights"],
-            c["per_level"],
+            self.pre_nms_train,
+            self.pre_nms_test,
+            self.proposals_train,
+            self.proposals_test,
+            self.nms_iou,
+            self.weights,
+            self.per_level,
             name="proposals",
         )
         self.anchor_targets = AnchorTargetLayer(
-            c["iou_positive"],
-            c["iou_negative"],
-            c["samples"],
-            c["positive_fraction"],
-            c["weights"],
-            c["crowd_overlap"],
-            c["match_zero_iou"],
+            self.iou_positive,
+            self.iou_negative,
+            self.samples,
+            self.positive_fraction,
+            self.weights,
+            self.crowd_overlap,
+            self.match_zero_iou,
             seed,
             name="anchor_targets",
         )
@@ -208,7 +216,7 @@ class RPN(Part):
             outputs["deltas"],
             outputs["labels"],
             outputs["target_deltas"],
-            self.settings["samples"] * images,
-            self.settings["beta"],
+            self.samples * images,
+            self.beta,
         )
         return dict(zip(self.loss_names, parts, strict=True))

@@ -12,10 +12,12 @@ from keras_maskrcnn.checks import one_of
 
 # (reverse channels, mean, deviation), in the order of the channels after the reversal, 0..255.
 # torch: torchvision's ImageNet statistics. caffe: detectron2's PIXEL_MEAN for the MSRA weights.
+# vgg: keras.applications' "caffe" mode, the mean of VGG's Caffe model.
 # matterport: MEAN_PIXEL of its configuration.
 _STATISTICS = {
     "torch": (False, (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)),
     "caffe": (True, (103.53, 116.28, 123.675), (1.0, 1.0, 1.0)),
+    "vgg": (True, (103.939, 116.779, 123.68), (1.0, 1.0, 1.0)),
     "tf": (False, (127.5, 127.5, 127.5), (127.5, 127.5, 127.5)),
     "matterport": (False, (123.7, 116.8, 103.9), (1.0, 1.0, 1.0)),
     "none": (False, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
@@ -32,9 +34,10 @@ class ImageNormalization(keras.layers.Layer):
     are black.
 
     Args:
-        preprocessing: `"torch"`: RGB, ImageNet mean and deviation; `"caffe"`: BGR minus mean;
-            `"tf"`: RGB to -1..1; `"matterport"`: RGB minus mean; `"none"`: 0..255 as they are, for
-            networks that normalise themselves.
+        preprocessing: `"torch"`: RGB, ImageNet mean and deviation; `"caffe"`: BGR minus mean
+            (detectron2's); `"vgg"`: likewise with the mean of keras.applications' ResNets; `"tf"`:
+            RGB to -1..1; `"matterport"`: RGB minus mean; `"none"`: 0..255 as they are, for networks
+            that normalise themselves.
 
     Call arguments:
         images: `[B, H, W, 3]` RGB 0..255, uint8 or float.

@@ -8,6 +8,7 @@ names breaks nothing but training on several replicas, and does so before the fi
 from __future__ import annotations
 
 import importlib.metadata
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -50,24 +51,17 @@ require(
 require(tf.distribute.StrategyExtended, "_in_multi_worker_mode")
 
 
-def leave_out_symbolic_build(model: keras.Model) -> None:
-    """Puts the building of the optimizer in place of what Keras does before an epoch.
+def replace_symbolic_build(model: keras.Model, build: Callable[[keras.Model], None]) -> None:
+    """Puts something else in place of what Keras does before an epoch.
 
     It reads a batch and takes the mean of the replicas' shares, which may differ in size, and fails
-    with several workers. The optimizer's variables have to be there before replicas run, which
-    cannot make them; all else of the model is built.
+    with several workers.
 
     Args:
         model: made under the strategy, and compiled.
+        build: makes the optimizer's variables; all else of the model is built.
     """
-
-    def build(iterator: Any = None, data_batch: Any = None) -> None:
-        optimizer = model.optimizer
-        if optimizer is not None and not optimizer.built:
-            with model.distribute_strategy.scope():
-                optimizer.build(model.trainable_variables)
-
-    model._maybe_symbolic_build = build
+    model._maybe_symbolic_build = lambda iterator=None, data_batch=None: build(model)
 
 
 def has_several_workers(strategy: tf.distribute.Strategy) -> bool:

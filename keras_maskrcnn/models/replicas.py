@@ -124,7 +124,18 @@ def prepare(model: keras.Model) -> None:
     if model.distribute_strategy.num_replicas_in_sync > 1:
         from keras_maskrcnn.models import keras_internals
 
-        keras_internals.leave_out_symbolic_build(model)
+        keras_internals.replace_symbolic_build(model, build_optimizer)
+
+
+def build_optimizer(model: keras.Model) -> None:
+    """Makes the optimizer's variables before the first step.
+
+    Replicas cannot make them; and a step that makes variables is traced twice by `tf.function`.
+    """
+    optimizer = getattr(model, "optimizer", None)  # Keras refuses a model that is not compiled.
+    if optimizer is not None and not optimizer.built:
+        with model.distribute_strategy.scope():
+            optimizer.build(model.trainable_variables)
 
 
 def as_logs(logs: dict[str, Tensor]) -> dict[str, Tensor]:

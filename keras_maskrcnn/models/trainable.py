@@ -118,6 +118,7 @@ class TrainableDetector(keras.Model):
         if isinstance(callbacks, list | tuple):
             callbacks = sorted(callbacks, key=lambda item: not isinstance(item, CocoEvaluation))
         arguments = fit_arguments(self, {"x": x, "y": y, **kwargs})
+        replicas.build_optimizer(self)
         validation = arguments.get("validation_data")
         if validation is not None:
             self._prepared = id(validation[0] if isinstance(validation, tuple) else validation)

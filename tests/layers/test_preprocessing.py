@@ -12,6 +12,7 @@ def test_worked_by_hand():
     expected = {
         "torch": [(1 - 0.485) / 0.229, -0.456 / 0.224, (0.2 - 0.406) / 0.225],
         "caffe": [51 - 103.53, 0 - 116.28, 255 - 123.675],
+        "vgg": [51 - 103.939, 0 - 116.779, 255 - 123.68],
         "tf": [1.0, -1.0, 51 / 127.5 - 1],
     }
     for preprocessing, values in expected.items():

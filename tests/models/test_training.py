@@ -296,6 +296,17 @@ def test_two_steps_per_execution(fresh, scratch):
     assert int(model.optimizer.iterations) == 4
 
 
+def test_the_step_is_traced_once(scratch, monkeypatch):
+    model = scratch(keras.optimizers.Adam(2e-3))
+    traced = []
+    call = type(model).call
+    monkeypatch.setattr(
+        type(model), "call", lambda self, *args, **kw: traced.append(1) or call(self, *args, **kw)
+    )
+    model.fit(to_dataset([batch()]), verbose=0)
+    assert len(traced) == 1  # Twice, where the optimizer makes its variables in the step.
+
+
 def test_truncated_picture_is_named(fresh, tmp_path):
     data = make_data(tmp_path, [(64, 96), (64, 96)], file_type="jpg")
     path = tmp_path / "1.jpg"
