@@ -20,7 +20,7 @@ from PIL import Image
 from scipy import ndimage
 
 from keras_maskrcnn.demo import sprites
-from keras_maskrcnn.demo.outlines import pixel_outlines
+from keras_maskrcnn.outlines.cells import pixel_outlines
 
 # As in COCO itself, the ids have gaps.
 CATEGORY_IDS = (1, 3, 4, 7, 9)
