@@ -6,8 +6,17 @@ Legend: `V` vertices.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+
+
+def as_matrix(matrix: Any) -> np.ndarray:
+    """float64 `[2, 3]` or `[3, 3]`; `ValueError` for another shape."""
+    m = np.asarray(matrix, np.float64)
+    if m.shape not in ((2, 3), (3, 3)):
+        raise ValueError(f"matrix must be [2, 3] or [3, 3]. Received: matrix of shape {m.shape}")
+    return m
 
 
 def move_points(points: np.ndarray, matrix: np.ndarray) -> np.ndarray:
@@ -25,9 +34,7 @@ def move_points(points: np.ndarray, matrix: np.ndarray) -> np.ndarray:
         ValueError: for a matrix of another shape, or points on or beyond the horizon of a
             perspective.
     """
-    m = np.asarray(matrix, np.float64)
-    if m.shape not in ((2, 3), (3, 3)):
-        raise ValueError(f"matrix must be [2, 3] or [3, 3]. Received: matrix of shape {m.shape}")
+    m = as_matrix(matrix)
     x, y = points[..., 0], points[..., 1]
     rows = [row[0] * x + row[1] * y + row[2] for row in m]
     moved = np.stack(rows[:2], axis=-1)

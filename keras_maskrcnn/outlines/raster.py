@@ -10,6 +10,7 @@ import numpy as np
 
 from keras_maskrcnn.outlines.base import Outline
 from keras_maskrcnn.outlines.coverage import cells_coverage
+from keras_maskrcnn.outlines.geometry import as_matrix
 
 if TYPE_CHECKING:
     from keras_maskrcnn.outlines.bitmap import Bitmap
@@ -79,7 +80,7 @@ def turn_cells(cells: np.ndarray, turn: np.ndarray) -> np.ndarray:
 
 def moves_cells_to_cells(matrix: np.ndarray) -> bool:
     """Whether every pixel becomes a pixel: flips, quarter turns, and shifts by whole pixels."""
-    matrix = np.asarray(matrix)
+    matrix = as_matrix(matrix)
     if len(matrix) == 3:
         if matrix[2].tolist() != [0, 0, 1]:
             return False

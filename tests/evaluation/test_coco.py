@@ -143,7 +143,7 @@ def test_recall_of_the_best(tmp_path):
 def test_size_of_a_detection_is_that_of_its_mask(tmp_path):
     # An unmatched thin object in a large box is small by its mask: it must not hurt `apm`.
     data = make_data(tmp_path, [[instance(CAT)]])
-    thin = [[0.0, 0.0, 160.0, 110.0, 160.0, 114.0, 0.0, 4.0]]
+    thin = Polygons([[0.0, 0.0, 160.0, 110.0, 160.0, 114.0, 0.0, 4.0]])
     box = (0.0, 0.0, 160.0, 114.0)
     metrics = score(data, lambda record: [*perfect(record), (box, 0, 0.99, thin)])
     assert metrics["mask_ap"] == pytest.approx(0.5)

@@ -15,7 +15,7 @@ import numpy as np
 from keras_maskrcnn.data.records import Instance
 from keras_maskrcnn.data.transforms.base import Action, Sample
 from keras_maskrcnn.outlines import Polygons
-from keras_maskrcnn.outlines.geometry import move_points
+from keras_maskrcnn.outlines.geometry import as_matrix, move_points
 from keras_maskrcnn.outlines.raster import moves_cells_to_cells
 
 # An object of which less is left, along x or y, has vanished: float32 holds its box at any scale.
@@ -90,7 +90,7 @@ class _Moving:
     def __init__(
         self, matrix: np.ndarray, old: tuple[int, int], new: tuple[int, int], min_visible: float
     ) -> None:
-        self.matrix = np.asarray(matrix, np.float64)
+        self.matrix = as_matrix(matrix)
         self.frame = (0.0, 0.0, float(new[1]), float(new[0]))
         self.min_visible = min_visible
         a, b, c, d = self.matrix[:2, :2].ravel().tolist()
