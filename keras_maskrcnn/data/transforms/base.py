@@ -87,7 +87,7 @@ class Transform(Part, abc.ABC):
         """
 
     def get_config(self) -> dict[str, Any]:
-        """What `TRANSFORMS.make` makes it from again: name and settings, as JSON holds them."""
+        """What `make_transforms` makes it from again: name and settings, as JSON holds them."""
         return {"name": TRANSFORMS.name_of(type(self)), **super().get_config()}
 
 
