@@ -25,6 +25,7 @@ from keras_maskrcnn.data.transforms import (
 )
 from keras_maskrcnn.data.transforms.flip import FlipAction
 from keras_maskrcnn.outlines import RLE, Bitmap, Polygons
+from keras_maskrcnn.outlines.raster import turn_cells
 
 HEIGHT, WIDTH = 20, 30
 
@@ -400,6 +401,32 @@ def test_masks_that_cannot_turn_are_drawn_anew(data):
         for (_, a), (_, b) in zip(kept, fresh, strict=True):
             for name, values in a.items():
                 np.testing.assert_array_equal(values, b[name])
+
+
+def test_turns_one_after_another(tmp_path):
+    """Masks that are turned as drawn are those of the turned outlines, in their boxes."""
+    data = make_data(tmp_path, [(64, 64)] * 2)
+    transposition = MoveBy(((0, 1, 0), (1, 0, 0)), height=64)
+    for actions in ([transposition, FlipAction()], [FlipAction(), transposition]):
+        turns = [Always(action=action) for action in actions]
+        loader = PictureLoader(data, turns, 0, 2, 64, True, True, False)
+        fields = dict(zip(loader.shapes, loader(0, 0, 64), strict=True))
+        assert set(loader.masks) == {0}
+        slope = Polygons([[4, 2, 40, 9, 7, 30]])
+        given = Sample(np.zeros((64, 64, 3), np.uint8), (instance(4, 2, 40, 30, outline=slope),))
+        found, _, turn = transform_sample(given, turns, np.random.default_rng(0))
+        (thing,) = found.objects
+        turned = turn_cells(slope.draw((4, 2, 40, 30)), turn).astype(int)
+        assert np.abs(thing.outline.draw(thing.box) - turned).max() <= 1
+        assert (fields["masks"] == 255).all()
+
+
+class Always(Transform):
+    def __init__(self, *, action):
+        self.action = action
+
+    def draw(self, rng, sample):
+        return self.action
 
 
 def test_transforms_need_neither_tensorflow_nor_keras():

@@ -172,7 +172,9 @@ def test_run_lengths_and_json(kind):
     larger = np.zeros((50, 20), bool)
     larger[:HEIGHT] = mask[:, :20]
     np.testing.assert_array_equal(outline.draw_whole(50, 20), 255 * larger)
-    np.testing.assert_array_equal(outline.to_rle(50, 20).draw_whole(50, 20), 255 * larger)
+    other = outline.to_rle(50, 20)
+    assert other.size == (50, 20)
+    np.testing.assert_array_equal(other.draw_whole(50, 20), 255 * larger)
 
 
 def test_crop_at_pixels(kind):
@@ -224,6 +226,14 @@ def test_moved_equals_the_fine_mask_moved(kind, name):
         expected = in_mask(inverse(points, matrix), mask).reshape([WIDTH * FINE] * 2)
         moved = kind(mask).transform(matrix)
         assert overlap(draw_fine(moved, WIDTH), expected) >= 0.995
+
+
+def test_a_perspective_that_looks_like_no_move(kind):
+    # x' = x / (1 + x / 40): 20 becomes 40/3, 40 becomes 20.
+    mask = np.zeros((HEIGHT, WIDTH), bool)
+    mask[:10, 20:] = True
+    moved = kind(mask).transform([[1, 0, 0], [0, 1, 0], [1 / 40, 0, 1]])
+    np.testing.assert_allclose(moved.bounds(), (40 / 3, 0, 20, 20 / 3))
 
 
 @pytest.mark.parametrize("name", MOVES)
