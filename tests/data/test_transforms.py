@@ -205,8 +205,8 @@ def test_what_stays_in_the_picture_keeps_its_box():
     (found,) = shift(4.5, -2).apply(given).objects
     assert (found.box, found.area) == ((6.5, 0, 13.5, 7), 49)
     assert found.outline.bounds() == (7.5, 1, 12.5, 6)
-    (larger,) = MoveBy(((2, 0, 0), (0, 0.5, 1))).apply(given).objects
-    assert (larger.box, larger.area) == ((4, 2, 18, 5.5), 49)
+    (larger,) = MoveBy(((1.5, 0, 0), (0, 0.5, 1))).apply(given).objects
+    assert (larger.box, larger.area) == ((3, 2, 13.5, 5.5), 49 * 0.75)
 
 
 def test_what_is_cut_gets_the_bounds_of_the_rest():
@@ -223,6 +223,7 @@ def test_what_is_cut_gets_the_bounds_of_the_rest():
     assert [i.annotation_id for i in found.instances] == [1, 1, 1]
     thing, crowd, corner = found.instances
     assert (thing.box, thing.area) == ((26, 5, 30, 9), pytest.approx(8))
+    assert thing.outline.bounds() == thing.box
     np.testing.assert_array_equal(thing.keypoints, [[27, 6, 2], [0, 0, 0], [0, 0, 0]])
     assert (crowd.box, crowd.area, crowd.outline) == ((26, 5, 30, 13), pytest.approx(32), None)
     assert corner.box == (6, 0, 10, 4)
@@ -268,6 +269,22 @@ def test_a_perspective():
     np.testing.assert_allclose(found.box, (20 / 3, 0, 10, 20 / 3))
     assert found.area == pytest.approx((20 / 3 + 5) / 2 * (10 / 3))
     np.testing.assert_allclose(found.keypoints, [[20 / 3, 20 / 3, 2]])
+
+
+def test_a_perspective_that_looks_like_a_mirror():
+    # x' = 10 + .2 x / (1 - .03 x) grows with x, though its matrix holds -.1.
+    rows = ((-0.1, 0, 10), (0, 1, 0), (-0.03, 0, 1))
+    points = np.array([[10, 2, 2], [18, 4, 2]], "float32")
+    given = sample(instance(10, 0, 20, 6, keypoints=points), pairs=((0, 1),))
+    (found,) = MoveBy(rows).apply(given).objects
+    np.testing.assert_allclose(found.keypoints[0], [10 + 2 / 0.7, 2 / 0.7, 2])
+
+
+def test_which_moves_turn_drawn_masks():
+    np.testing.assert_array_equal(FlipAction().turn(20, 30), [[-1, 0], [0, 1]])
+    # Objects may be cut.
+    assert shift(5, 0).turn(20, 30) is None
+    assert Doubled().turn(20, 30) is None
 
 
 @pytest.mark.parametrize("mirrors", [False, True])
