@@ -32,6 +32,7 @@ from keras_maskrcnn.data.records import DetectionData, ImageRecord, Instance
 from keras_maskrcnn.detections import Detections
 from keras_maskrcnn.evaluation import coco_metrics
 from keras_maskrcnn.evaluation.metrics import PREFIXES
+from keras_maskrcnn.outlines import Polygons
 
 HEIGHT, WIDTH, CLASSES, GRID = 480, 640, 5, 28
 IOU_TYPES = ("bbox", "segm")
@@ -56,7 +57,9 @@ def compose(pictures: int, objects: int) -> tuple[DetectionData, list[dict[str, 
             radii = side[i] / 2 * random.uniform(0.7, 1.0, (8, 1))
             outline = (corner[i] + side[i] / 2 + radii * circle).ravel().tolist()
             area = float(side[i].prod())
-            instances.append(Instance(int(classes[i]), tuple(boxes[i]), [outline], False, area, i))
+            instances.append(
+                Instance(int(classes[i]), tuple(boxes[i]), Polygons([outline]), False, area, i)
+            )
         records.append(ImageRecord(number, f"{number}.jpg", HEIGHT, WIDTH, tuple(instances)))
         found = boxes + random.normal(0, 0.05, boxes.shape) * np.tile(side, 2)
         wrong = random.random(objects) < 0.1
@@ -151,7 +154,7 @@ def annotations(data: DetectionData) -> list[dict[str, Any]]:
                     "bbox": [x1, y1, x2 - x1, y2 - y1],
                     "area": instance.area,
                     "iscrowd": 0,
-                    "segmentation": instance.segmentation,
+                    "segmentation": instance.outline.to_coco(HEIGHT, WIDTH),
                 }
             )
     return found

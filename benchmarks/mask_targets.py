@@ -30,9 +30,9 @@ import numpy as np
 from exact_area import coverage
 from pycocotools import mask as coco_mask
 
-from keras_maskrcnn.data.masks import draw_mask
-from keras_maskrcnn.data.pipeline import resize_shape
+from keras_maskrcnn.images.input_size import resize_shape
 from keras_maskrcnn.ops.mask_targets import masks_from_crops, masks_from_pictures
+from keras_maskrcnn.outlines import Polygons as PolygonOutline
 
 Polygons = list[np.ndarray]
 # polygons and size of the picture as on disk, size of the network's input, rois there -> [P, M, M]
@@ -89,7 +89,7 @@ def crop(side: int, crop_side: int) -> Method:
 
     def make(polygons, size, new, rois):
         box = _box(polygons)
-        mask = draw_mask(_flat(polygons), tuple(box), crop_side).astype("float32") / 255
+        mask = PolygonOutline(_flat(polygons)).draw(tuple(box), crop_side).astype("float32") / 255
         frame = (box * np.tile([new[1] / size[1], new[0] / size[0]], 2)).astype("float32")
         crops = np.broadcast_to(mask, (len(rois), *mask.shape))
         frames = np.broadcast_to(frame, (len(rois), 4))

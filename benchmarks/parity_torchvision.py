@@ -107,7 +107,8 @@ def compare(folder: Path, paths: list[Path], options: argparse.Namespace) -> int
     """Runs both sides; returns 1 when they disagree."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     from keras_maskrcnn import MaskRCNN
-    from keras_maskrcnn.data.pipeline import read_image, resize_shape
+    from keras_maskrcnn.data.reading import read_image
+    from keras_maskrcnn.images.input_size import resize_shape
     from keras_maskrcnn.weights import load_detector_weights
 
     pictures = [read_image(path) for path in paths]

@@ -24,7 +24,7 @@ from workers.describe import describe_machine
 
 from keras_maskrcnn import MaskRCNN
 from keras_maskrcnn.data import load_coco
-from keras_maskrcnn.data.pipeline import read_image
+from keras_maskrcnn.data.reading import read_image
 
 
 def main() -> None:

@@ -79,7 +79,7 @@ def to_supervision(found: Detections) -> Any:
 def to_labelme(found: Detections, image_path: str | os.PathLike[str]) -> dict[str, Any]:
     """See `Detections.to_labelme`."""
     # Only needed to trace outlines.
-    from keras_maskrcnn.outlines import mask_polygons
+    from keras_maskrcnn.outlines.tracing import mask_polygons
 
     shapes: list[dict[str, Any]] = []
 

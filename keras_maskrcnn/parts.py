@@ -2,6 +2,8 @@
 
 A part is one exchangeable piece of a model: a backbone, a neck, an RPN, a head. It is made with
 settings alone, all of them keywords, and gets its layers when a model is built around it.
+
+Keras is imported where it is needed: data has such parts too, and needs no Keras.
 """
 
 from __future__ import annotations
@@ -9,8 +11,6 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, Self, TypeVar
-
-import keras
 
 from keras_maskrcnn.checks import known_names, nearest
 
@@ -72,6 +72,8 @@ def describe(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: describe(item) for key, item in value.items()}
     if hasattr(value, "get_config"):
+        import keras
+
         return keras.saving.serialize_keras_object(value)
     return value
 
@@ -82,6 +84,8 @@ def restore(value: Any) -> Any:
         return tuple(restore(item) for item in value)
     if isinstance(value, Mapping):
         if {"class_name", "config"} <= set(value):
+            import keras
+
             return keras.saving.deserialize_keras_object(value)
         return {key: restore(item) for key, item in value.items()}
     return value
@@ -99,19 +103,22 @@ class Registry:
         self._classes: dict[str, type] = {}
 
     def register(self, *names: str) -> Callable[[PartClass], PartClass]:
-        """Class decorator: the class is chosen by any of `names`, and can be saved.
-
-        A class that is registered with Keras already keeps its place there.
-        """
+        """Class decorator: the class is chosen by any of `names`, and can be saved."""
 
         def add(cls: PartClass) -> PartClass:
             for name in names:
                 self._classes[name] = cls
-            if keras.saving.get_registered_name(cls) == cls.__name__:
-                keras.saving.register_keras_serializable(package=cls.__module__.split(".")[0])(cls)
+            self.save_with_keras(cls)
             return cls
 
         return add
+
+    def save_with_keras(self, cls: type) -> None:
+        """Registers a class with Keras; one that is registered already keeps its place there."""
+        import keras
+
+        if keras.saving.get_registered_name(cls) == cls.__name__:
+            keras.saving.register_keras_serializable(package=cls.__module__.split(".")[0])(cls)
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image, ImageDraw
-from pycocotools import mask as coco_mask
 
 from keras_maskrcnn.detections import Detections
 from keras_maskrcnn.drawing import CROWD_COLOR, Shape, color_shapes, draw_shapes, label_font
 from keras_maskrcnn.ops.paste import paste_crop
+from keras_maskrcnn.outlines import Polygons
 
 if TYPE_CHECKING:
     from keras_maskrcnn.data.records import ImageRecord, Instance
@@ -188,15 +188,12 @@ def _scaled(keypoints: np.ndarray | None, scale: float) -> np.ndarray | None:
 def _instance_mask(
     instance: Instance, record: ImageRecord, size: tuple[int, int], scale: float
 ) -> np.ndarray:
-    outline = instance.segmentation
-    if isinstance(outline, dict):
-        if isinstance(outline["counts"], list):
-            outline = coco_mask.frPyObjects(outline, record.height, record.width)
-        picture = Image.fromarray(coco_mask.decode(outline) * np.uint8(255))
-        # Smooth, then cut at half: the enlarged mask keeps its area and loses its steps.
-        picture = picture.resize(size[::-1], Image.Resampling.BICUBIC)
-        return np.asarray(picture) >= 128
-    if not outline:
+    outline = instance.outline
+    if outline is None:
         return np.zeros(size, bool)
-    polygons = [[v * scale for v in polygon] for polygon in outline]
-    return coco_mask.decode(coco_mask.merge(coco_mask.frPyObjects(polygons, *size))).astype(bool)
+    if isinstance(outline, Polygons):
+        return outline.transform(np.diag([scale, scale, 1])).draw_whole(*size) > 0
+    picture = Image.fromarray(outline.draw_whole(record.height, record.width))
+    # Smooth, then cut at half: the enlarged mask keeps its area and loses its steps.
+    picture = picture.resize(size[::-1], Image.Resampling.BICUBIC)
+    return np.asarray(picture) >= 128

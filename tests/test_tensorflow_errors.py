@@ -3,7 +3,7 @@
 import pytest
 import tensorflow as tf
 
-from keras_maskrcnn.data.pipeline import read_image
+from keras_maskrcnn.data.reading import read_image
 from keras_maskrcnn.tensorflow_errors import pipeline_message, plain_errors, without_internals
 
 

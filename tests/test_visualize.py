@@ -11,6 +11,7 @@ from pycocotools import mask as coco_mask
 from keras_maskrcnn.data.records import ImageRecord, Instance
 from keras_maskrcnn.detections import Detections
 from keras_maskrcnn.drawing import CROWD_COLOR, PALETTE, Shape, color_shapes
+from keras_maskrcnn.outlines import outline_from_coco
 from keras_maskrcnn.visualize import draw_detections, draw_instances, prediction_page
 
 SIZE = (200, 300)
@@ -29,9 +30,9 @@ def make(
     return Detections(np.array(boxes), classes, scores, masks, SIZE, NAMES, **more)
 
 
-def instance(box, category=0, is_crowd=False, segmentation=None, keypoints=None):
+def instance(box, category=0, is_crowd=False, outline=None, keypoints=None):
     x1, y1, x2, y2 = box
-    outline = segmentation or [[x1, y1, x2, y1, x2, y2, x1, y2]]
+    outline = outline_from_coco(outline or [[x1, y1, x2, y1, x2, y2, x1, y2]])
     return Instance(category, box, outline, is_crowd, (x2 - x1) * (y2 - y1), 1, keypoints)
 
 
@@ -148,7 +149,7 @@ def test_instances_polygon_and_rle_agree():
     counts = [40 * 200 + 60, *([100, 100] * 100)]
     counts[-1] = 200 * 300 - sum(counts[:-1])
     drawn = [
-        draw_instances(picture(), record(instance(box, segmentation=outline)), NAMES)
+        draw_instances(picture(), record(instance(box, outline=outline)), NAMES)
         for outline in (None, rle, {"size": list(SIZE), "counts": counts})
     ]
     np.testing.assert_array_equal(drawn[0], drawn[1])

@@ -82,7 +82,7 @@ def run(args: argparse.Namespace) -> int:
     import keras
     from PIL import Image
 
-    from keras_maskrcnn.data.pipeline import read_image
+    from keras_maskrcnn.data.reading import read_image
     from keras_maskrcnn.visualize import draw_detections
 
     output = Path(args.output)

@@ -1,4 +1,4 @@
-"""Random choices per pass, and what a mirror does to boxes, masks and keypoints."""
+"""Random choices of one pass over a data set: sizes and order."""
 
 from __future__ import annotations
 
@@ -11,27 +11,22 @@ import numpy as np
 SORTED_BATCHES = 16
 
 
-def draw_augmentation(
-    count: int, min_sizes: Sequence[int], augment: bool, seed: int, epoch: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Draws what happens to each picture in one pass.
+def draw_sizes(count: int, min_sizes: Sequence[int], seed: int, epoch: int) -> np.ndarray:
+    """Draws the length of each picture's shorter side for one pass.
 
     The draws depend on nothing but the arguments, so a run can be repeated.
 
     Args:
         count: number of pictures in the data set.
-        min_sizes: lengths from which each picture's shorter side is drawn.
-        augment: whether pictures are mirrored with probability 1/2.
+        min_sizes: lengths from which each is drawn.
         seed: seed of the run.
         epoch: number of the pass.
 
     Returns:
-        bool `[count]`: which pictures are mirrored; int32 `[count]`: length of the shorter side.
+        int32 `[count]`.
     """
     rng = np.random.default_rng([seed, epoch, 0])
-    flip = rng.random(count) < 0.5 if augment else np.zeros(count, bool)
-    sizes = np.asarray(min_sizes, np.int32)[rng.integers(len(min_sizes), size=count)]
-    return flip, sizes
+    return np.asarray(min_sizes, np.int32)[rng.integers(len(min_sizes), size=count)]
 
 
 def draw_order(aspect_ratios: np.ndarray, batch_size: int, seed: int, epoch: int) -> np.ndarray:
@@ -72,33 +67,3 @@ def draw_order(aspect_ratios: np.ndarray, batch_size: int, seed: int, epoch: int
         last = last[batch_size:]
     order = [batches[number] for number in rng.permutation(len(batches))]
     return np.concatenate([*order, last]).astype(np.int64)
-
-
-def flip_boxes(boxes: np.ndarray, width: float) -> np.ndarray:
-    """Mirrors boxes `[..., 4]` (x1, y1, x2, y2) left to right in a picture of that width."""
-    flipped = boxes.copy()
-    flipped[..., 0] = width - boxes[..., 2]
-    flipped[..., 2] = width - boxes[..., 0]
-    return flipped
-
-
-def flip_keypoints(
-    keypoints: np.ndarray, width: float, flip_pairs: Sequence[tuple[int, int]]
-) -> np.ndarray:
-    """Mirrors keypoints left to right; a left hand becomes a right hand.
-
-    Args:
-        keypoints: `[..., J, 3]` x, y (continuous pixels), visibility. Points of visibility 0
-            stay 0, 0, 0.
-        width: width of the picture.
-        flip_pairs: pairs of indices that are exchanged.
-
-    Returns:
-        The mirrored keypoints, of the same shape.
-    """
-    order = np.arange(keypoints.shape[-2])
-    for left, right in flip_pairs:
-        order[left], order[right] = right, left
-    flipped = keypoints[..., order, :].copy()
-    flipped[..., 0] = np.where(flipped[..., 2] > 0, width - flipped[..., 0], 0.0)
-    return flipped

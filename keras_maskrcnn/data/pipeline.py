@@ -1,84 +1,24 @@
-"""From records to padded batches: decode, resize, mirror, draw, pad.
+"""From records to padded batches: read, transform, draw, pad.
 
 Legend: `B` pictures per batch, `N` objects, `Nc` crowd regions, `J` keypoints, `M` mask side.
 
-One numpy function per picture decodes, mirrors and draws, so that an error can name the file;
+One numpy function per picture reads, transforms and draws, so that an error can name the file;
 resizing and padding are TensorFlow ops. Both run in parallel and in a fixed order.
 """
 
 from __future__ import annotations
 
 import itertools
-import os
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from keras_maskrcnn.data.augmentation import (
-    draw_augmentation,
-    draw_order,
-    flip_boxes,
-    flip_keypoints,
-)
-from keras_maskrcnn.data.masks import MASK_SIDE, draw_mask, draw_whole_mask
-from keras_maskrcnn.data.picture_files import read_picture_file
-from keras_maskrcnn.data.records import DetectionData, ImageRecord
-from keras_maskrcnn.images.input_size import resize_shape
-from keras_maskrcnn.tensorflow_errors import without_internals
-
-_JPEG_START = b"\xff\xd8\xff"
-
-
-def read_image(path: str | os.PathLike[str]) -> np.ndarray:
-    """Decodes a JPEG, PNG, BMP or GIF (first frame) file as it is stored.
-
-    Grey and transparent pictures become RGB (transparency is dropped); an EXIF orientation is not
-    applied, as in the COCO tools.
-
-    Args:
-        path: path of the file.
-
-    Returns:
-        uint8 `[H, W, 3]`, RGB.
-
-    Raises:
-        ValueError: if the file is missing, no regular file, beyond the limits of
-            `data.picture_files`, or cannot be decoded; the message names it.
-    """
-    content = read_picture_file(path)
-    try:
-        with tf.device("CPU"):
-            if content.startswith(_JPEG_START):
-                image = tf.io.decode_jpeg(content, channels=3, dct_method="INTEGER_ACCURATE")
-            else:
-                image = tf.io.decode_image(content, channels=3, expand_animations=False)
-            return image.numpy()
-    except tf.errors.InvalidArgumentError as error:
-        raise ValueError(
-            f"Cannot decode the picture {os.fspath(path)} ({len(content)} bytes): "
-            f"{without_internals(error.message)}"
-        ) from None
-
-
-def read_picture(record: ImageRecord) -> np.ndarray:
-    """Decodes the picture of a record; see `read_image`.
-
-    Raises:
-        ValueError: if it cannot be read, or is not of the annotated size; the message names the
-            image id and the file.
-    """
-    try:
-        image = read_image(record.path)
-    except ValueError as error:
-        raise ValueError(f"Image id {record.image_id}: {error}") from error
-    if image.shape[:2] != (record.height, record.width):
-        raise ValueError(
-            f"Image id {record.image_id}: expected {record.path} to have height and width "
-            f"{(record.height, record.width)}, as annotated. Received: {image.shape[:2]}"
-        )
-    return image
+from keras_maskrcnn.data.augmentation import draw_order, draw_sizes
+from keras_maskrcnn.data.loading import PictureLoader
+from keras_maskrcnn.data.records import DetectionData
+from keras_maskrcnn.data.transforms.base import make_transforms
 
 
 def resize_image(image: np.ndarray | tf.Tensor, size: tuple[int, int] | tf.Tensor) -> tf.Tensor:
@@ -101,7 +41,7 @@ def make_batches(
     min_size: int | Sequence[int],
     max_size: int,
     shuffle: bool,
-    augment: bool,
+    augment: Any,
     seed: int | None,
     first_pass: int,
     drop_remainder: bool,
@@ -123,7 +63,8 @@ def make_batches(
     ):
         if value < 1:
             raise ValueError(f"Expected {name} to be at least 1. Received: {name}={value}")
-    if len(min_sizes) > 1 and not augment:
+    transforms = make_transforms(augment)
+    if len(min_sizes) > 1 and not transforms:
         raise ValueError(
             f"Expected one min_size where augment=False. Received: min_size={min_size}"
         )
@@ -138,12 +79,12 @@ def make_batches(
 
     def plan_pass() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         epoch = next(passes)
-        flip, sizes = draw_augmentation(count, min_sizes, augment, seed, epoch)
+        sizes = draw_sizes(count, min_sizes, seed, epoch)
         order = draw_order(ratios, batch_size, seed, epoch) if shuffle else np.arange(count)
-        return order, flip[order], sizes[order]
+        return order, np.full(count, epoch), sizes[order]
 
     def plan(_: tf.Tensor) -> tf.data.Dataset:
-        columns = tf.numpy_function(plan_pass, [], [tf.int64, tf.bool, tf.int32])
+        columns = tf.numpy_function(plan_pass, [], [tf.int64, tf.int64, tf.int32])
         for column in columns:
             column.set_shape([count])
         return tf.data.Dataset.from_tensor_slices(tuple(columns))
@@ -156,10 +97,10 @@ def make_batches(
         )
     masks = not missing if masks is None else masks
     slots = _checked_max_objects(data, max_objects)
-    loader = _Loader(data, slots, max_size, cache, masks, whole_masks)
+    loader = PictureLoader(data, transforms, seed, slots, max_size, cache, masks, whole_masks)
 
-    def load(index: tf.Tensor, flip: tf.Tensor, shorter: tf.Tensor) -> tuple:
-        values = tf.numpy_function(loader, [index, flip, shorter], loader.dtypes)
+    def load(index: tf.Tensor, epoch: tf.Tensor, shorter: tf.Tensor) -> tuple:
+        values = tf.numpy_function(loader, [index, epoch, shorter], loader.dtypes)
         fields = dict(zip(loader.shapes, values, strict=True))
         for name, shape in loader.shapes.items():
             fields[name].set_shape(shape)
@@ -194,118 +135,3 @@ def _checked_max_objects(data: DetectionData, max_objects: int | None) -> int:
             f"more, such as image ids {named}. Received: max_objects={max_objects}"
         )
     return max_objects
-
-
-class _Loader:
-    """Makes everything of one picture but its resized pixels; the fields are in `shapes`."""
-
-    def __init__(
-        self,
-        data: DetectionData,
-        max_objects: int,
-        max_size: int,
-        cache: bool,
-        masks: bool,
-        whole_masks: bool,
-    ) -> None:
-        self.data = data
-        self.whole_masks = whole_masks
-        self.max_objects = max_objects
-        self.max_size = max_size
-        self.cache: dict[int, tuple[np.ndarray, np.ndarray]] | None = {} if cache else None
-        self.shapes: dict[str, list[int | None]] = {
-            "images": [None, None, 3],
-            "image_sizes": [2],
-            "boxes": [max_objects, 4],
-            "classes": [max_objects],
-            "crowd_boxes": [data.max_crowds, 4],
-            "image_ids": [],
-            "original_sizes": [2],
-        }
-        self.dtypes = [*(tf.uint8, tf.int32, tf.float32, tf.int32, tf.float32, tf.int64, tf.int32)]
-        self.has_masks = masks
-        if masks:
-            sides = [None, None] if whole_masks else [MASK_SIDE, MASK_SIDE]
-            self.shapes["masks"] = [max_objects, *sides]
-            self.dtypes.append(tf.uint8)
-        if data.keypoint_names:
-            self.shapes["keypoints"] = [max_objects, len(data.keypoint_names), 3]
-            self.dtypes.append(tf.float32)
-        for name in data.attribute_names:
-            if name in self.shapes:
-                raise ValueError(
-                    f"Expected attributes with names other than {sorted(self.shapes)}. "
-                    f"Received: attribute {name!r}"
-                )
-            self.shapes[name] = [max_objects]
-            self.dtypes.append(tf.float32)
-
-    def __call__(self, index: np.ndarray, flip: np.ndarray, min_size: np.ndarray) -> list[Any]:
-        record = self.data.records[index]
-        image, masks = self._picture_and_masks(int(index), record)
-        objects = record.objects
-        original = np.array([record.height, record.width], np.int32)
-        size = np.array(
-            resize_shape(record.height, record.width, int(min_size), self.max_size), np.int32
-        )
-        boxes = np.array([o.box for o in objects], np.float64).reshape(-1, 4)
-        crowds = np.array([c.box for c in record.crowds], np.float64).reshape(-1, 4)
-        names = self.data.keypoint_names
-        points = np.zeros((len(objects), len(names), 3))
-        for row, instance in enumerate(objects):
-            if instance.keypoints is not None:
-                points[row] = instance.keypoints
-        if flip:
-            image, masks = np.ascontiguousarray(image[:, ::-1]), masks[:, :, ::-1]
-            boxes, crowds = flip_boxes(boxes, record.width), flip_boxes(crowds, record.width)
-            points = flip_keypoints(points, record.width, self.data.keypoint_flip_pairs)
-        if self.whole_masks:
-            # The pixel that torch's nearest neighbour takes: of the cell's corner, not its centre.
-            y, x = (np.arange(n) * m // n for n, m in zip(size, original, strict=True))
-            masks = masks[:, y[:, None], x]
-        scale_y, scale_x = size / original
-        scale = np.array([scale_x, scale_y, scale_x, scale_y])
-        fields = [
-            image,
-            size,
-            _padded(boxes * scale, self.max_objects, np.float32),
-            _padded(np.array([o.category for o in objects]), self.max_objects, np.int32, fill=-1),
-            _padded(crowds * scale, self.data.max_crowds, np.float32),
-            np.int64(record.image_id),
-            original,
-        ]
-        if self.has_masks:
-            fields.append(_padded(masks, self.max_objects, np.uint8))
-        if names:
-            fields.append(
-                _padded(points * np.array([scale_x, scale_y, 1]), self.max_objects, np.float32)
-            )
-        for name in self.data.attribute_names:
-            values = np.array([o.attributes.get(name, -1.0) for o in objects])
-            fields.append(_padded(values, self.max_objects, np.float32, fill=-1))
-        return fields
-
-    def _picture_and_masks(self, index: int, record: ImageRecord) -> tuple[np.ndarray, np.ndarray]:
-        if self.cache is not None and index in self.cache:
-            return self.cache[index]
-        image = read_picture(record)
-        outlines = [
-            (o.segmentation, o.box) for o in record.objects if self.has_masks and o.segmentation
-        ]
-        sides = image.shape[:2] if self.whole_masks else (MASK_SIDE, MASK_SIDE)
-        masks = np.zeros((len(outlines), *sides), np.uint8)
-        for row, (outline, box) in enumerate(outlines):
-            if self.whole_masks:
-                masks[row] = draw_whole_mask(outline, *sides)
-            else:
-                masks[row] = draw_mask(outline, box)
-        if self.cache is not None:
-            self.cache[index] = (image, masks)
-        return image, masks
-
-
-def _padded(values: np.ndarray, length: int, dtype: type, fill: int = 0) -> np.ndarray:
-    """`values` as the first rows of an array of `length` rows."""
-    result = np.full((length, *values.shape[1:]), fill, dtype)
-    result[: len(values)] = values
-    return result

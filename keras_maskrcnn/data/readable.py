@@ -6,7 +6,7 @@ import dataclasses
 import os
 from concurrent.futures import ThreadPoolExecutor
 
-from keras_maskrcnn.data.pipeline import read_picture
+from keras_maskrcnn.data.reading import read_picture
 from keras_maskrcnn.data.records import DetectionData, ImageRecord
 
 

@@ -12,6 +12,8 @@ import numpy as np
 if TYPE_CHECKING:
     import tensorflow as tf
 
+    from keras_maskrcnn.outlines import Outline
+
 
 @dataclass(frozen=True, eq=False)
 class Instance:
@@ -20,9 +22,8 @@ class Instance:
     Args:
         category: class, 0..K-1.
         box: `(x1, y1, x2, y2)` in pixels of the picture on disk, continuous, inside the picture.
-        segmentation: list of polygons `[x, y, x, y, ...]` in the same pixels, or a COCO RLE
-            (`{"size": [h, w], "counts": list, str or bytes}`); None for an object that is known by
-            its box only.
+        outline: what it covers, in the same pixels; None for an object that is known by its box
+            only.
         is_crowd: whether this is a region of many objects, which is ignored in training.
         area: area in square pixels, as annotated.
         annotation_id: id in the annotation file.
@@ -33,7 +34,7 @@ class Instance:
 
     category: int
     box: tuple[float, float, float, float]
-    segmentation: list[Any] | dict[str, Any] | None
+    outline: Outline | None
     is_crowd: bool
     area: float
     annotation_id: int
@@ -120,7 +121,7 @@ class DetectionData:
             instance
             for record in self.records
             for instance in record.objects
-            if not instance.segmentation
+            if instance.outline is None
         )
 
     @cached_property
@@ -143,7 +144,7 @@ class DetectionData:
         min_size: int | Sequence[int] | None = None,
         max_size: int | None = None,
         shuffle: bool = False,
-        augment: bool = False,
+        augment: Any = False,
         seed: int | None = None,
         first_pass: int = 0,
         drop_remainder: bool = False,
@@ -169,7 +170,10 @@ class DetectionData:
             shuffle: whether each pass has its own random order, in which pictures of like
                 aspect ratio share a batch, so that little is padded. Without it, the order is
                 that of `records`.
-            augment: whether each picture is mirrored left to right with probability 1/2.
+            augment: what happens to pictures and their objects: `True` mirrors each left to right
+                with probability 1/2, as the name `"flip"` does; else a name of
+                `data.transforms.TRANSFORMS`, a dict of settings with `name`, a `Transform`, or a
+                list of these, which happen in turn. Objects may leave the picture.
             seed: non-negative integer from which order and augmentation of each pass follow;
                 by default a random one.
             first_pass: number of the first pass over this data set: with the same seed, a run
@@ -178,13 +182,14 @@ class DetectionData:
             max_objects: length N of the padded object lists; by default the largest count in
                 the data.
             size_divisor: height and width of a batch are multiples of this.
-            cache: whether to keep decoded pictures and drawn masks in memory, which suits
-                data that fits there.
+            cache: whether to keep decoded pictures in memory, and masks that only flip or turn with
+                them, which suits data that fits there.
             masks: whether batches hold masks; by default where every object has an outline. A
                 batch has masks for all its objects or none: an object without a mask would teach
                 a model to draw nothing.
             whole_masks: whether `masks` are of whole pictures, as torchvision trains on: drawn by
-                the COCO tools in the picture on disk and enlarged with it by nearest neighbour.
+                the COCO tools in the picture on disk (where more than flips and turns happens, in
+                the transformed one) and enlarged with it by nearest neighbour.
                 Targets made of them are less exact than those of crops, and they take `H W` bytes
                 per object rather than 12,544.
 
@@ -204,7 +209,9 @@ class DetectionData:
 
         Raises:
             ValueError: if the data set is empty, an argument is out of range, a picture has more
-                than `max_objects` objects, or with `masks=True` an object has no outline.
+                than `max_objects` objects, with `masks=True` an object has no outline, or
+                `augment` is unknown.
+            TypeError: if `augment` is something else.
         """
         from keras_maskrcnn.data.pipeline import make_batches
         from keras_maskrcnn.images.input_size import InputSize

@@ -15,12 +15,12 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
-import pycocotools.mask
 from PIL import Image
 from scipy import ndimage
 
 from keras_maskrcnn.demo import sprites
-from keras_maskrcnn.demo.outlines import pixel_outlines
+from keras_maskrcnn.outlines import Bitmap
+from keras_maskrcnn.outlines.cells import pixel_outlines
 
 # As in COCO itself, the ids have gaps.
 CATEGORY_IDS = (1, 3, 4, 7, 9)
@@ -266,6 +266,5 @@ def _annotation(annotation_id: int, image_id: int, mask: np.ndarray, k: int) -> 
 def _segmentation(mask: np.ndarray, *, as_rle: bool) -> dict | Sequence[Sequence[int]]:
     """The mask as compressed RLE, or as polygons where it has no hole."""
     if as_rle or not np.array_equal(ndimage.binary_fill_holes(mask), mask):
-        rle = pycocotools.mask.encode(np.asfortranarray(mask, dtype="uint8"))
-        return {"size": [int(s) for s in rle["size"]], "counts": rle["counts"].decode("ascii")}
+        return Bitmap(mask).to_coco(*mask.shape)
     return pixel_outlines(mask)

@@ -14,7 +14,7 @@ import numpy as np
 from pycocotools import mask as coco_mask
 
 from keras_maskrcnn.data.formats.problems import ItemError
-from keras_maskrcnn.data.masks import decode_counts
+from keras_maskrcnn.outlines import decode_counts
 
 Size = tuple[int, int]
 

@@ -49,11 +49,12 @@ def _annotation(
         "iscrowd": int(instance.is_crowd),
     }
     if iou_type == "segm":
-        outline = instance.segmentation
+        size = record.height, record.width
+        outline = instance.outline and instance.outline.to_coco(*size)
         if instance.is_crowd and not outline:
             outline = region_of(box)
         try:
-            annotation["segmentation"] = encode_outline(outline, (record.height, record.width))
+            annotation["segmentation"] = encode_outline(outline, size)
         except ItemError as problem:
             raise ValueError(
                 f"{data.name}, annotation id {instance.annotation_id} "

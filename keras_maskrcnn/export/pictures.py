@@ -99,7 +99,7 @@ def _pad(pictures: Tensor, size: Tensor, canvas: Tensor, batched: bool) -> Tenso
 
 
 def _decode(content: Tensor, position: Tensor, max_pixels: int) -> Tensor:
-    """uint8 `[h, w, 3]` of one file, decoded as `data.pipeline.read_image` does.
+    """uint8 `[h, w, 3]` of one file, decoded as `data.reading.read_image` does.
 
     A decoder's own error does not tell which picture of the batch it was about. A data set of one
     element that drops what fails is the one way of stock ops to go on after an error. It is made

@@ -11,7 +11,8 @@ import keras
 import numpy as np
 from PIL import Image
 
-from keras_maskrcnn.data.pipeline import read_image, resize_image
+from keras_maskrcnn.data.pipeline import resize_image
+from keras_maskrcnn.data.reading import read_image
 from keras_maskrcnn.data.records import DetectionData
 from keras_maskrcnn.detections import Detections
 from keras_maskrcnn.models.input_checks import (

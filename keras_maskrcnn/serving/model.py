@@ -13,8 +13,8 @@ import tensorflow as tf
 from google.protobuf import json_format
 from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 
-from keras_maskrcnn.data.pipeline import resize_shape
 from keras_maskrcnn.export.refusals import read_refusal
+from keras_maskrcnn.images.input_size import resize_shape
 
 PIXELS, FILES = "serving_default", "encoded"
 INPUTS = {PIXELS: "images", FILES: "image_bytes"}

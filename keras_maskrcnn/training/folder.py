@@ -198,7 +198,7 @@ class RunFolder:
             data: where the pictures come from.
             count: how many pictures, at most.
         """
-        from keras_maskrcnn.data.pipeline import read_image
+        from keras_maskrcnn.data.reading import read_image
         from keras_maskrcnn.visualize import prediction_page
 
         places = np.linspace(0, len(data) - 1, min(count, len(data))).round().astype(int)

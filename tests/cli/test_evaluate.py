@@ -4,8 +4,8 @@ import json
 
 import numpy as np
 import pytest
-from evaluation.reference import DETECTION, assert_same, compose, only, pycocotools_numbers, write
-from evaluation.stubs import StubModel
+from evaluation_reference import DETECTION, assert_same, compose, only, pycocotools_numbers, write
+from evaluation_stubs import StubModel
 
 from keras_maskrcnn.cli import evaluate, main
 from keras_maskrcnn.data import load_coco
@@ -103,7 +103,7 @@ def test_a_models_results_can_be_scored_again(shared, tmp_path, monkeypatch, cap
         boxes = np.array([i.box for i in record.objects]).reshape(-1, 4)
         boxes += random.normal(0, 0.04, boxes.shape) * np.tile(boxes[:, 2:] - boxes[:, :2], 2)
         return [
-            (box, i.category, random.random(), i.segmentation)
+            (box, i.category, random.random(), i.outline)
             for box, i in zip(boxes, record.objects, strict=True)
         ]
 

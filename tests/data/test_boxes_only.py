@@ -49,9 +49,9 @@ def mixed(tmp_path):
 def test_read(tmp_path, outline):
     data = make(tmp_path, [outline, OUTLINE])
     (first,), (second,) = data.records[1].objects, data.records[0].objects
-    assert (first.box, first.segmentation, first.area) == ((8.0, 8.0, 40.0, 40.0), None, 1024.0)
+    assert (first.box, first.outline, first.area) == ((8.0, 8.0, 40.0, 40.0), None, 1024.0)
     np.testing.assert_array_equal(first.keypoints, [[10.5, 10.5, 2], [30.5, 30.5, 1]])
-    assert second.segmentation == OUTLINE
+    assert second.outline.to_coco(64, 64) == OUTLINE
     assert data.boxes_only == (first,)
     assert data.missing_outlines == (
         "1 of 2 objects of the data set 'boxes' have no outline, such as annotation ids 1"

@@ -54,9 +54,10 @@ def test_records(tmp_path):
     assert second.path == str(tmp_path / "sub" / "b.jpg")
     assert second.instances == ()
     (cat,), (dogs,) = first.objects, first.crowds
-    assert (cat.category, cat.annotation_id, cat.area, cat.segmentation) == (1, 5, 12.0, SQUARE)
+    assert (cat.category, cat.annotation_id, cat.area) == (1, 5, 12.0)
+    assert cat.outline.to_coco(6, 8) == SQUARE
     assert cat.box == (0.0, 0.5, 3.25, 6.0)  # clipped to the picture
-    assert (dogs.category, dogs.is_crowd, dogs.segmentation) == (0, True, rle)
+    assert (dogs.category, dogs.is_crowd, dogs.outline.counts) == (0, True, rle["counts"])
     assert "images=2, objects=1, crowds=1, classes=2" in repr(data)
 
 
@@ -124,7 +125,7 @@ def test_a_bad_part_does_not_cost_the_object(tmp_path):
     file = write(tmp_path, annotations=[annotation(segmentation=[[1, 1, 2, 2], *SQUARE])])
     with pytest.warns(UserWarning, match="part 0: polygon has fewer than 3 points"):
         data = load_coco(file, tmp_path)
-    assert data.records[0].objects[0].segmentation == SQUARE
+    assert data.records[0].objects[0].outline.to_coco(6, 8) == SQUARE
 
 
 def test_annotation_id_twice(tmp_path):

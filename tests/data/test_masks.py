@@ -7,9 +7,13 @@ import pytest
 from pycocotools import mask as coco_mask
 
 from keras_maskrcnn.data import load_coco
-from keras_maskrcnn.data.masks import decode_counts, draw_mask
+from keras_maskrcnn.outlines import MASK_SIDE, Polygons, decode_counts, outline_from_coco
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__:DeprecationWarning")  # pycocotools
+
+
+def draw_mask(segmentation, box, side=MASK_SIDE):
+    return outline_from_coco(segmentation).draw(box, side)
 
 
 def paste(mask, box, height, width):
@@ -156,11 +160,11 @@ def test_pasted_back_equals_the_full_mask(shared, annotations, images, lowest, m
     for record in data.records[:8]:
         size = record.height, record.width
         for instance in record.objects:
-            rle = instance.segmentation
-            if isinstance(rle, list):
+            rle = instance.outline.to_coco(*size)
+            if isinstance(instance.outline, Polygons):
                 rle = coco_mask.merge(coco_mask.frPyObjects(rle, *size))
             full = coco_mask.decode(rle).astype(bool)
-            ours = paste(draw_mask(instance.segmentation, instance.box), instance.box, *size)
+            ours = paste(instance.outline.draw(instance.box), instance.box, *size)
             overlaps.append((full & ours).sum() / (full | ours).sum())
     assert min(overlaps) >= lowest
     assert np.mean(overlaps) >= mean

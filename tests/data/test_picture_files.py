@@ -11,7 +11,7 @@ from PIL import Image
 
 from keras_maskrcnn.data import picture_files
 from keras_maskrcnn.data.picture_files import read_picture_file
-from keras_maskrcnn.data.pipeline import read_image
+from keras_maskrcnn.data.reading import read_image
 
 
 def announce(width, height):

@@ -3,7 +3,9 @@
 import numpy as np
 from PIL import Image
 
-from keras_maskrcnn.data.pipeline import read_image, resize_image, resize_shape
+from keras_maskrcnn.data.pipeline import resize_image
+from keras_maskrcnn.data.reading import read_image
+from keras_maskrcnn.images.input_size import resize_shape
 
 
 def test_transform_golden(golden):

@@ -10,7 +10,7 @@ from PIL import Image
 from pycocotools import mask as coco_mask
 
 from keras_maskrcnn.data import DetectionData, load_coco
-from keras_maskrcnn.data.pipeline import read_image
+from keras_maskrcnn.data.reading import read_image
 
 SIZES = [(40, 60), (60, 40), (48, 64), (50, 50), (64, 30)]
 

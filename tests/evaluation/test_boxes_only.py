@@ -15,7 +15,7 @@ POINTS = np.array([[20, 20, 2], [40, 30, 2], [50, 45, 1.0]])
 
 
 def without_outline(*arguments, **fields):
-    return dataclasses.replace(instance(*arguments, **fields), segmentation=None)
+    return dataclasses.replace(instance(*arguments, **fields), outline=None)
 
 
 def found(record):

@@ -14,9 +14,9 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from keras_maskrcnn.data.formats.coco import load_coco
-from keras_maskrcnn.data.masks import draw_mask
 from keras_maskrcnn.detections import Detections
 from keras_maskrcnn.evaluation import coco_metrics, evaluate_coco
+from keras_maskrcnn.outlines import Polygons
 
 CAT = (10.0, 10.0, 60.0, 50.0)  # Area 2000: medium.
 DOG = (70.0, 20.0, 150.0, 100.0)  # Area 6400: medium.
@@ -112,9 +112,7 @@ def test_crowds_are_ignored(tmp_path):
 
 
 def test_crowds_without_an_outline_are_their_box(tmp_path):
-    crowd = dataclasses.replace(
-        instance((60.0, 60.0, 160.0, 120.0), is_crowd=True), segmentation=[]
-    )
+    crowd = dataclasses.replace(instance((60.0, 60.0, 160.0, 120.0), is_crowd=True), outline=None)
     data = make_data(tmp_path, [[instance(CAT), crowd]])
     inside = (100.0, 80.0, 130.0, 110.0)
     answer = [*perfect(data.records[0]), (inside, 0, 0.99, rectangle(*inside))]
@@ -145,7 +143,7 @@ def test_recall_of_the_best(tmp_path):
 def test_size_of_a_detection_is_that_of_its_mask(tmp_path):
     # An unmatched thin object in a large box is small by its mask: it must not hurt `apm`.
     data = make_data(tmp_path, [[instance(CAT)]])
-    thin = [[0.0, 0.0, 160.0, 110.0, 160.0, 114.0, 0.0, 4.0]]
+    thin = Polygons([[0.0, 0.0, 160.0, 110.0, 160.0, 114.0, 0.0, 4.0]])
     box = (0.0, 0.0, 160.0, 114.0)
     metrics = score(data, lambda record: [*perfect(record), (box, 0, 0.99, thin)])
     assert metrics["mask_ap"] == pytest.approx(0.5)
@@ -217,7 +215,7 @@ def test_refuses_results_that_cannot_be_scored(data):
 
 
 def test_outlines_that_cannot_be_drawn_are_named(tmp_path):
-    cat = dataclasses.replace(instance(CAT, number=8), segmentation=[[1, 2, 3, 4]])
+    cat = dataclasses.replace(instance(CAT, number=8), outline=Polygons([[1, 2, 3, 4]]))
     data = make_data(tmp_path, [[cat]])
     with pytest.raises(ValueError, match=r"annotation id 8 \(image id 1\): .*3 points"):
         coco_metrics(data, [], iou_types=["segm"])
@@ -272,7 +270,7 @@ def test_equals_pycocotools_on_real_data(shared):
             boxes=boxes + rng.normal(0, 0.05, boxes.shape) * size,
             classes=np.where(wrong, rng.integers(len(data.class_names), size=len(kept)), classes),
             scores=rng.random(len(kept)),
-            mask_probabilities=[draw_mask(i.segmentation, i.box, 28) / 255.0 for i in kept],
+            mask_probabilities=[i.outline.draw(i.box, 28) / 255.0 for i in kept],
             image_size=(record.height, record.width),
         ).to_coco(record.image_id, data.category_ids)
     metrics = coco_metrics(data, results)

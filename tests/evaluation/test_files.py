@@ -19,7 +19,6 @@ from evaluation_reference import (
 from evaluation_stubs import StubModel, rectangle
 
 from keras_maskrcnn.data import load_coco
-from keras_maskrcnn.data.masks import draw_mask
 from keras_maskrcnn.detections import Detections
 from keras_maskrcnn.evaluation import coco_metrics, evaluate_coco, evaluate_coco_files
 from keras_maskrcnn.evaluation.files import save_results
@@ -197,7 +196,7 @@ def test_a_models_saved_results_give_its_numbers(shared, tmp_path):
         kept, boxes = _noisy(record, random)
         scores = np.round(random.random(len(kept)), 2)
         return [
-            (box, i.category, score, rectangle(*i.box) if i.is_crowd else i.segmentation)
+            (box, i.category, score, rectangle(*i.box) if i.is_crowd else i.outline)
             for box, i, score in zip(boxes, kept, scores, strict=True)
         ]
 
@@ -232,7 +231,7 @@ def test_saved_keypoints_give_their_numbers(shared, tmp_path):
                 boxes,
                 [i.category for i in kept],
                 random.random(len(kept)),
-                [draw_mask(i.segmentation, i.box, 28) / 255.0 for i in kept],
+                [i.outline.draw(i.box, 28) / 255.0 for i in kept],
                 (record.height, record.width),
                 keypoints=points,
             )

@@ -14,6 +14,7 @@ from pycocotools.cocoeval import COCOeval
 from keras_maskrcnn.data.records import DetectionData, ImageRecord, Instance
 from keras_maskrcnn.evaluation import coco_metrics
 from keras_maskrcnn.evaluation.coco import score
+from keras_maskrcnn.outlines import outline_from_coco
 
 HEIGHT, WIDTH, JOINTS = 150, 200, 3
 IDS = [40, 7, 9]  # Not in order; the last has no objects, and in some cases no results.
@@ -47,7 +48,7 @@ def make_instance(random, box, category, is_crowd):
     return Instance(
         category=category,
         box=(x, y, x + w, y + h),
-        segmentation=segmentation,
+        outline=outline_from_coco(segmentation),
         is_crowd=is_crowd,
         area=float(coco_mask.area(encode(polygons))) if random.random() < 0.7 else w * h,
         annotation_id=0,
@@ -111,7 +112,7 @@ def plain(data, results, iou_type, max_detections):
                     "bbox": [x1, y1, x2 - x1, y2 - y1],
                     "area": i.area,
                     "iscrowd": int(i.is_crowd),
-                    "segmentation": i.segmentation,
+                    "segmentation": i.outline.to_coco(HEIGHT, WIDTH),
                     "keypoints": points.ravel().tolist(),
                     "num_keypoints": int((points[:, 2] > 0).sum()),
                 }

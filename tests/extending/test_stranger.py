@@ -8,11 +8,14 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from extending import coarse_neck, context_pooler, plain_backbone, ripeness_head
+from extending import coarse_neck, context_pooler, plain_backbone, quarter_turn, ripeness_head
 from helpers import MASK, TINY, make_data, tiny_model
+from PIL import Image
 
-from keras_maskrcnn import MaskRCNN
+from keras_maskrcnn import DetectionData, ImageRecord, Instance, MaskRCNN
+from keras_maskrcnn.data.transforms import Flip, make_transforms
 from keras_maskrcnn.heads import HeadContext
+from keras_maskrcnn.outlines import Polygons
 
 SIZE = (64, 96)
 SMALL = {key: value for key, value in TINY.items() if key != "num_classes"}
@@ -36,7 +39,8 @@ def data(tmp_path_factory):
 
 
 def test_the_files_are_small_and_touch_nothing_private():
-    for module in (coarse_neck, context_pooler, plain_backbone, ripeness_head):
+    modules = (coarse_neck, context_pooler, plain_backbone, quarter_turn, ripeness_head)
+    for module in modules:
         text = Path(module.__file__).read_text(encoding="utf-8")
         assert len(text.splitlines()) <= 60
         assert not re.search(r"(\.|import )_[a-z]", text)
@@ -130,3 +134,62 @@ def test_a_pooler(data, tmp_path):
     boxes = np.array([[[8, 8, 16, 24]]], "float32")
     regions, _ = model.network.box.pooler.regions(None, tf.constant(boxes))
     np.testing.assert_allclose(regions[0, 0], [4, 0, 20, 32])
+
+
+def test_a_transform_trains(data):
+    model = tiny_model()
+    model.compile(keras.optimizers.SGD(1e-3))
+    train = data.batches(2, model=model, augment=["quarter_turn", Flip()], shuffle=True, seed=0)
+    history = model.fit(train, verbose=0).history
+    assert all(np.isfinite(values[0]) for values in history.values())
+    (made,) = make_transforms("quarter_turn")
+    assert made.get_config() == {
+        "name": "quarter_turn",
+        "quarters": [0, 1, 2, 3],
+    }
+
+
+@pytest.mark.parametrize("masks", ["crops", "whole"])
+def test_a_transform_by_hand(masks, tmp_path):
+    """A picture 40 high and 60 wide; on it an L in a box of x 10..30, y 4..14; one eye is known.
+
+    A quarter turn clockwise brings (x, y) to (40 - y, x), half a turn to (60 - x, 40 - y), three
+    quarters to (y, 60 - x).
+    """
+    image = np.zeros((40, 60, 3), np.uint8)
+    image[0, :, 0] = 200  # The upper border is red.
+    Image.fromarray(image).save(tmp_path / "a.png")
+    shape = Polygons([[10, 4, 20, 4, 20, 9, 30, 9, 30, 14, 10, 14]])
+    eyes = np.array([[12, 6, 2], [0, 0, 0]], "float32")
+    thing = Instance(0, (10.0, 4.0, 30.0, 14.0), shape, False, 150.0, 1, eyes)
+    crowd = Instance(0, (0.0, 0.0, 5.0, 2.0), None, True, 10.0, 2)
+    record = ImageRecord(1, str(tmp_path / "a.png"), 40, 60, (thing, crowd))
+    names = ["left", "right"]
+    data = DetectionData([record], ["thing"], [1], names, [(0, 1)])
+    expected = {
+        1: ([26, 10, 36, 30], [38, 0, 40, 5], (34, 12), np.s_[:, -1]),
+        2: ([30, 26, 50, 36], [55, 38, 60, 40], (48, 34), np.s_[-1]),
+        3: ([4, 30, 14, 50], [0, 55, 2, 60], (6, 48), np.s_[:, 0]),
+    }
+    upright = np.full((112, 112), 255)
+    upright[:56, 56:] = 0
+    for quarters, (box, region, eye, red) in expected.items():
+        turn = {"name": "quarter_turn", "quarters": [quarters]}
+        size = (40, 60) if quarters == 2 else (60, 40)
+        options = {"min_size": 40, "max_size": 60, "size_divisor": 1}
+        batches = data.batches(1, augment=turn, whole_masks=masks == "whole", **options)
+        ((images, targets),) = batches
+        assert images.shape == (1, *size, 3)
+        np.testing.assert_array_equal(targets["image_sizes"], [size])
+        np.testing.assert_array_equal(targets["boxes"], [[box]])
+        np.testing.assert_array_equal(targets["crowd_boxes"], [[region]])
+        # A turn is no mirror: left stays left.
+        np.testing.assert_array_equal(targets["keypoints"], [[[[*eye, 2], [0, 0, 0]]]])
+        assert (images[0].numpy()[red][:, 0] == 200).all()
+        assert images.numpy().sum() == 60 * 200
+        drawn = targets["masks"].numpy()[0, 0]
+        if masks == "whole":
+            assert drawn.shape == size and (drawn > 0).sum() == 150
+            x1, y1, x2, y2 = box
+            drawn = np.asarray(Image.fromarray(drawn[y1:y2, x1:x2]).resize((112, 112), 0))
+        np.testing.assert_array_equal(drawn, np.rot90(upright, -quarters))

@@ -292,7 +292,6 @@ def _same(value: Any, key: Any) -> bool:
 def _check_use(data: Any) -> None:
     """What was taken can be trained on and scored, or is refused by name."""
     import numpy as np
-    from pycocotools import mask as coco_mask
 
     try:
         with warnings.catch_warnings():
@@ -316,9 +315,8 @@ def _check_use(data: Any) -> None:
         raise SilentError("objects are lost on the way to the training")
     for record in data.records:
         for instance in record.instances:
-            outline = instance.segmentation
-            if outline and not (isinstance(outline, dict) and isinstance(outline["counts"], str)):
-                coco_mask.frPyObjects(outline, record.height, record.width)
+            if instance.outline is not None:
+                instance.outline.draw_whole(record.height, record.width)
 
 
 FUZZER = AnnotationFuzzer

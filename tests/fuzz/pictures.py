@@ -49,7 +49,7 @@ class PictureFuzzer(Fuzzer):
         return make(random.Random(f"pictures {number}"))
 
     def judge(self, number: int, case: Case) -> str:
-        from keras_maskrcnn.data.pipeline import read_image
+        from keras_maskrcnn.data.reading import read_image
 
         file = self.folder / f"case{number}.{case.kind.partition(' ')[0]}"
         file.write_bytes(case.content)

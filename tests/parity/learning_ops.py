@@ -9,8 +9,9 @@ import numpy as np
 import tensorflow as tf
 
 from keras_maskrcnn import losses
-from keras_maskrcnn.data.pipeline import resize_image, resize_shape
+from keras_maskrcnn.data.pipeline import resize_image
 from keras_maskrcnn.detections import Detections
+from keras_maskrcnn.images.input_size import resize_shape
 from keras_maskrcnn.layers.preprocessing import ImageNormalization
 from keras_maskrcnn.models.presets import get_preset
 from keras_maskrcnn.ops.keypoints import decode_keypoints

@@ -9,7 +9,7 @@ from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from keras_maskrcnn.data.masks import decode_counts
+from keras_maskrcnn.outlines import decode_counts
 
 HEIGHT, WIDTH = 150, 200
 PREFIXES = {"bbox": "box", "segm": "mask", "keypoints": "keypoint"}

@@ -4,13 +4,13 @@ import keras
 import numpy as np
 from PIL import Image
 
-from keras_maskrcnn.data.masks import draw_mask
 from keras_maskrcnn.data.records import DetectionData, ImageRecord, Instance
 from keras_maskrcnn.images.input_size import InputSize
+from keras_maskrcnn.outlines import Polygons
 
 
 def rectangle(x1, y1, x2, y2):
-    return [[x1, y1, x2, y1, x2, y2, x1, y2]]
+    return Polygons([[x1, y1, x2, y1, x2, y2, x1, y2]])
 
 
 def instance(box, category=0, number=0, is_crowd=False, keypoints=None):
@@ -31,7 +31,7 @@ def make_data(folder, instances_per_picture, size=(120, 160), class_names=("cat"
 
 def perfect(record):
     """For each object its own box, class and outline, score .9."""
-    return [(i.box, i.category, 0.9, i.segmentation) for i in record.objects]
+    return [(i.box, i.category, 0.9, i.outline) for i in record.objects]
 
 
 class StubModel:
@@ -76,7 +76,7 @@ class StubModel:
                 outputs["classes"][b, d] = category
                 outputs["scores"][b, d] = score
                 if self.masks:
-                    outputs["masks"][b, d] = draw_mask(outline, box, 28) / 255.0
+                    outputs["masks"][b, d] = outline.draw(box, 28) / 255.0
         return outputs
 
 

@@ -16,6 +16,7 @@ from keras_maskrcnn import MaskRCNN
 from keras_maskrcnn.data.records import DetectionData, ImageRecord, Instance
 from keras_maskrcnn.images.input_size import InputSize
 from keras_maskrcnn.models.settings import merge_arguments
+from keras_maskrcnn.outlines import Polygons
 
 # The smallest Mask R-CNN that still has all its parts.
 MASK: dict[str, Any] = {"name": "mask", "convs": 2, "dim": 16}
@@ -127,7 +128,7 @@ def make_data(folder: Path, sizes: list[tuple[int, int]], file_type: str = "png"
         for category, (w, h, value) in enumerate([(24, 24, 250), (30, 12, 5)]):
             x, y = (int(rng.integers(0, limit)) for limit in (width - w, height - h))
             pixels[y : y + h, x : x + w] = value
-            outline = [[x, y, x + w, y, x + w, y + h, x, y + h]]
+            outline = Polygons([[x, y, x + w, y, x + w, y + h, x, y + h]])
             box = (float(x), float(y), float(x + w), float(y + h))
             instances.append(Instance(category, box, outline, False, w * h, category + 1))
         path = folder / f"{number}.{file_type}"

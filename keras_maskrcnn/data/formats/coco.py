@@ -230,11 +230,11 @@ def _read_instance(
 ) -> tuple[Instance, list[tuple[int, ItemError]]]:
     """The object, and the parts of its outline that had to be left out."""
     box = check_box(entry.get("bbox"), image)
-    segmentation, bad_parts = check_outline(entry.get("segmentation"), box, image)
+    outline, bad_parts = check_outline(entry.get("segmentation"), box, image)
     instance = Instance(
         category=category,
         box=box,
-        segmentation=segmentation,
+        outline=outline,
         is_crowd=check_crowd(entry),
         area=check_area(entry, box),
         annotation_id=key,

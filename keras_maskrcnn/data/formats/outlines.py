@@ -9,8 +9,8 @@ import numpy as np
 
 from keras_maskrcnn.data.formats.checks import NUMBERS, check_entry
 from keras_maskrcnn.data.formats.problems import ItemError
-from keras_maskrcnn.data.masks import decode_counts
 from keras_maskrcnn.data.records import ImageRecord
+from keras_maskrcnn.outlines import RLE, Outline, Polygons, decode_counts
 
 # pycocotools walks along an outline in steps of a fifth of a pixel and keeps them all: about
 # 50 bytes per pixel of length. An outline around all of a picture of 100 million pixels is 40,000
@@ -23,8 +23,8 @@ _LONGEST_COUNT = 7
 
 def check_outline(
     value: Any, box: tuple[float, float, float, float], image: ImageRecord
-) -> tuple[list[Any] | dict[str, Any] | None, list[tuple[int, ItemError]]]:
-    """An outline as `Instance.segmentation` holds it.
+) -> tuple[Outline | None, list[tuple[int, ItemError]]]:
+    """An outline as `Instance.outline` holds it.
 
     Args:
         value: what the file says; None, `[]` and `""` stand for no outline.
@@ -48,10 +48,10 @@ def check_outline(
     bad = [(part, ItemError(reason)) for part, reason in enumerate(reasons) if reason is not None]
     if not usable:
         raise bad[0][1]
-    return usable, bad
+    return Polygons(usable), bad
 
 
-def _check_rle(rle: dict[str, Any], image: ImageRecord) -> dict[str, Any]:
+def _check_rle(rle: dict[str, Any], image: ImageRecord) -> RLE:
     size, pixels = [image.height, image.width], image.height * image.width
     if rle.get("size") != size:
         raise ItemError("RLE size disagrees with the picture's height and width")
@@ -71,7 +71,7 @@ def _check_rle(rle: dict[str, Any], image: ImageRecord) -> dict[str, Any]:
         raise ItemError("RLE counts do not add up to the picture's size")
     if not runs[1::2].any():
         raise ItemError("RLE is empty")
-    return {"size": size, "counts": counts}
+    return RLE(size, counts)
 
 
 def _polygon_problem(polygon: Any, box: tuple[float, float, float, float]) -> str | None:

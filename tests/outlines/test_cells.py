@@ -5,7 +5,7 @@ import pycocotools.mask
 import pytest
 from scipy import ndimage
 
-from keras_maskrcnn.demo.outlines import pixel_outlines
+from keras_maskrcnn.outlines.cells import pixel_outlines
 
 
 def test_single_pixel_is_its_square():

@@ -9,6 +9,7 @@ import numpy as np
 
 from keras_maskrcnn.ops.paste import paste_crop
 from keras_maskrcnn.optional import needed_for
+from keras_maskrcnn.outlines.geometry import signed_area
 
 with needed_for("an outline of a mask", "scikit-image"):
     from skimage import measure
@@ -46,7 +47,7 @@ def mask_polygons(
     # From indices of the rimmed crop to pixels: the centre of the first pixel lies at one half.
     origin = np.array([left - 0.5, top - 0.5])
     contours = [c + origin for c in contours]
-    areas = [_signed_area(c) for c in contours]
+    areas = [signed_area(c) for c in contours]
     length = sum(np.hypot(*(c - np.roll(c, 1, axis=0)).T).sum() for c in contours)
     # Outlines and holes run in opposite directions; the one farthest out is an outline.
     outward = np.sign(areas[int(np.argmax(np.abs(areas)))])
@@ -63,11 +64,6 @@ def mask_polygons(
     largest_first = sorted(polygons, key=lambda k: -abs(areas[k]))
     height, width = image_size
     return [np.clip(polygons[k], 0, (width, height)) for k in largest_first]
-
-
-def _signed_area(points: np.ndarray) -> float:
-    x, y = points.T
-    return float(np.sum(x * np.roll(y, -1) - y * np.roll(x, -1)) / 2)
 
 
 def _simplify(points: np.ndarray, tolerance: float) -> np.ndarray:

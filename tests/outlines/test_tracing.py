@@ -8,7 +8,7 @@ from scipy.ndimage import gaussian_filter
 from skimage import measure
 
 from keras_maskrcnn.ops.paste import paste_mask
-from keras_maskrcnn.outlines import mask_polygons
+from keras_maskrcnn.outlines.tracing import mask_polygons
 
 
 def draw(polygons, size):

@@ -1,8 +1,27 @@
-"""From a mask to COCO polygons that enclose exactly its pixels."""
+"""From pixels to polygons that enclose exactly these."""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
+
+from keras_maskrcnn.outlines.geometry import signed_area
+from keras_maskrcnn.outlines.polygons import Polygons
+
+if TYPE_CHECKING:
+    from keras_maskrcnn.outlines.bitmap import Bitmap
+
+
+def cell_polygons(bitmap: Bitmap) -> Polygons:
+    """Polygons along the edges of a bitmap's pixels, holes included."""
+    origin = np.array([bitmap.left, bitmap.top])
+    loops = [
+        np.array(flat, np.float64).reshape(-1, 2) + origin for flat in pixel_outlines(bitmap.bits)
+    ]
+    # Walked with the inside on the right, and y down: an outer edge has a positive area.
+    has_holes = any(signed_area(loop) < 0 for loop in loops)
+    return Polygons.from_loops([loops] if has_holes else [[loop] for loop in loops])
 
 
 def pixel_outlines(mask: np.ndarray) -> list[list[int]]:
@@ -12,11 +31,11 @@ def pixel_outlines(mask: np.ndarray) -> list[list[int]]:
     Pixels that touch only at a corner belong to different polygons.
 
     Args:
-        mask: bool `[h, w]` without holes.
+        mask: bool `[h, w]`.
 
     Returns:
         One `[x1, y1, x2, y2, ...]` per connected part, corners only, in pixels from the
-        picture's top left corner.
+        picture's top left corner; and one per hole, which runs the other way round.
     """
     # Every border between an inner and an outer pixel, walked with the inside on the right.
     padded = np.pad(mask.astype(bool), 1)

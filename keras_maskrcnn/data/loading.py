@@ -1,0 +1,198 @@
+"""All of one picture but its resized pixels: read, transform, draw.
+
+Legend: `N` objects, `Nc` crowd regions, `J` keypoints, `M` mask side.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from keras_maskrcnn.data.reading import read_picture
+from keras_maskrcnn.data.records import DetectionData
+from keras_maskrcnn.data.transforms.base import Sample, Transform, transform_sample
+from keras_maskrcnn.images.input_size import resize_shape
+from keras_maskrcnn.outlines import MASK_SIDE
+from keras_maskrcnn.outlines.raster import turn_cells
+
+
+class PictureLoader:
+    """Makes the fields of one picture, padded to the same lengths for all.
+
+    Args:
+        data: the pictures.
+        transforms: what is done to each, in turn.
+        seed: from which, with the number of the pass and of the picture, all random numbers follow:
+            they do not depend on which picture is made first.
+        max_objects: N.
+        max_size: limit of the longer side after resizing.
+        cache: whether read pictures, and masks that only turn with them, are kept.
+        masks: whether masks are drawn.
+        whole_masks: whether they are of whole pictures.
+
+    Attributes:
+        shapes: of each field by its name.
+        dtypes: of each field, in the same order.
+    """
+
+    def __init__(
+        self,
+        data: DetectionData,
+        transforms: Sequence[Transform],
+        seed: int,
+        max_objects: int,
+        max_size: int,
+        cache: bool,
+        masks: bool,
+        whole_masks: bool,
+    ) -> None:
+        self.data = data
+        self.transforms = transforms
+        self.seed = seed
+        self.max_objects = max_objects
+        self.max_size = max_size
+        self.whole_masks = whole_masks
+        self.has_masks = masks
+        self.cache = cache
+        self.samples: dict[int, Sample] = {}
+        self.masks: dict[int, np.ndarray] = {}
+        self.pixels = np.dtype(np.float32 if any(t.gives_floats for t in transforms) else np.uint8)
+        self.shapes: dict[str, list[int | None]] = {
+            "images": [None, None, 3],
+            "image_sizes": [2],
+            "boxes": [max_objects, 4],
+            "classes": [max_objects],
+            "crowd_boxes": [data.max_crowds, 4],
+            "image_ids": [],
+            "original_sizes": [2],
+        }
+        dtypes: list[Any] = [self.pixels, np.int32, np.float32, np.int32, np.float32]
+        dtypes += [np.int64, np.int32]
+        if masks:
+            sides = [None, None] if whole_masks else [MASK_SIDE, MASK_SIDE]
+            self.shapes["masks"] = [max_objects, *sides]
+            dtypes.append(np.uint8)
+        if data.keypoint_names:
+            self.shapes["keypoints"] = [max_objects, len(data.keypoint_names), 3]
+            dtypes.append(np.float32)
+        for name in data.attribute_names:
+            if name in self.shapes:
+                raise ValueError(
+                    f"Expected attributes with names other than {sorted(self.shapes)}. "
+                    f"Received: attribute {name!r}"
+                )
+            self.shapes[name] = [max_objects]
+            dtypes.append(np.float32)
+        self.dtypes = dtypes
+
+    def __call__(self, index: np.ndarray, epoch: np.ndarray, min_size: np.ndarray) -> list[Any]:
+        """The fields of a picture, in the order of `shapes`.
+
+        Args:
+            index: number of the picture.
+            epoch: number of the pass.
+            min_size: length of the shorter side after resizing.
+
+        Raises:
+            ValueError: if the picture cannot be read or transformed; the message names it.
+        """
+        record = self.data.records[index]
+        read = self._read(int(index))
+        sample, turn = self._transformed(read, int(index), int(epoch))
+        objects = sample.objects
+        size = np.array(resize_shape(*sample.size, int(min_size), self.max_size), np.int32)
+        scale_y, scale_x = size / np.array(sample.size)
+        scale = np.array([scale_x, scale_y, scale_x, scale_y])
+        boxes = np.array([o.box for o in objects], np.float64).reshape(-1, 4)
+        crowds = np.array([c.box for c in sample.crowds], np.float64).reshape(-1, 4)
+        fields = [
+            np.ascontiguousarray(sample.image, self.pixels),
+            size,
+            _padded(boxes * scale, self.max_objects, np.float32),
+            _padded(np.array([o.category for o in objects]), self.max_objects, np.int32, fill=-1),
+            _padded(crowds * scale, self.data.max_crowds, np.float32),
+            np.int64(record.image_id),
+            np.array([record.height, record.width], np.int32),
+        ]
+        if self.has_masks:
+            masks = self._masks(int(index), read, sample, turn)
+            if self.whole_masks:
+                # The pixel that torch's nearest neighbour takes: of the cell's corner.
+                y, x = (np.arange(n) * m // n for n, m in zip(size, sample.size, strict=True))
+                masks = masks[:, y[:, None], x]
+            fields.append(_padded(masks, self.max_objects, np.uint8))
+        if self.data.keypoint_names:
+            points = np.zeros((len(objects), len(self.data.keypoint_names), 3))
+            for row, instance in enumerate(objects):
+                if instance.keypoints is not None:
+                    points[row] = instance.keypoints
+            points *= (scale_x, scale_y, 1)
+            fields.append(_padded(points, self.max_objects, np.float32))
+        for name in self.data.attribute_names:
+            values = np.array([o.attributes.get(name, -1.0) for o in objects])
+            fields.append(_padded(values, self.max_objects, np.float32, fill=-1))
+        return fields
+
+    def _transformed(
+        self, read: Sample, index: int, epoch: int
+    ) -> tuple[Sample, np.ndarray | None]:
+        """The picture after the transforms, and the turn that they amount to."""
+        if not self.transforms:
+            return read, np.eye(2)
+        rng = np.random.default_rng([self.seed, epoch, 2, index])
+        where = f"Image id {self.data.records[index].image_id}"
+        try:
+            sample, _, turn = transform_sample(read, self.transforms, rng)
+        except ValueError as error:
+            raise ValueError(f"{where}: {error}") from error
+        for name, found, most in (
+            ("objects", sample.objects, self.max_objects),
+            ("crowd regions", sample.crowds, self.data.max_crowds),
+        ):
+            if len(found) > most:
+                raise ValueError(
+                    f"{where}: expected at most {most} {name} after the transforms. "
+                    f"Received: {len(found)}"
+                )
+        return sample, turn
+
+    def _read(self, index: int) -> Sample:
+        if index in self.samples:
+            return self.samples[index]
+        record = self.data.records[index]
+        pairs = tuple(self.data.keypoint_flip_pairs)
+        sample = Sample(read_picture(record), record.instances, pairs)
+        if self.cache:
+            self.samples[index] = sample
+        return sample
+
+    def _masks(
+        self, index: int, read: Sample, sample: Sample, turn: np.ndarray | None
+    ) -> np.ndarray:
+        """Of crops or whole pictures. Drawing takes more time than decoding: masks that only turn
+        are kept with their picture."""
+        if turn is None:
+            return self._drawn(sample)
+        masks = self.masks.get(index)
+        if masks is None:
+            masks = self._drawn(read)
+            if self.cache:
+                self.masks[index] = masks
+        return turn_cells(masks, turn)
+
+    def _drawn(self, sample: Sample) -> np.ndarray:
+        outlines = [(o.outline, o.box) for o in sample.objects if o.outline is not None]
+        sides = sample.size if self.whole_masks else (MASK_SIDE, MASK_SIDE)
+        masks = np.zeros((len(outlines), *sides), np.uint8)
+        for row, (outline, box) in enumerate(outlines):
+            masks[row] = outline.draw_whole(*sides) if self.whole_masks else outline.draw(box)
+        return masks
+
+
+def _padded(values: np.ndarray, length: int, dtype: type, fill: int = 0) -> np.ndarray:
+    """`values` as the first rows of an array of `length` rows."""
+    result = np.full((length, *values.shape[1:]), fill, dtype)
+    result[: len(values)] = values
+    return result

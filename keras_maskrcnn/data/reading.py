@@ -1,0 +1,64 @@
+"""Pixels of picture files, decoded as they are stored."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+import tensorflow as tf
+
+from keras_maskrcnn.data.picture_files import read_picture_file
+from keras_maskrcnn.data.records import ImageRecord
+from keras_maskrcnn.tensorflow_errors import without_internals
+
+_JPEG_START = b"\xff\xd8\xff"
+
+
+def read_image(path: str | os.PathLike[str]) -> np.ndarray:
+    """Decodes a JPEG, PNG, BMP or GIF (first frame) file as it is stored.
+
+    Grey and transparent pictures become RGB (transparency is dropped); an EXIF orientation is not
+    applied, as in the COCO tools.
+
+    Args:
+        path: path of the file.
+
+    Returns:
+        uint8 `[H, W, 3]`, RGB.
+
+    Raises:
+        ValueError: if the file is missing, no regular file, beyond the limits of
+            `data.picture_files`, or cannot be decoded; the message names it.
+    """
+    content = read_picture_file(path)
+    try:
+        with tf.device("CPU"):
+            if content.startswith(_JPEG_START):
+                image = tf.io.decode_jpeg(content, channels=3, dct_method="INTEGER_ACCURATE")
+            else:
+                image = tf.io.decode_image(content, channels=3, expand_animations=False)
+            return image.numpy()
+    except tf.errors.InvalidArgumentError as error:
+        raise ValueError(
+            f"Cannot decode the picture {os.fspath(path)} ({len(content)} bytes): "
+            f"{without_internals(error.message)}"
+        ) from None
+
+
+def read_picture(record: ImageRecord) -> np.ndarray:
+    """Decodes the picture of a record; see `read_image`.
+
+    Raises:
+        ValueError: if it cannot be read, or is not of the annotated size; the message names the
+            image id and the file.
+    """
+    try:
+        image = read_image(record.path)
+    except ValueError as error:
+        raise ValueError(f"Image id {record.image_id}: {error}") from error
+    if image.shape[:2] != (record.height, record.width):
+        raise ValueError(
+            f"Image id {record.image_id}: expected {record.path} to have height and width "
+            f"{(record.height, record.width)}, as annotated. Received: {image.shape[:2]}"
+        )
+    return image

@@ -1,0 +1,158 @@
+"""A transform draws its random numbers, which gives an action; an action is the same each time.
+
+So what happened to a picture can be repeated, written down and shown.
+"""
+
+from __future__ import annotations
+
+import abc
+import dataclasses
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+
+from keras_maskrcnn.data.records import Instance
+from keras_maskrcnn.parts import Part, Registry
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Sample:
+    """A picture and what is on it. Neither it nor what it holds is ever changed in place.
+
+    Args:
+        image: uint8 or float32 `[H, W, C]`, 0..255.
+        instances: objects and crowd regions, in pixels of this picture.
+        flip_pairs: pairs of keypoint indices that a mirror exchanges.
+    """
+
+    image: np.ndarray
+    instances: tuple[Instance, ...] = ()
+    flip_pairs: tuple[tuple[int, int], ...] = ()
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width."""
+        return self.image.shape[0], self.image.shape[1]
+
+    @property
+    def objects(self) -> tuple[Instance, ...]:
+        """The instances that are single objects."""
+        return tuple(instance for instance in self.instances if not instance.is_crowd)
+
+    @property
+    def crowds(self) -> tuple[Instance, ...]:
+        """The instances that are crowd regions."""
+        return tuple(instance for instance in self.instances if instance.is_crowd)
+
+
+class Action(abc.ABC):
+    """What one draw decided: a frozen dataclass, whose fields are values that JSON holds."""
+
+    @abc.abstractmethod
+    def apply(self, sample: Sample) -> Sample:
+        """The sample after it; the given one stays as it is."""
+
+    def turn(self, height: int, width: int) -> np.ndarray | None:
+        """How drawn masks of the objects turn with a picture of that size.
+
+        Returns:
+            `[2, 2]`, each row and column one 1 or -1, where all objects stay and their masks are
+            flipped or turned; `None` where they must be drawn anew.
+        """
+        return None
+
+    def describe(self) -> dict[str, Any]:
+        """Its name and fields."""
+        fields = dataclasses.fields(self)  # type: ignore[arg-type]  # Subclasses are dataclasses.
+        return {"action": type(self).__name__, **{f.name: getattr(self, f.name) for f in fields}}
+
+
+class Transform(Part, abc.ABC):
+    """Base of all transforms: its settings are the keywords of its constructor.
+
+    Attributes:
+        gives_floats: whether pictures become float32; uint8 ones stay so otherwise.
+    """
+
+    gives_floats: ClassVar[bool] = False
+
+    @abc.abstractmethod
+    def draw(self, rng: np.random.Generator, sample: Sample) -> Action | None:
+        """Decides what happens to a sample; `None`: nothing does.
+
+        Args:
+            rng: the only source of random numbers.
+            sample: what it will happen to, such as the size that a crop must fit into.
+        """
+
+    def get_config(self) -> dict[str, Any]:
+        """What `make_transforms` makes it from again: name and settings, as JSON holds them."""
+        return {"name": TRANSFORMS.name_of(type(self)), **super().get_config()}
+
+
+class _Transforms(Registry):
+    """Transforms live beside the model, in no Keras file."""
+
+    def save_with_keras(self, cls: type) -> None:
+        pass
+
+    def name_of(self, cls: type) -> str:
+        """The name that a class is registered by; `ValueError` if it is not."""
+        for name in self.names:
+            if self.find(name) is cls:
+                return name
+        raise ValueError(
+            "a transform must be registered by a name, as with @TRANSFORMS.register('mine'), to be "
+            f"described. Received: {cls.__name__}"
+        )
+
+
+TRANSFORMS = _Transforms("augment")
+
+
+def make_transforms(augment: Any) -> tuple[Transform, ...]:
+    """The transforms that a user asks for.
+
+    Args:
+        augment: `None` or `False`: none; `True`: `"flip"`; a name, a dict of settings with `name`,
+            a `Transform`, or a sequence of these, which happen in turn.
+
+    Raises:
+        ValueError: for an unknown name or setting, with the nearest that is known.
+        TypeError: for anything else.
+    """
+    if augment is None or augment is False:
+        return ()
+    if augment is True:
+        augment = "flip"
+    choices = augment if isinstance(augment, list | tuple) else [augment]
+    made = tuple(TRANSFORMS.make(choice, default="") for choice in choices)
+    for choice, transform in zip(choices, made, strict=True):
+        if not isinstance(transform, Transform):
+            raise TypeError(
+                "augment must be True, a name, a dict of settings, a Transform, or a list of "
+                f"these. Received: {choice!r}"
+            )
+    return made
+
+
+def transform_sample(
+    sample: Sample, transforms: Sequence[Transform], rng: np.random.Generator
+) -> tuple[Sample, list[Action], np.ndarray | None]:
+    """Draws and applies each in turn; a later one sees what the earlier left.
+
+    Returns:
+        The sample after all, the actions that made it of the given one, and the turn that they
+        amount to, as `Action.turn` tells it.
+    """
+    actions: list[Action] = []
+    turn: np.ndarray | None = np.eye(2)
+    for transform in transforms:
+        action = transform.draw(rng, sample)
+        if action is not None:
+            own = action.turn(*sample.size)
+            turn = None if turn is None or own is None else own @ turn
+            sample = action.apply(sample)
+            actions.append(action)
+    return sample, actions, turn
