@@ -1,6 +1,26 @@
 """Reading annotated pictures and making batches of them."""
 
+from keras_maskrcnn.data.formats import FORMATS
 from keras_maskrcnn.data.formats.coco import load_coco
+from keras_maskrcnn.data.formats.collector import Collector
+from keras_maskrcnn.data.formats.making import Patch
+from keras_maskrcnn.data.formats.problems import ItemError
+from keras_maskrcnn.data.formats.reader import Reader
+from keras_maskrcnn.data.formats.source import Source
+from keras_maskrcnn.data.loading import dataset_splits, load_dataset
 from keras_maskrcnn.data.records import DetectionData, ImageRecord, Instance
 
-__all__ = ["DetectionData", "ImageRecord", "Instance", "load_coco"]
+__all__ = [
+    "FORMATS",
+    "Collector",
+    "DetectionData",
+    "ImageRecord",
+    "Instance",
+    "ItemError",
+    "Patch",
+    "Reader",
+    "Source",
+    "dataset_splits",
+    "load_coco",
+    "load_dataset",
+]

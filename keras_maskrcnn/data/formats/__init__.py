@@ -1,1 +1,6 @@
-"""One reader for each annotation format."""
+"""One reader for each annotation format; importing this registers them all."""
+
+from keras_maskrcnn.data.formats import coco
+from keras_maskrcnn.data.formats.reader import FORMATS
+
+__all__ = ["FORMATS", "coco"]

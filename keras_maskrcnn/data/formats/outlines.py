@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from keras_maskrcnn.data.formats.checks import NUMBERS, check_entry
+from keras_maskrcnn.data.formats.making import made_outline
 from keras_maskrcnn.data.formats.problems import ItemError
 from keras_maskrcnn.data.masks import decode_counts
 from keras_maskrcnn.data.records import ImageRecord
@@ -43,15 +44,15 @@ def check_outline(
         return _check_rle(check_entry(value), image), []
     if not isinstance(value, list):
         raise ItemError("segmentation is neither a list of polygons nor an RLE")
-    reasons = [_polygon_problem(polygon, box) for polygon in value]
+    reasons = [polygon_problem(polygon, box) for polygon in value]
     usable = [part for part, reason in zip(value, reasons, strict=True) if reason is None]
     bad = [(part, ItemError(reason)) for part, reason in enumerate(reasons) if reason is not None]
     if not usable:
         raise bad[0][1]
-    return usable, bad
+    return made_outline(polygons=usable), bad
 
 
-def _check_rle(rle: dict[str, Any], image: ImageRecord) -> dict[str, Any]:
+def _check_rle(rle: dict[str, Any], image: ImageRecord) -> list[Any] | dict[str, Any] | None:
     size, pixels = [image.height, image.width], image.height * image.width
     if rle.get("size") != size:
         raise ItemError("RLE size disagrees with the picture's height and width")
@@ -71,10 +72,13 @@ def _check_rle(rle: dict[str, Any], image: ImageRecord) -> dict[str, Any]:
         raise ItemError("RLE counts do not add up to the picture's size")
     if not runs[1::2].any():
         raise ItemError("RLE is empty")
-    return {"size": size, "counts": counts}
+    return made_outline(rle={"size": size, "counts": counts})
 
 
-def _polygon_problem(polygon: Any, box: tuple[float, float, float, float]) -> str | None:
+def polygon_problem(
+    polygon: Any, box: tuple[float, float, float, float], place: str = "box"
+) -> str | None:
+    """Why a polygon `[x, y, x, y, ...]` cannot be drawn, or None; `place` names the box."""
     # Plain Python: for a few dozen numbers it is several times faster than arrays.
     if not isinstance(polygon, list):
         return "polygon is not a list x, y, x, y, ..."
@@ -101,7 +105,7 @@ def _polygon_problem(polygon: Any, box: tuple[float, float, float, float]) -> st
     if not (right > left and bottom > top):
         return "polygon has no area"
     if right <= box[0] or left >= box[2] or bottom <= box[1] or top >= box[3]:
-        return "polygon lies outside its box"
+        return f"polygon lies outside its {place}"
     return None
 
 

@@ -1,0 +1,113 @@
+"""Finds pictures in a folder and all below it, by as much of their names as is needed."""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
+from typing import Any
+
+from keras_maskrcnn.data.formats.problems import ItemError, shown
+
+PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif"})
+_LONGEST_NAME = 4096
+
+
+def listed_files(folder: Path) -> list[Path]:
+    """The files of a folder and all below it, sorted; hidden ones and those of macOS' archives
+    (`._a.jpg`, `__MACOSX`) are passed over, and links to folders are not followed."""
+    found = []
+    for place, folders, names in os.walk(folder):
+        folders[:] = sorted(n for n in folders if not n.startswith(".") and n != "__MACOSX")
+        found += [Path(place, name) for name in sorted(names) if not name.startswith(".")]
+    return found
+
+
+def split_name(name: str) -> tuple[str, ...]:
+    """The parts of a path that was written on any system, without what leads out of a folder."""
+    pure: PurePath = PureWindowsPath(name) if "\\" in name else PurePosixPath(name)
+    return tuple(part for part in pure.parts if part not in (pure.anchor, "..", "."))
+
+
+class PictureTree:
+    """The pictures below a folder; none is opened.
+
+    Annotations name pictures by paths of the machine on which they were made, or of a storage. So
+    a name is found by its end: the longest end of its path that any picture has. Where several
+    have it, they are named, and none is guessed.
+
+    Args:
+        folder: the folder; it may be reached by a link.
+        files: its files, where they are known; by default it is listed.
+    """
+
+    def __init__(self, folder: Path, files: Iterable[Path] | None = None) -> None:
+        self.folder = folder
+        self._root = os.path.realpath(folder)
+        self._places: dict[str, list[Path]] = defaultdict(list)
+        self.pictures = [
+            file
+            for file in (listed_files(folder) if files is None else files)
+            if file.suffix.lower() in PICTURE_SUFFIXES
+        ]
+        for picture in self.pictures:
+            self._places[picture.name.casefold()].append(picture)
+
+    def find(self, name: Any, near: Sequence[Path] = ()) -> str:
+        """The path of a picture.
+
+        Args:
+            name: path as an annotation has it, also of Windows or absolute.
+            near: folders in which it is looked for first, as a path relative to them.
+
+        Raises:
+            ItemError: if it is no path, no picture has it, or several have.
+        """
+        if not isinstance(name, str) or len(name) > _LONGEST_NAME or "\0" in name:
+            raise ItemError("file_name is no path", f" ({shown(name)})")
+        parts = split_name(name)
+        if not parts:
+            raise ItemError("file_name is no path", f" ({shown(name)})")
+        return self._checked(self._nearest(self._places.get(parts[-1].casefold(), []), parts, near))
+
+    def with_stem(self, parts: tuple[str, ...], near: Sequence[Path] = ()) -> str:
+        """The path of a picture of which the last suffix is not known; see `find`."""
+        stem = parts[-1].casefold()
+        found = [self._places.get(f"{stem}{suffix}", []) for suffix in sorted(PICTURE_SUFFIXES)]
+        places = [place for group in found for place in group]
+        return self._checked(self._nearest(places, parts, near))
+
+    def _nearest(self, places: list[Path], parts: tuple[str, ...], near: Sequence[Path]) -> Path:
+        for folder in near:
+            beside = [p for p in places if p.parent == folder.joinpath(*parts[:-1])]
+            if beside:
+                places = beside
+                break
+        # Of names that differ in case only, the exact one.
+        exact = [p for p in places if p.name == parts[-1]]
+        places = exact if exact else places
+        for length in range(2, len(parts) + 1):
+            end = parts[-length:-1]
+            longer = [p for p in places if p.parts[-length:-1] == end]
+            if not longer:
+                break
+            places = longer
+        if not places:
+            raise ItemError("picture is missing", f" ({shown('/'.join(parts))} in {self.folder})")
+        if len(places) > 1:
+            named = ", ".join(str(place) for place in places[:2])
+            raise ItemError("several pictures have its name", f" ({shown(named)})")
+        return places[0]
+
+    def _checked(self, path: Path) -> str:
+        where = f" ({shown(str(path))})"
+        if path.is_symlink():
+            target = os.path.realpath(path)
+            if os.path.commonpath([self._root, target]) != self._root:
+                raise ItemError(
+                    "file_name leads out of the picture folder", f" ({shown(str(path))})"
+                )
+        if not path.is_file():
+            raise ItemError("picture is no regular file", where)
+        return str(path)
