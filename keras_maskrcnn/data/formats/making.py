@@ -79,4 +79,6 @@ def _encoded(patch: Patch, size: tuple[int, int]) -> dict[str, Any]:
     ends = np.concatenate([ends[:-1][apart], ends[-1:]])
     borders = np.stack([starts, ends], axis=1).ravel()
     counts = np.diff(borders, prepend=0, append=height * width)
+    # The COCO tools write no empty run at the end, so that equal masks have equal codes.
+    counts = counts if counts[-1] else counts[:-1]
     return coco_mask.frPyObjects({"size": [height, width], "counts": counts.tolist()}, *size)
