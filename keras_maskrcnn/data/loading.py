@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from keras_maskrcnn.data.formats.reader import FORMATS, Reader, run_reader
 from keras_maskrcnn.data.formats.source import Source
@@ -24,6 +25,7 @@ def load_dataset(
     class_names: Sequence[str] | None = None,
     on_error: str = "warn",
     verbose: bool = True,
+    **settings: Any,
 ) -> DetectionData:
     """Reads an annotated data set; its format is found by what lies there.
 
@@ -42,6 +44,7 @@ def load_dataset(
             line to `DetectionData.warnings` and gives one Python warning that counts them;
             `"raise"` raises the same text as an error.
         verbose: whether to print what the format is and what was found.
+        **settings: of the format's reader, such as `class_attribute` of VIA's.
 
     Returns:
         All pictures that can be used, also those without objects.
@@ -63,7 +66,8 @@ def load_dataset(
             f"Expected image_dir to be a folder. Received: image_dir={str(image_dir)!r}"
         )
     source = Source(place, root=None if image_dir is None else Path(image_dir))
-    reader = _find_reader(source) if format == "auto" else FORMATS.find(format)
+    name = _find_format(source) if format == "auto" else format
+    reader = FORMATS.make(name, **settings)
     part = _find_split(reader, source, split)
     data = run_reader(reader, part, class_names=class_names, on_error=on_error)
     if verbose:
@@ -78,7 +82,7 @@ def dataset_splits(path: str | os.PathLike[str], format: str = "auto") -> list[s
         ValueError: if no format or several fit.
     """
     source = Source(Path(path))
-    reader = _find_reader(source) if format == "auto" else FORMATS.find(format)
+    reader = FORMATS.make(_find_format(source) if format == "auto" else format)
     return list(reader.splits(source))
 
 
@@ -100,10 +104,10 @@ def summary(data: DetectionData) -> str:
     return "\n".join(line for line in lines if not line.startswith("  0 ") or "objects:" in line)
 
 
-def _find_reader(source: Source) -> Reader:
+def _find_format(source: Source) -> str:
     found = FORMATS.that_find(source)
     if len(found) == 1:
-        return next(iter(found.values()))
+        return next(iter(found))
     if found:
         named = " and ".join(f"{name!r} ({reader.title})" for name, reader in found.items())
         raise ValueError(

@@ -100,6 +100,13 @@ class Collector:
             self._classes[label] = len(self._classes)
         return self._classes[label]
 
+    @property
+    def only_class(self) -> str:
+        """The class of formats that know one alone: the caller's, where it is one; `object`."""
+        return (
+            next(iter(self._classes)) if self._is_chosen and len(self._classes) == 1 else "object"
+        )
+
     def declare_keypoints(self, names: list[str], flip_pairs: list[tuple[int, int]]) -> None:
         """Says what the keypoints of all objects are called, and which a mirror exchanges."""
         self._keypoint_names, self._keypoint_pairs = names, flip_pairs

@@ -69,14 +69,14 @@ class PictureTree:
         parts = split_name(name)
         if not parts:
             raise ItemError("file_name is no path", f" ({shown(name)})")
-        return self._checked(self._nearest(self._places.get(parts[-1].casefold(), []), parts, near))
+        return self.checked(self._nearest(self._places.get(parts[-1].casefold(), []), parts, near))
 
     def with_stem(self, parts: tuple[str, ...], near: Sequence[Path] = ()) -> str:
         """The path of a picture of which the last suffix is not known; see `find`."""
         stem = parts[-1].casefold()
         found = [self._places.get(f"{stem}{suffix}", []) for suffix in sorted(PICTURE_SUFFIXES)]
         places = [place for group in found for place in group]
-        return self._checked(self._nearest(places, parts, near))
+        return self.checked(self._nearest(places, parts, near))
 
     def _nearest(self, places: list[Path], parts: tuple[str, ...], near: Sequence[Path]) -> Path:
         for folder in near:
@@ -100,7 +100,8 @@ class PictureTree:
             raise ItemError("several pictures have its name", f" ({shown(named)})")
         return places[0]
 
-    def _checked(self, path: Path) -> str:
+    def checked(self, path: Path) -> str:
+        """The path of a file of the folder; `ItemError` if it is no regular file in it."""
         where = f" ({shown(str(path))})"
         if path.is_symlink():
             target = os.path.realpath(path)

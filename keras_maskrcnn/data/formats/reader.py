@@ -7,7 +7,8 @@ import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import ClassVar, TypeVar
+from inspect import signature
+from typing import Any, ClassVar, TypeVar
 
 from keras_maskrcnn.checks import nearest
 from keras_maskrcnn.data.formats.collector import Collector
@@ -27,6 +28,9 @@ class Reader(ABC):
         class CsvReader(Reader):
             title = "CSV of boxes"
             ...
+
+    Settings that one of its files may need are keywords of its constructor, each with a default;
+    `load_dataset` passes them on.
 
     Attributes:
         title: what the format is called, for messages.
@@ -80,18 +84,26 @@ class Formats:
     def names(self) -> tuple[str, ...]:
         return tuple(sorted(self._readers))
 
-    def find(self, name: str) -> Reader:
+    def make(self, name: str, **settings: Any) -> Reader:
         """The reader of that name; `ValueError` with the nearest name for an unknown one."""
         if name not in self._readers:
             raise ValueError(
                 f"format must be 'auto' or one of {self.names}.{nearest(name, self.names)} "
                 f"Received: format={name!r}"
             )
-        return self._readers[name]()
+        cls = self._readers[name]
+        known = [k for k, p in signature(cls).parameters.items() if p.kind is p.KEYWORD_ONLY]
+        for key in settings:
+            if key not in known:
+                raise ValueError(
+                    f"The format {name!r} takes the settings {known}.{nearest(key, known)} "
+                    f"Received: {key}={settings[key]!r}"
+                )
+        return cls(**settings)
 
     def that_find(self, source: Source) -> dict[str, Reader]:
         """The readers to which the source looks like their own, by name."""
-        readers = {name: self.find(name) for name in self.names}
+        readers = {name: self.make(name) for name in self.names}
         return {name: reader for name, reader in readers.items() if reader.finds(source)}
 
 

@@ -61,6 +61,10 @@ class Source:
             self._parsed[file] = read_json(file)
         return self._parsed[file]
 
+    def forget(self, file: Path) -> None:
+        """Gives the memory of a parsed file back."""
+        self._parsed.pop(file, None)
+
     @cached_property
     def documents(self) -> list[Any]:
         """What the first few JSON files hold; those that cannot be read are passed over."""

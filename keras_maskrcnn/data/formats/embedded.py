@@ -1,0 +1,98 @@
+"""Masks that are stored as pictures: in files, or within JSON; bounded before they are decoded."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import io
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from keras_maskrcnn.data.formats.problems import ItemError, shown
+from keras_maskrcnn.data.headers import read_header
+from keras_maskrcnn.data.picture_files import MAX_PIXELS, read_picture_file
+
+# As many bytes as a mask of `MAX_PIXELS` takes in a PNG that compresses nothing.
+_LONGEST = 3 * MAX_PIXELS
+
+
+def decode_base64(text: Any) -> bytes:
+    """The bytes of a base64 text."""
+    if not isinstance(text, str):
+        raise ItemError("mask is no base64 text", f" ({shown(text)})")
+    if len(text) > 2 * _LONGEST:
+        raise ItemError("mask is too large", f" ({len(text)} characters)")
+    try:
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        raise ItemError("mask is no base64 text", f" ({shown(text)})") from None
+
+
+def inflate(content: bytes) -> bytes:
+    """What zlib compressed, never more than a mask may take."""
+    stream = zlib.decompressobj()
+    try:
+        result = stream.decompress(content, _LONGEST)
+    except zlib.error:
+        raise ItemError("mask is not compressed by zlib") from None
+    if not stream.eof:
+        raise ItemError("mask is cut off or too large", f" ({len(result)} bytes and more)")
+    return result
+
+
+def png_values(content: bytes) -> np.ndarray:
+    """The values of a PNG as they are stored: of a palette the indices, never its colours.
+
+    Args:
+        content: the file.
+
+    Returns:
+        `[h, w]` of unsigned integers or bools; `[h, w, c]` where it has several channels.
+
+    Raises:
+        ItemError: if it is no PNG (JPEG changes the values), too large, or damaged.
+    """
+    try:
+        header = read_header(content)
+    except ValueError as error:
+        raise ItemError("mask cannot be decoded", f" ({error})") from None
+    if header.format != "PNG":
+        raise ItemError("mask is no PNG, so that its values are not exact", f" ({header.format})")
+    if header.pixels > MAX_PIXELS:
+        raise ItemError(
+            f"mask has more than {MAX_PIXELS} pixels", f" ({header.height} x {header.width})"
+        )
+    try:
+        with Image.open(io.BytesIO(content), formats=["PNG"]) as picture:
+            return np.asarray(picture)
+    except Exception as error:  # Pillow raises of several kinds for damaged files.
+        raise ItemError("mask cannot be decoded", f" ({shown(str(error))})") from None
+
+
+def mask_file(path: Path) -> np.ndarray:
+    """The values of a mask's file; see `png_values`."""
+    try:
+        content = read_picture_file(path)
+    except ValueError as error:
+        raise ItemError("mask cannot be read", f" ({shown(str(error))})") from None
+    return png_values(content)
+
+
+def one_channel(values: np.ndarray) -> np.ndarray:
+    """`ItemError` for a mask of colours, whose values are no ids."""
+    if values.ndim != 2:
+        raise ItemError(f"mask has {values.shape[2]} channels, so that its values are no ids")
+    return values
+
+
+def mask_bits(values: np.ndarray) -> np.ndarray:
+    """Where a mask is set: by its alpha, where it has some, else where it is not 0."""
+    if values.ndim == 2:
+        return values != 0
+    if values.shape[2] in (2, 4):
+        values = values[..., -1:]
+    return (values != 0).any(axis=-1)

@@ -1,0 +1,35 @@
+"""Numbers that a file holds as words."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from keras_maskrcnn.data.formats.problems import ItemError, shown
+
+# Longer words are no numbers that a tool wrote, and take Python long to read.
+_LONGEST_WORD = 40
+
+
+def words_as_floats(words: Sequence[str | None], what: str) -> list[float]:
+    """Finite numbers; `ItemError` that says of what they are, for any other word."""
+    try:
+        numbers = [float(word or "") for word in words]
+    except ValueError:
+        raise ItemError(f"{what}: a word is no number", f" ({shown(list(words))})") from None
+    if not all(map(math.isfinite, numbers)):
+        raise ItemError(f"{what}: a number is not finite", f" ({shown(list(words))})")
+    return numbers
+
+
+def words_as_integers(words: Sequence[str | None], what: str) -> list[int]:
+    """Integers; those with a point, such as `12.0`, count too."""
+    try:
+        if max(len(word or "") for word in words) > _LONGEST_WORD:
+            raise ValueError
+        return [int(word or "") for word in words]
+    except ValueError:
+        numbers = words_as_floats(words, what)
+    if not all(number.is_integer() for number in numbers):
+        raise ItemError(f"{what}: a number is no integer", f" ({shown(list(words))})")
+    return list(map(int, numbers))
