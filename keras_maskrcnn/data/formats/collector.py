@@ -130,7 +130,7 @@ class Collector:
         return self._find(name, near)
 
     def add_picture(
-        self, path: str, *, annotated: tuple[Any, Any] | None = None, turned: bool = False
+        self, path: str, *, annotated: tuple[int, int] | None = None, turned: bool = False
     ) -> ImageRecord:
         """Adds a picture, of which the header is read.
 
@@ -141,10 +141,17 @@ class Collector:
         Raises:
             ItemError: if it cannot be read, has another size, or was added before.
         """
+        return self.add_record(self.picture(path, annotated=annotated, turned=turned))
+
+    def picture(
+        self, path: str, *, annotated: tuple[int, int] | None = None, turned: bool = False
+    ) -> ImageRecord:
+        """The same without adding it, for annotations that must first be held against its size: a
+        picture whose objects cannot be read is not one without objects."""
         if path in self._paths:
             raise ItemError("its picture was annotated before", f" ({shown(path)})")
         height, width = stored_size(path, annotated=annotated, turned=turned)
-        return self.add_record(ImageRecord(len(self._records) + 1, path, height, width))
+        return ImageRecord(len(self._records) + 1, path, height, width)
 
     def add_record(self, record: ImageRecord) -> ImageRecord:
         """Adds a picture of which all is known; its id is its own alone."""

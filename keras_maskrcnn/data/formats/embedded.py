@@ -44,11 +44,12 @@ def inflate(content: bytes) -> bytes:
     return result
 
 
-def png_values(content: bytes) -> np.ndarray:
+def png_values(content: bytes, mode: str | None = None) -> np.ndarray:
     """The values of a PNG as they are stored: of a palette the indices, never its colours.
 
     Args:
         content: the file.
+        mode: of Pillow, to which the picture is brought; by default its own.
 
     Returns:
         `[h, w]` of unsigned integers or bools; `[h, w, c]` where it has several channels.
@@ -68,18 +69,24 @@ def png_values(content: bytes) -> np.ndarray:
         )
     try:
         with Image.open(io.BytesIO(content), formats=["PNG"]) as picture:
-            return np.asarray(picture)
+            return np.asarray(picture if mode is None else picture.convert(mode))
     except Exception as error:  # Pillow raises of several kinds for damaged files.
         raise ItemError("mask cannot be decoded", f" ({shown(str(error))})") from None
 
 
-def mask_file(path: Path) -> np.ndarray:
+def mask_file(path: Path, mode: str | None = None) -> np.ndarray:
     """The values of a mask's file; see `png_values`."""
     try:
         content = read_picture_file(path)
     except ValueError as error:
         raise ItemError("mask cannot be read", f" ({shown(str(error))})") from None
-    return png_values(content)
+    return png_values(content, mode)
+
+
+def colour_file(path: Path) -> np.ndarray:
+    """The colours of a mask's file, int64 `[h, w]`: red * 65536 + green * 256 + blue."""
+    red, green, blue = np.moveaxis(mask_file(path, "RGB").astype(np.int64), -1, 0)
+    return red << 16 | green << 8 | blue
 
 
 def one_channel(values: np.ndarray) -> np.ndarray:
