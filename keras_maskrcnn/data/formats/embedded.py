@@ -16,40 +16,47 @@ from keras_maskrcnn.data.formats.problems import ItemError, shown
 from keras_maskrcnn.data.headers import read_header
 from keras_maskrcnn.data.picture_files import MAX_PIXELS, read_picture_file
 
-# As many bytes as a mask of `MAX_PIXELS` takes in a PNG that compresses nothing.
-_LONGEST = 3 * MAX_PIXELS
+# A PNG that compresses nothing takes as many bytes for each pixel, and some for its parts.
+_BYTES_PER_PIXEL, _MORE_BYTES = 4, 1 << 16
 
 
-def decode_base64(text: Any) -> bytes:
-    """The bytes of a base64 text."""
+def decode_base64(text: Any, pixels: int) -> bytes:
+    """The bytes of a base64 text: those of a mask of at most so many pixels."""
     if not isinstance(text, str):
         raise ItemError("mask is no base64 text", f" ({shown(text)})")
-    if len(text) > 2 * _LONGEST:
-        raise ItemError("mask is too large", f" ({len(text)} characters)")
+    if len(text) > 2 * _most_bytes(pixels):
+        raise ItemError("mask is larger than its picture", f" ({len(text)} characters)")
     try:
         return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
         raise ItemError("mask is no base64 text", f" ({shown(text)})") from None
 
 
-def inflate(content: bytes) -> bytes:
-    """What zlib compressed, never more than a mask may take."""
+def inflate(content: bytes, pixels: int) -> bytes:
+    """What zlib compressed, never more than a mask of so many pixels takes."""
     stream = zlib.decompressobj()
     try:
-        result = stream.decompress(content, _LONGEST)
+        result = stream.decompress(content, _most_bytes(pixels))
     except zlib.error:
         raise ItemError("mask is not compressed by zlib") from None
     if not stream.eof:
-        raise ItemError("mask is cut off or too large", f" ({len(result)} bytes and more)")
+        raise ItemError(
+            "mask is cut off, or larger than its picture", f" ({len(result)} bytes and more)"
+        )
     return result
 
 
-def png_values(content: bytes, mode: str | None = None) -> np.ndarray:
+def _most_bytes(pixels: int) -> int:
+    return _BYTES_PER_PIXEL * pixels + _MORE_BYTES
+
+
+def png_values(content: bytes, mode: str | None = None, pixels: int = MAX_PIXELS) -> np.ndarray:
     """The values of a PNG as they are stored: of a palette the indices, never its colours.
 
     Args:
         content: the file.
         mode: of Pillow, to which the picture is brought; by default its own.
+        pixels: that it has at most.
 
     Returns:
         `[h, w]` of unsigned integers or bools; `[h, w, c]` where it has several channels.
@@ -63,9 +70,9 @@ def png_values(content: bytes, mode: str | None = None) -> np.ndarray:
         raise ItemError("mask cannot be decoded", f" ({error})") from None
     if header.format != "PNG":
         raise ItemError("mask is no PNG, so that its values are not exact", f" ({header.format})")
-    if header.pixels > MAX_PIXELS:
+    if header.pixels > pixels:
         raise ItemError(
-            f"mask has more than {MAX_PIXELS} pixels", f" ({header.height} x {header.width})"
+            "mask has more pixels than its picture may have", f" ({header.height} x {header.width})"
         )
     try:
         with Image.open(io.BytesIO(content), formats=["PNG"]) as picture:

@@ -65,7 +65,7 @@ class LabelMe(Reader):
         for number, value in enumerate(shapes):
             with found.item(f"{name}, shape {number}"):
                 shape = check_entry(value)
-                part = _read_shape(shape)
+                part = _read_shape(shape, image.height * image.width)
                 group = shape.get("group_id")
                 if group is not None and type(group) is not int:
                     raise ItemError("group_id is no integer", f" ({shown(group)})")
@@ -94,7 +94,7 @@ def _is_labelme(document: Any) -> bool:
     )
 
 
-def _read_shape(shape: dict[str, Any]) -> list[float] | Patch:
+def _read_shape(shape: dict[str, Any], pixels: int) -> list[float] | Patch:
     if shape.get("label") in _NO_OBJECT:
         raise ItemError(f"label {shape['label']} is no class")
     # Files of the first versions have polygons only, and no kind.
@@ -111,13 +111,13 @@ def _read_shape(shape: dict[str, Any]) -> list[float] | Patch:
         radius = math.hypot(rim_x - x, rim_y - y)
         return ellipse(x, y, radius, radius)
     if kind == "mask":
-        return _read_mask(shape.get("mask"), points)
+        return _read_mask(shape.get("mask"), points, pixels)
     raise ItemError("shape is no region", f" ({shown(kind)})")
 
 
-def _read_mask(text: Any, points: list[float]) -> Patch:
+def _read_mask(text: Any, points: list[float], pixels: int) -> Patch:
     """A PNG of the pixels from the first point to the second, both included."""
-    bits = mask_bits(png_values(decode_base64(text)))
+    bits = mask_bits(png_values(decode_base64(text, pixels), pixels=pixels))
     left, top, right, bottom = (round(value) for value in points)
     expected = bottom - top + 1, right - left + 1
     # Of points between pixels, both corners are rounded by themselves.
