@@ -8,10 +8,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-import numpy as np
-
 from keras_maskrcnn.data.formats.checks import check_box
-from keras_maskrcnn.data.formats.making import Patch, made_outline, within
+from keras_maskrcnn.data.formats.making import Patch, area_of, bounds_of, made_outline, within
 from keras_maskrcnn.data.formats.outlines import polygon_problem
 from keras_maskrcnn.data.formats.picture_size import stored_size
 from keras_maskrcnn.data.formats.problems import ItemError, Problems, require_unique, shown
@@ -204,11 +202,11 @@ class Collector:
         if patches and not inner and not usable:
             raise ItemError("mask is empty")
         if box is None:
-            box = _bounds(usable, inner)
+            box = bounds_of(usable, inner)
         x1, y1, x2, y2 = map(float, box)
         box = check_box([x1, y1, x2 - x1, y2 - y1], image)
         outline = made_outline(polygons=usable, patches=inner, size=size)
-        area = _area(usable, inner, box)
+        area = area_of(usable, inner, box)
         instance = Instance(
             category, box, outline, is_crowd, area, self._next_annotation, None, attributes or {}
         )
@@ -296,29 +294,3 @@ class _Item:
         if self._objects:
             self._problems.extend(name, f", and with it its {self._objects} annotations")
         return True
-
-
-def _bounds(polygons: Sequence[list[float]], patches: Sequence[Patch]) -> Box:
-    boxes = [(min(p[::2]), min(p[1::2]), max(p[::2]), max(p[1::2])) for p in polygons]
-    boxes += [(p.x, p.y, p.x + p.bits.shape[1], p.y + p.bits.shape[0]) for p in patches]
-    if not boxes:
-        raise ItemError("object has neither outline nor box")
-    lows, highs = np.min(boxes, axis=0), np.max(boxes, axis=0)
-    return float(lows[0]), float(lows[1]), float(highs[2]), float(highs[3])
-
-
-def _area(polygons: Sequence[list[float]], patches: Sequence[Patch], box: Box) -> float:
-    """Of the parts, which seldom overlap, or else of the box: at most that."""
-    whole = (box[2] - box[0]) * (box[3] - box[1])
-    if not polygons and not patches:
-        return whole
-    parts = sum(float(patch.bits.sum()) for patch in patches)
-    return min(whole, parts + sum(map(_polygon_area, polygons)))
-
-
-def _polygon_area(polygon: list[float]) -> float:
-    """By the shoelace formula, about the first corner, which keeps the digits."""
-    xs = [x - polygon[0] for x in polygon[::2]]
-    ys = [y - polygon[1] for y in polygon[1::2]]
-    turns = zip(xs, ys, xs[1:] + xs[:1], ys[1:] + ys[:1], strict=True)
-    return abs(sum(x * b - a * y for x, y, a, b in turns)) / 2

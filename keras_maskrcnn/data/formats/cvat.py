@@ -148,10 +148,11 @@ def _add_objects(shapes: list[_Shape], image: ImageRecord, found: Collector) -> 
 
 def _read_shape(shape: Element) -> list[float] | Patch:
     if shape.tag == "polygon":
-        pairs = shape.get("points", "").split(";")
-        if any(pair.count(",") != 1 for pair in pairs):
-            raise ItemError("points are no pairs x,y;x,y;...", f" ({shown(shape.get('points'))})")
-        return words_as_floats(",".join(pairs).split(","), "points")
+        text = shape.get("points", "")
+        words = text.replace(";", ",").split(",")
+        if text.count(",") != text.count(";") + 1 or len(words) % 2:
+            raise ItemError("points are no pairs x,y;x,y;...", f" ({shown(text)})")
+        return words_as_floats(words, "points")
     if shape.tag == "box":
         x1, y1, x2, y2, degrees = _attributes(shape, ("xtl", "ytl", "xbr", "ybr"))
         return rectangle(x1, y1, x2, y2, degrees)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
@@ -22,6 +23,11 @@ def listed_files(folder: Path) -> list[Path]:
         folders[:] = sorted(n for n in folders if not n.startswith(".") and n != "__MACOSX")
         found += [Path(place, name) for name in sorted(names) if not name.startswith(".")]
     return found
+
+
+def is_picture(file: Path) -> bool:
+    """Whether its name ends as a picture's."""
+    return os.path.splitext(file.name)[1].lower() in PICTURE_SUFFIXES
 
 
 def split_name(name: str) -> tuple[str, ...]:
@@ -47,9 +53,7 @@ class PictureTree:
         self._root = os.path.realpath(folder)
         self._places: dict[str, list[Path]] = defaultdict(list)
         self.pictures = [
-            file
-            for file in (listed_files(folder) if files is None else files)
-            if file.suffix.lower() in PICTURE_SUFFIXES
+            file for file in (listed_files(folder) if files is None else files) if is_picture(file)
         ]
         for picture in self.pictures:
             self._places[picture.name.casefold()].append(picture)
@@ -102,13 +106,13 @@ class PictureTree:
 
     def checked(self, path: Path) -> str:
         """The path of a file of the folder; `ItemError` if it is no regular file in it."""
+        status = os.lstat(path)
+        if stat.S_ISREG(status.st_mode):
+            return str(path)
         where = f" ({shown(str(path))})"
-        if path.is_symlink():
-            target = os.path.realpath(path)
-            if os.path.commonpath([self._root, target]) != self._root:
-                raise ItemError(
-                    "file_name leads out of the picture folder", f" ({shown(str(path))})"
-                )
-        if not path.is_file():
+        target = os.path.realpath(path)
+        if os.path.commonpath([self._root, target]) != self._root:
+            raise ItemError("file_name leads out of the picture folder", where)
+        if not os.path.isfile(target):
             raise ItemError("picture is no regular file", where)
         return str(path)

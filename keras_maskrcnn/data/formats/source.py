@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections import defaultdict
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -45,7 +47,15 @@ class Source:
 
     def with_suffix(self, *suffixes: str) -> list[Path]:
         """The files whose names end so, in any case."""
-        return [file for file in self.files if file.suffix.lower() in suffixes]
+        groups = [self._by_suffix.get(suffix, []) for suffix in suffixes]
+        return groups[0] if len(groups) == 1 else sorted(f for group in groups for f in group)
+
+    @cached_property
+    def _by_suffix(self) -> dict[str, list[Path]]:
+        groups = defaultdict(list)
+        for file in self.files:
+            groups[os.path.splitext(file.name)[1].lower()].append(file)
+        return groups
 
     def samples(self, *suffixes: str) -> list[Path]:
         """The first few of these files."""

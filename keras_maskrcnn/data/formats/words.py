@@ -14,10 +14,10 @@ _LONGEST_WORD = 40
 def words_as_floats(words: Sequence[str | None], what: str) -> list[float]:
     """Finite numbers; `ItemError` that says of what they are, for any other word."""
     try:
-        numbers = [float(word or "") for word in words]
-    except ValueError:
+        numbers = list(map(float, words))  # type: ignore[arg-type]
+    except (TypeError, ValueError):
         raise ItemError(f"{what}: a word is no number", f" ({shown(list(words))})") from None
-    if not all(map(math.isfinite, numbers)):
+    if not math.isfinite(sum(numbers)):
         raise ItemError(f"{what}: a number is not finite", f" ({shown(list(words))})")
     return numbers
 

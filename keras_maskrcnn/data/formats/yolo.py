@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+import os
 import re
+import stat
 from pathlib import Path
 from typing import Any
 
 from keras_maskrcnn.data.formats.collector import Collector
-from keras_maskrcnn.data.formats.picture_tree import PICTURE_SUFFIXES, listed_files, split_name
+from keras_maskrcnn.data.formats.picture_tree import is_picture, listed_files, split_name
 from keras_maskrcnn.data.formats.problems import ItemError, shown
 from keras_maskrcnn.data.formats.reader import FORMATS, SPLITS, Reader
 from keras_maskrcnn.data.formats.source import Source
@@ -20,6 +22,8 @@ _LINE = re.compile(r"\d+( +-?[\d.]+(e-?\d+)?){4,}\s*$")
 # As far beyond the picture as rounding takes a corner; further out, numbers are pixels.
 _SLACK = 0.01
 _LONGEST_FILE = 1 << 28
+# So many text files are opened to tell the format.
+_MOST_EMPTY = 100
 
 
 @FORMATS.register("yolo")
@@ -37,9 +41,8 @@ class Yolo(Reader):
     def finds(self, source: Source) -> bool:
         if _settings_file(source) is not None:
             return True
-        heads = (head.splitlines()[:1] for head in source.heads(".txt"))
-        lines = [line for head in heads for line in head]
-        return bool(source.pictures.pictures) and any(map(_LINE.match, lines))
+        texts = [f for f in source.with_suffix(".txt") if "labels" in f.parent.parts]
+        return bool(source.pictures.pictures) and _LINE.match(_first_line(texts)) is not None
 
     def splits(self, source: Source) -> dict[str, Source]:
         file = _settings_file(source)
@@ -56,15 +59,15 @@ class Yolo(Reader):
         names = _read_names(source)
         found.declare_classes(list(names.values()), list(names))
         for picture in _pictures(source, found):
-            file = _label_file(picture)
-            name = str(file.relative_to(source.root))
+            file = _label_file(str(picture))
+            name = os.path.relpath(file, source.root)
             with found.item(name):
                 lines = _lines(file, source.root)
                 image = found.add_picture(source.pictures.checked(picture), turned=True)
                 for number, line in enumerate(lines, 1):
-                    if line.strip():
-                        with found.item(f"{name}, line {number}"):
-                            _read_line(line, image, names, f"{name}, line {number}", found)
+                    item = f"{name}, line {number}"
+                    with found.item(item):
+                        _read_line(line, image, names, item, found)
 
 
 def _settings_file(source: Source) -> Path | None:
@@ -77,6 +80,16 @@ def _settings_file(source: Source) -> Path | None:
         except ValueError:
             continue
     return found[0] if len(found) == 1 else None
+
+
+def _first_line(texts: list[Path]) -> str:
+    """Of the first file that is not empty: those of pictures without objects may be."""
+    for file in texts[:_MOST_EMPTY]:
+        with open(file, "rb") as stream:
+            line = stream.readline(1 << 20)
+        if line.strip():
+            return line.decode("utf-8", "replace")
+    return ""
 
 
 def _read_names(source: Source) -> dict[int, str]:
@@ -120,7 +133,7 @@ def _pictures(source: Source, found: Collector) -> list[Path]:
     for place in entry if isinstance(entry, list) else [entry]:
         target = _target(place, settings.get("path"), file, source)
         if target.is_dir():
-            result += [p for p in listed_files(target) if p.suffix.lower() in PICTURE_SUFFIXES]
+            result += [p for p in listed_files(target) if is_picture(p)]
             continue
         for line in target.read_text(encoding="utf-8", errors="replace").splitlines():
             if line.strip():
@@ -155,25 +168,28 @@ def _below(folder: Path, source: Source) -> tuple[str, ...]:
     return folder.relative_to(source.root).parts if folder.is_relative_to(source.root) else ()
 
 
-def _label_file(picture: Path) -> Path:
+def _label_file(picture: str) -> str:
     """The last folder `images` of its path becomes `labels`; else it lies beside."""
-    parts = list(picture.parts)
-    places = [k for k, part in enumerate(parts[:-1]) if part == "images"]
-    if places:
-        parts[places[-1]] = "labels"
-    return Path(*parts).with_suffix(".txt")
+    stem = os.path.splitext(picture)[0]
+    before, images, after = stem.rpartition(f"{os.sep}images{os.sep}")
+    return f"{before}{os.sep}labels{os.sep}{after}.txt" if images else f"{stem}.txt"
 
 
-def _lines(file: Path, root: Path) -> list[str]:
-    """Of a text file; none of one that is missing."""
-    if not file.exists():
+def _lines(file: str, root: Path) -> list[str]:
+    """Of a text file; none of a file that is missing."""
+    try:
+        status = os.lstat(file)
+    except OSError:
         return []
-    if file.is_symlink() and not file.resolve().is_relative_to(root.resolve()):
-        raise ItemError("labels lead out of the folder", f" ({file})")
-    if not file.is_file() or file.stat().st_size > _LONGEST_FILE:
+    if stat.S_ISLNK(status.st_mode):
+        if not Path(file).resolve().is_relative_to(root.resolve()):
+            raise ItemError("labels lead out of the folder", f" ({file})")
+        status = os.stat(file)
+    if not stat.S_ISREG(status.st_mode) or status.st_size > _LONGEST_FILE:
         raise ItemError("labels are no regular file, or too large", f" ({file})")
     try:
-        return file.read_text(encoding="utf-8").splitlines()
+        with open(file, encoding="utf-8") as stream:
+            return stream.read().splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise ItemError("labels cannot be read", f" ({error})") from None
 
@@ -181,15 +197,18 @@ def _lines(file: Path, root: Path) -> list[str]:
 def _read_line(
     line: str, image: ImageRecord, names: dict[int, str], item: str, found: Collector
 ) -> None:
+    words = line.split()
+    if not words:
+        return
     try:
-        numbers = [float(word) for word in line.split()]
+        numbers = list(map(float, words))
     except ValueError:
         raise ItemError("line is not made of numbers", f" ({shown(line)})") from None
-    if not all(map(math.isfinite, numbers)):
+    if not math.isfinite(sum(numbers)):
         raise ItemError("line is not made of finite numbers", f" ({shown(line)})")
     key, values = numbers[0], numbers[1:]
     if key not in names:
-        raise ItemError("unknown class", f" ({shown(line.split()[0])})")
+        raise ItemError("unknown class", f" ({shown(words[0])})")
     if len(values) < 4 or len(values) % 2:
         raise ItemError("line is neither a class and a box nor a class and x y x y ...")
     if min(values) < -_SLACK or max(values) > 1 + _SLACK:
@@ -200,7 +219,6 @@ def _read_line(
         x, y, w, h = values[0] * width, values[1] * height, values[2] * width, values[3] * height
         found.add_object(image, label, box=(x - w / 2, y - h / 2, x + w / 2, y + h / 2))
         return
-    points = [0.0] * len(values)
-    points[::2] = [value * width for value in values[::2]]
-    points[1::2] = [value * height for value in values[1::2]]
-    found.add_object(image, label, polygons=[points], item=item)
+    values[::2] = [value * width for value in values[::2]]
+    values[1::2] = [value * height for value in values[1::2]]
+    found.add_object(image, label, polygons=[values], item=item)
