@@ -9,6 +9,7 @@ from keras_maskrcnn.data.formats.reader import Reader
 from keras_maskrcnn.data.formats.source import Source
 from keras_maskrcnn.data.loading import dataset_splits, load_dataset
 from keras_maskrcnn.data.records import DetectionData, ImageRecord, Instance
+from keras_maskrcnn.data.splits import load_splits, split_data
 
 __all__ = [
     "FORMATS",
@@ -23,4 +24,6 @@ __all__ = [
     "dataset_splits",
     "load_coco",
     "load_dataset",
+    "load_splits",
+    "split_data",
 ]

@@ -7,9 +7,6 @@ from collections.abc import Sequence
 
 from keras_maskrcnn.data.formats.problems import ItemError, shown
 
-# Longer words are no numbers that a tool wrote, and take Python long to read.
-_LONGEST_WORD = 40
-
 
 def words_as_floats(words: Sequence[str | None], what: str) -> list[float]:
     """Finite numbers; `ItemError` that says of what they are, for any other word."""
@@ -25,10 +22,8 @@ def words_as_floats(words: Sequence[str | None], what: str) -> list[float]:
 def words_as_integers(words: Sequence[str | None], what: str) -> list[int]:
     """Integers; those with a point, such as `12.0`, count too."""
     try:
-        if max(len(word or "") for word in words) > _LONGEST_WORD:
-            raise ValueError
-        return [int(word or "") for word in words]
-    except ValueError:
+        return list(map(int, words))  # type: ignore[arg-type]
+    except (TypeError, ValueError):
         numbers = words_as_floats(words, what)
     if not all(number.is_integer() for number in numbers):
         raise ItemError(f"{what}: a number is no integer", f" ({shown(list(words))})")
