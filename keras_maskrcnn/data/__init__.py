@@ -1,5 +1,6 @@
 """Reading annotated pictures and making batches of them."""
 
+from keras_maskrcnn.data.datasets import dataset_splits, load_dataset
 from keras_maskrcnn.data.formats import FORMATS
 from keras_maskrcnn.data.formats.coco import load_coco
 from keras_maskrcnn.data.formats.collector import Collector
@@ -7,7 +8,6 @@ from keras_maskrcnn.data.formats.making import Patch
 from keras_maskrcnn.data.formats.problems import ItemError
 from keras_maskrcnn.data.formats.reader import Reader
 from keras_maskrcnn.data.formats.source import Source
-from keras_maskrcnn.data.loading import dataset_splits, load_dataset
 from keras_maskrcnn.data.records import DetectionData, ImageRecord, Instance
 from keras_maskrcnn.data.splits import load_splits, split_data
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_maskrcnn.data.loading import dataset_splits, load_dataset
+from keras_maskrcnn.data.datasets import dataset_splits, load_dataset
 from keras_maskrcnn.data.records import DetectionData, ImageRecord
 
 _TRAIN = re.compile(r"train(ing)?\d*$", re.IGNORECASE)

@@ -5,7 +5,7 @@ import json
 import pytest
 from PIL import Image
 
-import keras_maskrcnn.data.loading as loading
+import keras_maskrcnn.data.datasets as datasets
 from keras_maskrcnn.data import FORMATS, Reader, dataset_splits, load_coco, load_dataset
 
 OUTLINE = [[1, 1, 5, 1, 5, 5, 1, 5]]
@@ -119,7 +119,7 @@ def test_many_classes_are_told_in_few_words(tmp_path):
     (tmp_path / "a.json").write_text(json.dumps(content))
     with pytest.warns(UserWarning):
         data = load_dataset(tmp_path, verbose=False)
-    assert loading.summary(data).splitlines() == [
+    assert datasets.summary(data).splitlines() == [
         "  1 pictures, 1 of them without objects",
         "  0 objects: cat 0, dog 0, "
         + ", ".join(f"c{k} 0" for k in range(18))
