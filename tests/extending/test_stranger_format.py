@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import pytest
 from extending import csv_format
+from format_files import outline_of
 from helpers import make_data, tiny_model
 
 from keras_maskrcnn.data import FORMATS, load_dataset
@@ -19,7 +20,7 @@ def write(folder, extra=()):
     lines = ["picture,class,outline"]
     for record in plain.records:
         for o in record.objects:
-            outline = " ".join(map(str, o.segmentation[0]))
+            outline = " ".join(map(str, outline_of(o)[0]))
             lines.append(f"{Path(record.path).name},{plain.class_names[o.category]},{outline}")
     (folder / "outlines.csv").write_text("\n".join([*lines, *extra]))
     return plain
@@ -42,7 +43,7 @@ def test_it_is_found_read_and_trained_on(tmp_path, capsys):
     for record, other in zip(data.records, plain.records, strict=True):
         assert (record.path, record.height, record.width) == (other.path, 64, 96)
         for o, expected in zip(record.objects, other.objects, strict=True):
-            assert (o.box, o.segmentation) == (expected.box, expected.segmentation)
+            assert (o.box, outline_of(o)) == (expected.box, outline_of(expected))
             assert o.area == expected.area
             assert data.class_names[o.category] == plain.class_names[expected.category]
     model = tiny_model()

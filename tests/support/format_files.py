@@ -50,9 +50,14 @@ def write_json(path: Path, content: Any) -> Path:
     return path
 
 
+def outline_of(instance: Instance) -> Any:
+    """An object's outline in COCO's form: polygons, an RLE, or None."""
+    return instance.segmentation
+
+
 def drawn(instance: Instance, height: int = 60, width: int = 80) -> np.ndarray:
     """An object's mask in the whole picture, by the COCO tools; uint8 0 or 1."""
-    outline: Any = instance.segmentation
+    outline: Any = outline_of(instance)
     rles = coco_mask.frPyObjects(outline, height, width) if isinstance(outline, list) else [outline]
     return np.asarray(coco_mask.decode(coco_mask.merge(rles)))
 

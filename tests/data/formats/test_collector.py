@@ -4,6 +4,7 @@ import os
 
 import numpy as np
 import pytest
+from format_files import outline_of
 from PIL import Image
 from pycocotools import mask as coco_mask
 
@@ -31,9 +32,9 @@ def test_objects_worked_by_hand(found):
     # A square of 16, a triangle of 2 that reaches out, and a box.
     first = found.add_object(image, "b", polygons=[SQUARE, [6, 1, 10, 1, 6, 2]])
     assert (first.box, first.area) == ((1, 1, 8, 5), 18)
-    assert first.segmentation == [SQUARE, [6, 1, 10, 1, 6, 2]]
+    assert outline_of(first) == [SQUARE, [6, 1, 10, 1, 6, 2]]
     second = found.add_object(image, "a", box=(-1, 2, 3, 4), is_crowd=True)
-    assert (second.box, second.area, second.segmentation) == ((0, 2, 3, 4), 6, None)
+    assert (second.box, second.area, outline_of(second)) == ((0, 2, 3, 4), 6, None)
     data = found.build("x")
     assert data.class_names == ["a", "b"] and data.category_ids == [1, 2]
     (record,) = data.records
@@ -57,7 +58,7 @@ def test_patches_are_encoded_as_the_coco_tools_do(found, seed):
         return
     instance = found.add_object(image, "a", patches=[Patch(bits, x, y)])
     expected = coco_mask.encode(np.asfortranarray(whole))
-    assert instance.segmentation == expected
+    assert outline_of(instance) == expected
     assert instance.area == whole.sum()
     left, top, width, height = coco_mask.toBbox(expected)
     assert instance.box == (left, top, left + width, top + height)
@@ -67,7 +68,7 @@ def test_a_run_over_the_end_of_a_column_is_one(found):
     image = add_picture(found)
     instance = found.add_object(image, "a", patches=[Patch(np.ones((6, 2), bool), 1, 0)])
     assert (
-        instance.segmentation["counts"]
+        outline_of(instance)["counts"]
         == coco_mask.frPyObjects({"size": [6, 8], "counts": [6, 12, 30]}, 6, 8)["counts"]
     )
 
@@ -77,7 +78,7 @@ def test_parts_of_both_kinds_are_united(found):
     instance = found.add_object(
         image, "a", polygons=[[1, 1, 4, 1, 4, 4, 1, 4]], patches=[Patch(np.ones((2, 2)) > 0, 5, 3)]
     )
-    drawn = coco_mask.decode(instance.segmentation)
+    drawn = coco_mask.decode(outline_of(instance))
     expected = np.zeros((6, 8), np.uint8)
     expected[1:4, 1:4] = expected[3:5, 5:7] = 1
     np.testing.assert_array_equal(drawn, expected)
@@ -116,7 +117,7 @@ def test_a_bad_part_does_not_cost_the_object(found):
     found.add_object(image, "a", polygons=[[1, 1], SQUARE], item="file, shape 3")
     data = found.build("x")
     assert data.warnings == ["file, shape 3, part 0: polygon has fewer than 3 points"]
-    assert data.records[0].objects[0].segmentation == [SQUARE]
+    assert outline_of(data.records[0].objects[0]) == [SQUARE]
 
 
 def test_classes_that_the_caller_says(tmp_path, found):

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from format_files import drawn, load, save_picture
+from format_files import drawn, load, outline_of, save_picture
 
 from keras_maskrcnn.data import load_dataset
 
@@ -39,7 +39,7 @@ def test_polygons_keep_their_vertices(tmp_path, capsys):
     # The order of the labels; the points of a skeleton are no classes.
     assert data.class_names == ["dog", "cat"]
     assert [len(record.objects) for record in data.records] == [1, 0]
-    assert objects(data)[0].segmentation == [[10, 10, 30.5, 12.25, 20, 40]]
+    assert outline_of(objects(data)[0]) == [[10, 10, 30.5, 12.25, 20, 40]]
     assert objects(data)[0].category == 1
     load_dataset(tmp_path)
     assert "CVAT XML 1.1\n  2 pictures" in capsys.readouterr().out
@@ -67,12 +67,12 @@ def test_boxes_and_ellipses_are_turned_clockwise(tmp_path):
     shapes = (box.format(""), box.format(turned), box.format(slanted))
     write(tmp_path, image(*shapes, oval.format(""), oval.format(turned)))
     upright, quarter, part, lying, standing = objects(load(tmp_path))
-    assert upright.segmentation == [[20, 20, 40, 20, 40, 30, 20, 30]]
+    assert outline_of(upright) == [[20, 20, 40, 20, 40, 30, 20, 30]]
     np.testing.assert_allclose(quarter.box, (25, 15, 35, 35), atol=1e-9)
     # Worked by hand: the top right corner, 10 and -5 from the centre, by 30 degrees.
     cos, sin = np.cos(np.pi / 6), 0.5
     corner = (30 + 10 * cos + 5 * sin, 25 + 10 * sin - 5 * cos)
-    np.testing.assert_allclose(part.segmentation[0][2:4], corner)
+    np.testing.assert_allclose(outline_of(part)[0][2:4], corner)
     assert part.area == pytest.approx(200)
     np.testing.assert_allclose(lying.box, (20, 25, 60, 35), atol=0.05)
     np.testing.assert_allclose(standing.box, (35, 10, 45, 50), atol=0.05)
@@ -87,7 +87,7 @@ def test_groups_are_parts_of_one_object(tmp_path):
     write(tmp_path, image(*shapes, POLYGON, POLYGON, mask))
     found = objects(load(tmp_path))
     assert len(found) == 5
-    assert len(found[0].segmentation) == 2
+    assert len(outline_of(found[0])) == 2
     assert drawn(found[1])[50:52, 70:72].all() and drawn(found[1])[20, 20]
 
 

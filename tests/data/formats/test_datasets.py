@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from format_files import outline_of
 from PIL import Image
 
 import keras_maskrcnn.data.datasets as datasets
@@ -33,7 +34,7 @@ def test_coco_is_found_and_told(tmp_path, capsys):
         "  1 objects: cat 1, dog 0\n"
     )
     assert data.records[0].path == str(tmp_path / "pictures" / "a.png")
-    assert data.records[0].objects[0].segmentation == OUTLINE
+    assert outline_of(data.records[0].objects[0]) == OUTLINE
     same = load_coco(tmp_path / "anything.json", tmp_path / "pictures")
     assert (same.category_ids, same.name) == (data.category_ids, data.name) == ([3, 4], "anything")
     assert len(load_dataset(tmp_path / "anything.json", verbose=False)) == 1

@@ -4,7 +4,7 @@ import io
 
 import numpy as np
 import pytest
-from format_files import drawn, load, png_bytes, save_picture
+from format_files import drawn, load, outline_of, png_bytes, save_picture
 from PIL import Image
 
 from keras_maskrcnn.data import dataset_splits, load_dataset
@@ -107,7 +107,7 @@ def test_the_nuclei_in_that_layout(shared, tmp_path):
         place = tmp_path / name
         save_picture(place / "images" / f"{name}.png", record.height, record.width)
         for number, instance in enumerate(record.objects):
-            bits = coco_mask.decode(dict(instance.segmentation))
+            bits = coco_mask.decode(dict(outline_of(instance)))
             put(place / "masks" / f"{number:04d}.png", png_bytes(bits * np.uint8(255)))
     data = load(tmp_path)
     by_name = {r.path.rsplit("/", 1)[1]: r for r in plain.records}
@@ -116,7 +116,7 @@ def test_the_nuclei_in_that_layout(shared, tmp_path):
         assert len(record.objects) == len(others)
         for one, other in zip(record.objects, others, strict=True):
             np.testing.assert_array_equal(
-                coco_mask.decode(one.segmentation), coco_mask.decode(dict(other.segmentation))
+                coco_mask.decode(outline_of(one)), coco_mask.decode(dict(outline_of(other)))
             )
 
 

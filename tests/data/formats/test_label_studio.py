@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from format_files import drawn, load, save_picture, write_json
+from format_files import drawn, load, outline_of, save_picture, write_json
 
 from keras_maskrcnn.data import ItemError, load_dataset
 from keras_maskrcnn.data.formats.brush import decode_brush
@@ -31,7 +31,7 @@ def test_points_are_percent_of_width_and_height(tmp_path, capsys):
     save_picture(tmp_path / "b.jpg")
     write(tmp_path, task(result("polygon", **POLYGON)), task(image="b.jpg", number=2))
     data = load(tmp_path)
-    assert data.records[0].objects[0].segmentation == [[10, 30, 40, 15, 60, 45]]
+    assert outline_of(data.records[0].objects[0]) == [[10, 30, 40, 15, 60, 45]]
     assert [len(record.objects) for record in data.records] == [1, 0]
     load_dataset(tmp_path)
     assert "Label Studio JSON\n  2 pictures" in capsys.readouterr().out
@@ -44,10 +44,10 @@ def test_rectangles_turn_about_their_corner_and_ellipses_about_their_centre(tmp_
     shapes += [result("ellipse", rotation=r, **oval) for r in (0, 90)]
     write(tmp_path, task(*shapes))
     flat, down, slanted, lying, standing = load(tmp_path).records[0].objects
-    assert flat.segmentation == [[40, 30, 60, 30, 60, 36, 40, 36]]
+    assert outline_of(flat) == [[40, 30, 60, 30, 60, 36, 40, 36]]
     np.testing.assert_allclose(down.box, (34, 30, 40, 50), atol=1e-9)
     corner = (40 + 20 * np.cos(np.pi / 6), 30 + 20 * np.sin(np.pi / 6))
-    np.testing.assert_allclose(slanted.segmentation[0][2:4], corner)
+    np.testing.assert_allclose(outline_of(slanted)[0][2:4], corner)
     np.testing.assert_allclose(lying.box, (20, 24, 60, 36), atol=0.05)
     np.testing.assert_allclose(standing.box, (34, 10, 46, 50), atol=0.05)
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from format_files import base64_png, drawn, load, save_picture, write_json
+from format_files import base64_png, drawn, load, outline_of, save_picture, write_json
 
 from keras_maskrcnn.data import load_dataset
 
@@ -32,7 +32,7 @@ def test_polygons_keep_their_vertices(tmp_path, capsys):
     assert data.class_names == ["ant", "cat"]
     assert [(r.height, r.width, len(r.objects)) for r in data.records] == [(60, 80, 2), (60, 80, 0)]
     cat, ant = objects(data)
-    assert cat.segmentation == [[10, 10, 30.5, 12.25, 20, 40]]
+    assert outline_of(cat) == [[10, 10, 30.5, 12.25, 20, 40]]
     assert (cat.box, cat.category, ant.category) == ((10, 10, 30.5, 40), 1, 0)
     # Worked by hand: |(20.5, 2.25) x (10, 30)| / 2.
     assert cat.area == pytest.approx((20.5 * 30 - 2.25 * 10) / 2)
@@ -51,7 +51,7 @@ def test_corners_of_a_rectangle_in_any_order(tmp_path):
 def test_a_circle_is_given_by_centre_and_rim(tmp_path):
     write(tmp_path, shape(points=[[40, 30], [43, 34]], kind="circle"))
     (circle,) = objects(load(tmp_path))
-    points = np.reshape(circle.segmentation[0], (-1, 2))
+    points = np.reshape(outline_of(circle)[0], (-1, 2))
     np.testing.assert_allclose(np.hypot(*(points - (40, 30)).T), 5)
     # Between its corners it leaves the circle by no more than .02 pixels.
     middles = (points + np.roll(points, 1, axis=0)) / 2
@@ -63,7 +63,7 @@ def test_an_oriented_rectangle_has_its_four_corners(tmp_path):
     corners = [[40, 10], [50, 20], [40, 30], [30, 20]]
     write(tmp_path, shape(points=corners, kind="oriented_rectangle"))
     (turned,) = objects(load(tmp_path))
-    assert turned.segmentation == [[40, 10, 50, 20, 40, 30, 30, 20]] and turned.area == 200
+    assert outline_of(turned) == [[40, 10, 50, 20, 40, 30, 30, 20]] and turned.area == 200
 
 
 def test_a_mask_is_a_crop_from_its_first_point_to_its_second_included(tmp_path):
@@ -97,7 +97,7 @@ def test_label_and_group_id_together_are_one_object(tmp_path):
     found = objects(load(tmp_path))
     assert len(shapes) == 18 and len(found) == 12
     first, second, third = found[:3]
-    assert [len(o.segmentation) for o in found[:3]] == [2, 2, 2]
+    assert [len(outline_of(o)) for o in found[:3]] == [2, 2, 2]
     assert (first.category, second.category, third.category) == (0, 0, 1)
     assert first.box == (0, 0, 21, 9) and first.area == 81
 

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from format_files import load, save_picture, write_json
+from format_files import load, outline_of, save_picture, write_json
 
 from keras_maskrcnn.data import FORMATS, Source
 
@@ -171,7 +171,7 @@ def test_every_format_reads_the_same(tmp_path, name):
         assert len(record.objects) == len(objects)
         for instance, (label, outline) in zip(record.objects, objects, strict=True):
             assert data.class_names[instance.category] == label
-            (polygon,) = instance.segmentation
+            (polygon,) = outline_of(instance)
             np.testing.assert_allclose(polygon, outline, atol=1e-6)
             low, high = np.min(pairs(outline), axis=0), np.max(pairs(outline), axis=0)
             np.testing.assert_allclose(instance.box, [*low, *high], atol=1e-6)

@@ -6,7 +6,7 @@ import zlib
 
 import numpy as np
 import pytest
-from format_files import drawn, load, png_bytes, save_picture, write_json
+from format_files import drawn, load, outline_of, png_bytes, save_picture, write_json
 from PIL import Image
 
 from keras_maskrcnn.data import dataset_splits, load_dataset
@@ -42,12 +42,12 @@ def test_polygons_with_holes(tmp_path, capsys):
     write(tmp_path, name="b.jpg")
     data = load(tmp_path)
     plain, holed = data.records[0].objects
-    assert plain.segmentation == [[10, 10, 40, 10, 40, 40, 10, 40]]
+    assert outline_of(plain) == [[10, 10, 40, 10, 40, 40, 10, 40]]
     expected = np.zeros((60, 80), np.uint8)
     expected[10:40, 10:40] = 1
     expected[20:30, 20:30] = 0
     np.testing.assert_array_equal(drawn(holed), expected)
-    assert holed.area == expected.sum() and len(holed.segmentation) == 1
+    assert holed.area == expected.sum() and len(outline_of(holed)) == 1
     assert data.class_names == ["pear", "fig"] and len(data.records[1].objects) == 0
     load_dataset(tmp_path)
     assert "Supervisely JSON\n  2 pictures" in capsys.readouterr().out

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from format_files import drawn, load, save_picture, write_json
+from format_files import drawn, load, outline_of, save_picture, write_json
 
 from keras_maskrcnn.data import load_dataset
 
@@ -37,7 +37,7 @@ def test_regions_as_dict_or_list_also_in_a_project(tmp_path, version, is_project
     # The sizes come from the pictures' headers.
     assert [(r.height, r.width, len(r.objects)) for r in data.records] == [(60, 80, 2), (60, 80, 0)]
     pear, fig = data.records[0].objects
-    assert pear.segmentation == [[10, 10, 30.5, 12.25, 20, 40]]
+    assert outline_of(pear) == [[10, 10, 30.5, 12.25, 20, 40]]
     assert (fig.box, fig.area, drawn(fig).sum()) == ((5, 6, 25, 16), 200, 200)
 
 
@@ -165,7 +165,7 @@ def test_options_are_resolved(tmp_path):
     assert [len(record.objects) for record in data.records] == [4, 0]
     assert labels(data) == ["fig", "pear", "pear", "fig"]
     first, *others = data.records[0].objects
-    assert first.segmentation == [[10, 10, 30.5, 12.25, 20, 40]]
+    assert outline_of(first) == [[10, 10, 30.5, 12.25, 20, 40]]
     boxes = [o.box for o in others]
     expected = [(5, 6, 25, 16), (35, 25, 45, 35), (20, 25, 60, 35)]
     np.testing.assert_allclose(boxes, expected, atol=0.05)
