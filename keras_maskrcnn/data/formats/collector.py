@@ -52,8 +52,6 @@ class Collector:
         if class_names is not None:
             self.declare_classes(list(class_names))
 
-    # -- Classes
-
     def declare_classes(self, names: Sequence[Any], ids: Sequence[int] | None = None) -> None:
         """Says the classes and their order; else they are those of the objects, by alphabet.
 
@@ -108,8 +106,6 @@ class Collector:
     def declare_keypoints(self, names: list[str], flip_pairs: list[tuple[int, int]]) -> None:
         """Says what the keypoints of all objects are called, and which a mirror exchanges."""
         self._keypoint_names, self._keypoint_pairs = names, flip_pairs
-
-    # -- Items
 
     def item(self, name: str | Callable[[], str], objects: int = 0) -> _Item:
         """A context in which an `ItemError` means: this item is left out, and its name noted.
@@ -230,8 +226,6 @@ class Collector:
         if key in self._annotation_ids:
             raise ItemError("its annotation id occurs twice")
         self._annotation_ids.add(key)
-
-    # -- The end
 
     def build(self, name: str) -> DetectionData:
         """The data set.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import stat
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
@@ -16,12 +15,24 @@ _LONGEST_NAME = 4096
 
 
 def listed_files(folder: Path) -> list[Path]:
-    """The files of a folder and all below it, sorted; hidden ones and those of macOS' archives
-    (`._a.jpg`, `__MACOSX`) are passed over, and links to folders are not followed."""
-    found = []
-    for place, folders, names in os.walk(folder):
-        folders[:] = sorted(n for n in folders if not n.startswith(".") and n != "__MACOSX")
-        found += [Path(place, name) for name in sorted(names) if not name.startswith(".")]
+    """The regular files of a folder and all below it, in the order of their names.
+
+    Hidden ones and those of macOS' archives (`._a.jpg`, `__MACOSX`) are passed over, and so are
+    pipes and devices, which may be read without end; links to folders are not followed.
+    """
+    found: list[Path] = []
+    places = [folder]
+    while places:
+        place = places.pop()
+        try:
+            with os.scandir(place) as listing:
+                entries = sorted(listing, key=lambda entry: entry.name)
+        except OSError:
+            continue
+        entries = [e for e in entries if not e.name.startswith(".") and e.name != "__MACOSX"]
+        found += [Path(entry.path) for entry in entries if entry.is_file()]
+        folders = [Path(e.path) for e in entries if e.is_dir(follow_symlinks=False)]
+        places += reversed(folders)
     return found
 
 
@@ -105,14 +116,11 @@ class PictureTree:
         return places[0]
 
     def checked(self, path: Path) -> str:
-        """The path of a file of the folder; `ItemError` if it is no regular file in it."""
-        status = os.lstat(path)
-        if stat.S_ISREG(status.st_mode):
+        """The path of one of the listed files; `ItemError` if it is a link that leads out."""
+        if not path.is_symlink():
             return str(path)
-        where = f" ({shown(str(path))})"
         target = os.path.realpath(path)
         if os.path.commonpath([self._root, target]) != self._root:
+            where = f" ({shown(str(path))})"
             raise ItemError("file_name leads out of the picture folder", where)
-        if not os.path.isfile(target):
-            raise ItemError("picture is no regular file", where)
         return str(path)

@@ -8,7 +8,7 @@ from format_files import outline_of
 from PIL import Image
 from pycocotools import mask as coco_mask
 
-from keras_maskrcnn.data import Collector, ItemError, Patch
+from keras_maskrcnn.data import Collector, ItemError, Patch, load_dataset
 from keras_maskrcnn.data.formats.picture_size import stored_size
 from keras_maskrcnn.data.formats.picture_tree import PictureTree
 
@@ -181,12 +181,17 @@ def test_links_out_of_the_folder_are_refused(tmp_path):
     (tmp_path / "in").mkdir()
     (tmp_path / "out.jpg").touch()
     (tmp_path / "in" / "a.jpg").symlink_to(tmp_path / "out.jpg")
-    os.mkfifo(tmp_path / "in" / "b.jpg")
+    (tmp_path / "in" / "c.jpg").symlink_to("/dev/zero")
+    for name in ("b.jpg", "b.json", "b.xml", "b.csv", "b.yaml", "b.txt"):
+        os.mkfifo(tmp_path / "in" / name)
     tree = PictureTree(tmp_path / "in")
     with pytest.raises(ItemError, match="leads out of the picture folder"):
         tree.find("a.jpg")
-    with pytest.raises(ItemError, match="no regular file"):
-        tree.find("b.jpg")
+    for name in ("b.jpg", "c.jpg"):  # Neither is ever opened.
+        with pytest.raises(ItemError, match="picture is missing"):
+            tree.find(name)
+    with pytest.raises(ValueError, match="which no reader recognises"):
+        load_dataset(tmp_path / "in")
 
 
 def test_sizes(tmp_path):
