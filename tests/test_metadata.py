@@ -18,6 +18,7 @@ DISTRIBUTIONS = {
     "google": "tensorflow",  # protobuf, which TensorFlow's own interface hands out.
     "grpc": "tensorflow-serving-api",
     "skimage": "scikit-image",
+    "yaml": "pyyaml",
     "tensorflow_serving": "tensorflow-serving-api",
     "anyio": "starlette",
     "h11": "uvicorn",

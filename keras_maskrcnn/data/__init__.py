@@ -1,6 +1,29 @@
 """Reading annotated pictures and making batches of them."""
 
+from keras_maskrcnn.data.datasets import dataset_splits, load_dataset
+from keras_maskrcnn.data.formats import FORMATS
 from keras_maskrcnn.data.formats.coco import load_coco
+from keras_maskrcnn.data.formats.collector import Collector
+from keras_maskrcnn.data.formats.making import Patch
+from keras_maskrcnn.data.formats.problems import ItemError
+from keras_maskrcnn.data.formats.reader import Reader
+from keras_maskrcnn.data.formats.source import Source
 from keras_maskrcnn.data.records import DetectionData, ImageRecord, Instance
+from keras_maskrcnn.data.splits import load_splits, split_data
 
-__all__ = ["DetectionData", "ImageRecord", "Instance", "load_coco"]
+__all__ = [
+    "FORMATS",
+    "Collector",
+    "DetectionData",
+    "ImageRecord",
+    "Instance",
+    "ItemError",
+    "Patch",
+    "Reader",
+    "Source",
+    "dataset_splits",
+    "load_coco",
+    "load_dataset",
+    "load_splits",
+    "split_data",
+]

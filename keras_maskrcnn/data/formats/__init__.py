@@ -1,1 +1,33 @@
-"""One reader for each annotation format."""
+"""One reader for each annotation format; importing this registers them all."""
+
+from keras_maskrcnn.data.formats import (
+    cityscapes,
+    coco,
+    cvat,
+    id_pictures,
+    label_studio,
+    labelme,
+    open_images,
+    supervisely,
+    via,
+    via3,
+    voc,
+    yolo,
+)
+from keras_maskrcnn.data.formats.reader import FORMATS
+
+__all__ = [
+    "FORMATS",
+    "cityscapes",
+    "coco",
+    "cvat",
+    "id_pictures",
+    "label_studio",
+    "labelme",
+    "open_images",
+    "supervisely",
+    "via",
+    "via3",
+    "voc",
+    "yolo",
+]

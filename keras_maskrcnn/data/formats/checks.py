@@ -107,3 +107,39 @@ def finite_floats(value: Any) -> list[float] | None:
     except OverflowError:
         return None
     return numbers if all(map(math.isfinite, numbers)) else None
+
+
+def check_numbers(value: Any, what: str, count: int | None = None) -> list[float]:
+    """A list of finite numbers, of that length where one is given; they stay as written."""
+    numbers = finite_floats(value)
+    if numbers is None or count not in (None, len(numbers)):
+        length = "" if count is None else f"{count} "
+        raise ItemError(f"{what} is not a list of {length}finite numbers", f" ({shown(value)})")
+    return value
+
+
+def check_points(value: Any, what: str = "points") -> list[float]:
+    """A list of `[x, y]`, as `x, y, x, y, ...`."""
+    if not isinstance(value, list):
+        raise ItemError(f"{what} is no list of pairs of numbers", f" ({shown(value)})")
+    flat: list[float] = []
+    for pair in value:
+        if not isinstance(pair, list) or len(pair) != 2 or finite_floats(pair) is None:
+            raise ItemError(f"{what} is no list of pairs of numbers", f" ({shown(pair)})")
+        flat += pair
+    return flat
+
+
+def check_list(entry: dict[str, Any], key: str) -> list[Any]:
+    """A list within a JSON object."""
+    if not isinstance(entry.get(key), list):
+        raise ItemError(f"{key} is no list", f" ({shown(entry.get(key))})")
+    return entry[key]
+
+
+def check_size(height: Any, width: Any) -> tuple[int, int] | None:
+    """Height and width as a file gives them, or None where it gives neither."""
+    if height is None and width is None:
+        return None
+    entry = {"height": height, "width": width}
+    return check_integer(entry, "height"), check_integer(entry, "width")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections import Counter
+from collections.abc import Sequence
+from functools import lru_cache, partial
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +18,19 @@ from keras_maskrcnn.data.formats.checks import (
     check_integer,
     check_keypoints,
 )
-from keras_maskrcnn.data.formats.json_file import RepeatedKeys, read_json
+from keras_maskrcnn.data.formats.collector import Collector
+from keras_maskrcnn.data.formats.json_file import RepeatedKeys
 from keras_maskrcnn.data.formats.outlines import check_outline
 from keras_maskrcnn.data.formats.picture_folder import PictureFolder
-from keras_maskrcnn.data.formats.problems import ItemError, Problems, require_unique, shown
+from keras_maskrcnn.data.formats.problems import ItemError, require_unique, shown
+from keras_maskrcnn.data.formats.reader import FORMATS, SPLITS, Reader, run_reader
+from keras_maskrcnn.data.formats.source import Source
 from keras_maskrcnn.data.picture_files import MAX_PIXELS
 from keras_maskrcnn.data.records import DetectionData, ImageRecord, Instance
+
+_PARTS = ("images", "annotations", "categories")
+# A folder with more JSON files holds one for each picture.
+_MOST_FILES = 64
 
 
 def load_coco(
@@ -58,72 +67,81 @@ def load_coco(
             picture can be used, or with `on_error="raise"` any item cannot be used. The message
             names the file and the item.
     """
-    if on_error not in ("warn", "raise"):
-        raise ValueError(f"Expected on_error to be 'warn' or 'raise'. Received: {on_error=}")
     file = Path(annotation_file)
-    content = _read_parts(file)
-    folder = PictureFolder(image_dir)
-    if not content["images"]:
-        raise ValueError(f"{file}: expected at least one image. Received: an empty 'images' list")
 
-    problems = Problems(file)
-    categories = _read_categories(content["categories"], file)
-    class_of = {category["id"]: index for index, category in enumerate(categories)}
-    keypoint_names = _read_keypoint_names(categories, file)
-    images = _read_images(content["images"], folder, file, problems)
-    if not any(images.values()):
-        raise ValueError(f"No picture of the data set can be used. {problems.summary()}")
+    @lru_cache(1)
+    def folder() -> PictureFolder:
+        return PictureFolder(image_dir)
 
-    instances: dict[int, list[Instance]] = {key: [] for key, image in images.items() if image}
-    without_picture: Counter[int] = Counter()
-    seen: set[int] = set()
-    for number, entry in enumerate(content["annotations"]):
-        try:
-            key = check_integer(check_entry(entry), "id")
-            if key in seen:
-                raise ItemError("its annotation id occurs twice")
-            seen.add(key)
-            image_id = check_integer(entry, "image_id")
-            if image_id not in images:
-                raise ItemError("unknown image id")
-            image = images[image_id]
-            if image is None:
-                without_picture[image_id] += 1
-                continue
-            category_id = check_integer(entry, "category_id")
-            if category_id not in class_of:
-                raise ItemError("unknown category id", f" {category_id}")
-            instance, bad_parts = _read_instance(
-                entry, key, class_of[category_id], image, len(keypoint_names)
-            )
-            instances[image_id].append(instance)
-            for part, problem in bad_parts:
-                problems.add(f"{_annotation_name(number, entry)}, part {part}", problem)
-        except ItemError as problem:
-            problems.add(_annotation_name(number, entry), problem)
-    for image_id, count in without_picture.items():
-        problems.extend(f"image id {image_id}", f", and with it its {count} annotations")
-
-    if problems.lines:
-        if on_error == "raise":
-            raise ValueError(problems.summary())
-        warnings.warn(problems.summary(), UserWarning, stacklevel=2)
-    records = [
-        ImageRecord(
-            image.image_id, image.path, image.height, image.width, tuple(instances[image.image_id])
-        )
-        for image in images.values()
-        if image
-    ]
-    return DetectionData(
-        records=records,
-        class_names=[category["name"] for category in categories],
-        category_ids=[category["id"] for category in categories],
-        keypoint_names=keypoint_names,
-        keypoint_flip_pairs=keypoint_flip_pairs(keypoint_names),
-        warnings=problems.lines,
-        name=file.stem,
+    return run_reader(
+        CocoReader(),
+        Source(file, root=Path(image_dir)),
+        find=lambda name, near: folder().find(name),
+        on_error=on_error,
     )
+
+
+@FORMATS.register("coco")
+class CocoReader(Reader):
+    """One JSON file for many pictures; see `load_coco`."""
+
+    title = "COCO JSON"
+
+    def finds(self, source: Source) -> bool:
+        return bool(_coco_files(source))
+
+    def splits(self, source: Source) -> dict[str, Source]:
+        files = _coco_files(source)
+        parts: dict[str, Source] = {}
+        for file in files:
+            name = _split_name(file, source)
+            if name in parts:
+                raise ValueError(
+                    f"{source.path}: expected one COCO file for each split. Received: "
+                    f"{parts[name].path} and {file}"
+                )
+            parts[name] = source.part(file)
+        return parts if source.path.is_dir() else {}
+
+    def read(self, source: Source, found: Collector) -> None:
+        file = source.path
+        content = _read_parts(file, source.json(file))
+        near = (file.parent, *_picture_folders(source))
+        if not content["images"]:
+            raise ValueError(
+                f"{file}: expected at least one image. Received: an empty 'images' list"
+            )
+        categories = _read_categories(content["categories"], file)
+        names = [category["name"] for category in categories]
+        found.declare_classes(names, [category["id"] for category in categories])
+        keypoint_names = _read_keypoint_names(categories, file)
+        found.declare_keypoints(keypoint_names, keypoint_flip_pairs(keypoint_names))
+        images = _read_images(content["images"], file, found, near)
+        name_of = {category["id"]: category["name"] for category in categories}
+        without_picture: Counter[int] = Counter()
+        for number, entry in enumerate(content["annotations"]):
+            with found.item(partial(_annotation_name, number, entry)):
+                key = check_integer(check_entry(entry), "id")
+                found.claim_id(key)
+                image_id = check_integer(entry, "image_id")
+                if image_id not in images:
+                    raise ItemError("unknown image id")
+                image = images[image_id]
+                if image is None:
+                    without_picture[image_id] += 1
+                    continue
+                category_id = check_integer(entry, "category_id")
+                if category_id not in name_of:
+                    raise ItemError("unknown category id", f" {category_id}")
+                category = found.category(name_of[category_id])
+                instance, bad_parts = _read_instance(
+                    entry, key, category, image, len(keypoint_names)
+                )
+                found.add_instance(image, instance)
+                for part, problem in bad_parts:
+                    found.problems.add(f"{_annotation_name(number, entry)}, part {part}", problem)
+        for image_id, count in without_picture.items():
+            found.problems.extend(f"image id {image_id}", f", and with it its {count} annotations")
 
 
 def keypoint_flip_pairs(names: list[str]) -> list[tuple[int, int]]:
@@ -136,14 +154,38 @@ def keypoint_flip_pairs(names: list[str]) -> list[tuple[int, int]]:
     ]
 
 
-def _read_parts(file: Path) -> dict[str, list[Any]]:
-    content = read_json(file)
+def _coco_files(source: Source) -> list[Path]:
+    return [file for file in source.with_suffix(".json")[:_MOST_FILES] if _has_the_keys(file)]
+
+
+def _has_the_keys(file: Path) -> bool:
+    """Searches the bytes, which takes no memory and a small part of the time of parsing them."""
+    try:
+        with open(file, "rb") as stream, mmap(stream.fileno(), 0, access=ACCESS_READ) as content:
+            return all(content.find(b'"%s"' % key.encode()) >= 0 for key in _PARTS)
+    except (OSError, ValueError):  # An empty file cannot be mapped.
+        return False
+
+
+def _split_name(file: Path, source: Source) -> str:
+    """`train` of `train/_annotations.coco.json`, `train2017` of `instances_train2017.json`."""
+    if file.parent.name.lower() in SPLITS and file.parent != source.path:
+        return file.parent.name
+    return file.stem.removeprefix("instances_")
+
+
+def _picture_folders(source: Source) -> list[Path]:
+    split = source.path.stem.removeprefix("instances_")
+    return [source.root / split, source.root / "images" / split, source.root / "images"]
+
+
+def _read_parts(file: Path, content: Any) -> dict[str, list[Any]]:
     if isinstance(content, RepeatedKeys):
         raise ValueError(
             f"{file}: expected a JSON object with each key once. "
             f"Received: more than one {shown(content.repeated)}"
         )
-    for part in ("images", "annotations", "categories"):
+    for part in _PARTS:
         if not isinstance(content, dict) or not isinstance(content.get(part), list):
             raise ValueError(f"{file}: expected a JSON object with a list called {part!r}")
     return content
@@ -195,9 +237,9 @@ def _read_keypoint_names(categories: list[dict[str, Any]], file: Path) -> list[s
 
 
 def _read_images(
-    entries: list[Any], folder: PictureFolder, file: Path, problems: Problems
+    entries: list[Any], file: Path, found: Collector, near: Sequence[Path]
 ) -> dict[int, ImageRecord | None]:
-    """Records without instances by image id; None for pictures that cannot be used."""
+    """Records by image id; None for pictures that cannot be used."""
     images: dict[int, ImageRecord | None] = {}
     keys = []
     for number, entry in enumerate(entries):
@@ -207,14 +249,20 @@ def _read_images(
             keys.append(key)
             name = f"image id {key}"
             images[key] = None
-            images[key] = _read_image(entry, key, folder)
+            images[key] = _read_image(entry, key, found, near)
         except ItemError as problem:
-            problems.add(name, problem)
+            found.problems.add(name, problem)
     require_unique(keys, "image ids", file)
+    for image in images.values():
+        if image:
+            found.add_record(image)
+    found.require_pictures()
     return images
 
 
-def _read_image(entry: dict[str, Any], key: int, folder: PictureFolder) -> ImageRecord:
+def _read_image(
+    entry: dict[str, Any], key: int, found: Collector, near: Sequence[Path]
+) -> ImageRecord:
     height, width = check_integer(entry, "height"), check_integer(entry, "width")
     if min(height, width) <= 0:
         raise ItemError("height or width is not positive", f" ({height}, {width})")
@@ -222,7 +270,7 @@ def _read_image(entry: dict[str, Any], key: int, folder: PictureFolder) -> Image
         raise ItemError(f"picture has more than {MAX_PIXELS} pixels", f" ({height} x {width})")
     if "file_name" not in entry:
         raise ItemError("file_name is missing")
-    return ImageRecord(key, folder.find(entry["file_name"]), height, width)
+    return ImageRecord(key, found.find_picture(entry["file_name"], near), height, width)
 
 
 def _read_instance(

@@ -1,0 +1,47 @@
+"""Objects of a picture whose values are their ids."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import numpy as np
+
+from keras_maskrcnn.data.formats.making import Patch
+from keras_maskrcnn.data.formats.problems import ItemError
+from keras_maskrcnn.data.records import ImageRecord
+
+
+def patches_of(ids: np.ndarray, skip: Collection[int] = (0,)) -> list[tuple[int, Patch]]:
+    """The objects by id; those that touch stay apart, and one of several pieces stays one.
+
+    Args:
+        ids: `[h, w]` of integers.
+        skip: values that are no objects.
+    """
+    rows, columns = np.nonzero(~np.isin(ids, list(skip)))
+    if not rows.size:
+        return []
+    values, place = np.unique(ids[rows, columns], return_inverse=True)
+    order = np.argsort(place, kind="stable")
+    rows, columns = rows[order], columns[order]
+    first = np.searchsorted(place[order], np.arange(len(values)))
+    bounds = zip(
+        np.minimum.reduceat(rows, first),
+        np.maximum.reduceat(rows, first) + 1,
+        np.minimum.reduceat(columns, first),
+        np.maximum.reduceat(columns, first) + 1,
+        strict=True,
+    )
+    return [
+        (int(value), Patch(ids[top:bottom, left:right] == value, int(left), int(top)))
+        for value, (top, bottom, left, right) in zip(values, bounds, strict=True)
+    ]
+
+
+def require_size(mask: np.ndarray, image: ImageRecord) -> None:
+    """`ItemError` for a mask of another size than its picture."""
+    if mask.shape[:2] != (image.height, image.width):
+        raise ItemError(
+            "mask is not of its picture's size",
+            f" ({mask.shape[0]} x {mask.shape[1]}, not {image.height} x {image.width})",
+        )

@@ -1,0 +1,172 @@
+"""Reads Pascal VOC's folders, and CVAT's "Segmentation mask" export, which is like them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from xml.etree.ElementTree import Element
+
+import numpy as np
+
+from keras_maskrcnn.data.formats.collector import Collector
+from keras_maskrcnn.data.formats.embedded import colour_file, mask_file
+from keras_maskrcnn.data.formats.id_masks import patches_of, require_size
+from keras_maskrcnn.data.formats.picture_tree import PictureTree
+from keras_maskrcnn.data.formats.problems import ItemError, shown
+from keras_maskrcnn.data.formats.reader import FORMATS, Reader
+from keras_maskrcnn.data.formats.source import Source
+from keras_maskrcnn.data.formats.words import words_as_floats
+from keras_maskrcnn.data.formats.xml_file import xml_elements
+from keras_maskrcnn.data.records import ImageRecord
+
+_OBJECTS, _CLASSES, _BOXES = "SegmentationObject", "SegmentationClass", "Annotations"
+# Value 255 of the palette is the border around objects; as a colour, it is this.
+_VOID, _VOID_COLOUR = 255, 0xE0E0C0
+_NAMES = (
+    *("aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow"),
+    *("diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa"),
+    *("train", "tvmonitor"),
+)
+
+
+@FORMATS.register("voc")
+class Voc(Reader):
+    """`SegmentationObject` (ids) and `SegmentationClass` (classes) as PNG, `Annotations` as XML.
+
+    Where a picture has masks, these are its objects; else the boxes of its XML, which count pixels
+    from 1 and include the last. The classes are those of `labelmap.txt` (by colour), of
+    `class_names.txt` (by value), or VOC's own 20.
+    """
+
+    title = "Pascal VOC"
+
+    def finds(self, source: Source) -> bool:
+        folders = {file.parent.name for file in source.files}
+        has_boxes = any(re.search(r"<annotation[\s>]", head) for head in source.heads(".xml"))
+        return _OBJECTS in folders or (has_boxes and source.path.is_dir())
+
+    def splits(self, source: Source) -> dict[str, Source]:
+        return {name: source.part(source.path, name) for name in _split_files(source)}
+
+    def read(self, source: Source, found: Collector) -> None:
+        masks, boxes = _stems(source, _OBJECTS, ".png"), _stems(source, _BOXES, ".xml")
+        classes = _stems(source, _CLASSES, ".png")
+        kinds = (_OBJECTS, _CLASSES)
+        pictures = [f for f in source.pictures.pictures if not set(kinds) & set(f.parts)]
+        tree = PictureTree(source.root, pictures)
+        names = _class_names(source) if masks else None
+        if names is not None:
+            found.declare_classes(list(dict.fromkeys(names.values())))
+        is_coloured = masks and any(f.name == "labelmap.txt" for f in source.files)
+        wanted = sorted({*masks, *boxes})
+        if source.split is not None:
+            lines = _split_files(source)[source.split].read_text(encoding="utf-8").split("\n")
+            wanted = [line.split()[0] for line in lines if line.strip()]
+        for stem in wanted:
+            with found.item(stem):
+                image = found.picture(tree.with_stem(tuple(stem.split("/"))))
+                if stem in masks and names is not None:
+                    _add_masks(
+                        masks[stem], classes.get(stem), image, names, bool(is_coloured), found
+                    )
+                elif stem in boxes:
+                    _add_boxes(boxes[stem], stem, image, found)
+                else:
+                    raise ItemError("picture has neither masks nor boxes")
+
+
+def _stems(source: Source, folder: str, suffix: str) -> dict[str, Path]:
+    """Files by their path below a folder of that name, without suffix."""
+    result = {}
+    for file in source.with_suffix(suffix):
+        parts = file.relative_to(source.path).parts if source.path.is_dir() else ()
+        if folder in parts[:-1]:
+            inner = parts[parts.index(folder) + 1 :]
+            result["/".join((*inner[:-1], file.stem))] = file
+    return result
+
+
+def _split_files(source: Source) -> dict[str, Path]:
+    """Lists of pictures: those of segmentation or, without any, of detection."""
+    for kind in ("Segmentation", "Main"):
+        files = {
+            file.stem: file
+            for file in source.with_suffix(".txt")
+            if file.parts[-3:-1] == ("ImageSets", kind) and "_" not in file.stem
+        }
+        if files:
+            return files
+    return {}
+
+
+def _class_names(source: Source) -> Mapping[int, str]:
+    """Names of the classes by value of `SegmentationClass`, or by colour."""
+    files = {file.name: file for file in source.with_suffix(".txt")}
+    if "labelmap.txt" in files:
+        names = {}
+        for line in files["labelmap.txt"].read_text(encoding="utf-8").splitlines():
+            match = re.match(r"([^#:][^:]*):(\d{1,3}),(\d{1,3}),(\d{1,3}):", line)
+            if match and match[1] != "background":
+                red, green, blue = map(int, match.groups()[1:])
+                names[red << 16 | green << 8 | blue] = match[1]
+        return names
+    if "class_names.txt" in files:
+        lines = files["class_names.txt"].read_text(encoding="utf-8").split("\n")
+        lines = [line.strip() for line in lines if line.strip() and line.strip() != "__ignore__"]
+        return dict(enumerate(lines[1:], 1))  # The first is the background.
+    return dict(enumerate(_NAMES, 1))
+
+
+def _add_masks(
+    objects: Path,
+    classes: Path | None,
+    image: ImageRecord,
+    names: Mapping[int, str],
+    is_coloured: bool,
+    found: Collector,
+) -> None:
+    if classes is None:
+        raise ItemError(f"picture has no file in {_CLASSES}")
+    ids = mask_file(objects)
+    void = _VOID
+    if ids.ndim == 3:
+        ids, void = colour_file(objects), _VOID_COLOUR
+    labels = colour_file(classes) if is_coloured else mask_file(classes)
+    require_size(ids, image)
+    require_size(labels, image)
+    if labels.ndim == 3:
+        raise ItemError(f"{_CLASSES} has colours, but there is no labelmap.txt")
+    found.add_record(image)
+    no_class = (0, _VOID_COLOUR if is_coloured else _VOID)
+    for number, patch in patches_of(ids, (0, void)):
+        with found.item(f"{objects.parent.name}/{objects.name}, object {number}"):
+            rows, columns = patch.bits.shape
+            inner = labels[patch.y : patch.y + rows, patch.x : patch.x + columns][patch.bits]
+            values, counts = np.unique(inner[~np.isin(inner, no_class)], return_counts=True)
+            if not values.size:
+                raise ItemError(f"object has no class in {_CLASSES}")
+            value = int(values[counts.argmax()])
+            if value not in names:
+                raise ItemError("unknown class", f" ({f'{value:#x}' if is_coloured else value})")
+            found.add_object(image, names[value], patches=[patch])
+
+
+def _add_boxes(file: Path, stem: str, image: ImageRecord, found: Collector) -> None:
+    try:
+        elements = list(xml_elements(file, ("object",)))
+    except ValueError as error:
+        raise ItemError("boxes cannot be read", f" ({error})") from None
+    found.add_record(image)
+    for number, element in enumerate(elements):
+        with found.item(f"{stem}, object {number}"):
+            found.add_object(image, element.findtext("name", "").strip(), box=_box(element))
+
+
+def _box(element: Element) -> tuple[float, float, float, float]:
+    box = element.find("bndbox")
+    if box is None:
+        raise ItemError("object has no bndbox", f" ({shown(element.findtext('name'))})")
+    words = [box.findtext(name) for name in ("xmin", "ymin", "xmax", "ymax")]
+    x1, y1, x2, y2 = words_as_floats(words, "bndbox")
+    return x1 - 1, y1 - 1, x2, y2
