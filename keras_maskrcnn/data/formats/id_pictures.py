@@ -71,10 +71,13 @@ def _sorted_out(source: Source) -> tuple[list[Path], list[Path]]:
     """The masks and the pictures."""
     masks: list[Path] = []
     pictures: list[Path] = []
+    is_mask: dict[Path, bool] = {}
     for file in source.pictures.pictures:
-        folders = [part.casefold() for part in file.relative_to(source.root).parts[:-1]]
-        is_mask = any("mask" in folder or "instance" in folder for folder in folders)
-        (masks if is_mask else pictures).append(file)
+        folder = file.parent
+        if folder not in is_mask:
+            name = str(folder.relative_to(source.root)).casefold()
+            is_mask[folder] = "mask" in name or "instance" in name
+        (masks if is_mask[folder] else pictures).append(file)
     return masks, pictures
 
 

@@ -70,9 +70,11 @@ def bounds_of(polygons: Sequence[list[float]], patches: Sequence[Patch]) -> Box:
     boxes += [(p.x, p.y, p.x + p.bits.shape[1], p.y + p.bits.shape[0]) for p in patches]
     if not boxes:
         raise ItemError("object has neither outline nor box")
+    if len(boxes) == 1:
+        return boxes[0]
     # Plain Python: for a few numbers it is several times faster than arrays.
     x1, y1, x2, y2 = zip(*boxes, strict=True)
-    return float(min(x1)), float(min(y1)), float(max(x2)), float(max(y2))
+    return min(x1), min(y1), max(x2), max(y2)
 
 
 def area_of(polygons: Sequence[list[float]], patches: Sequence[Patch], box: Box) -> float:

@@ -58,9 +58,10 @@ class Yolo(Reader):
     def read(self, source: Source, found: Collector) -> None:
         names = _read_names(source)
         found.declare_classes(list(names.values()), list(names))
+        start = os.path.join(source.root, "")
         for picture in _pictures(source, found):
             file = _label_file(str(picture))
-            name = os.path.relpath(file, source.root)
+            name = file.removeprefix(start)
             with found.item(name):
                 lines = _lines(file, source.root)
                 image = found.add_picture(source.pictures.checked(picture), turned=True)
