@@ -61,6 +61,16 @@ def test_records(tmp_path):
     assert "images=2, objects=1, crowds=1, classes=2" in repr(data)
 
 
+def test_area_is_the_annotated_one_or_the_outlines(tmp_path):
+    triangle = {"bbox": [1, 1, 4, 4], "segmentation": [[1, 1, 5, 1, 1, 5]]}
+    annotations = [annotation(1, area=3, **triangle), annotation(2, **triangle)]
+    annotations += [annotation(3, segmentation=[])]
+    del annotations[1]["area"], annotations[2]["area"]
+    objects = load_coco(write(tmp_path, None, annotations), tmp_path).records[0].objects
+    assert [o.area for o in objects] == [3, pytest.approx(8), 12]
+    assert [o.annotated_area for o in objects] == [3, None, None]
+
+
 def test_keypoints(tmp_path):
     names = ["nose", "left_eye", "right_eye", "left_paw"]
     categories = [{"id": 1, "name": "cat", "keypoints": names}, {"id": 9, "name": "box"}]

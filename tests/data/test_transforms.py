@@ -61,7 +61,7 @@ def instance(x1, y1, x2, y2, outline="rectangle", **fields):
         outline = rectangle(x1, y1, x2, y2)
     fields = {"category": 0, "is_crowd": False, "annotation_id": 1} | fields
     area = float((x2 - x1) * (y2 - y1))
-    return Instance(box=(x1, y1, x2, y2), outline=outline, area=area, **fields)
+    return Instance(box=(x1, y1, x2, y2), outline=outline, annotated_area=area, **fields)
 
 
 def sample(*instances, pairs=()):

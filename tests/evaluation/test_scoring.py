@@ -50,7 +50,7 @@ def make_instance(random, box, category, is_crowd):
         box=(x, y, x + w, y + h),
         outline=outline_from_coco(segmentation),
         is_crowd=is_crowd,
-        area=float(coco_mask.area(encode(polygons))) if random.random() < 0.7 else w * h,
+        annotated_area=float(coco_mask.area(encode(polygons))) if random.random() < 0.7 else w * h,
         annotation_id=0,
         keypoints=None if random.random() < 0.1 else points,
     )

@@ -11,6 +11,8 @@ from keras_maskrcnn.data.formats.json_file import RepeatedKeys
 from keras_maskrcnn.data.formats.problems import ItemError, shown
 from keras_maskrcnn.data.records import ImageRecord
 
+Box = tuple[float, float, float, float]
+
 # JSON's numbers; `bool` is one of Python's `int`, but no number.
 NUMBERS = frozenset({int, float})
 # Where a batch holds a box in float32, its two sides must stay apart, whatever it is scaled by:
@@ -44,27 +46,34 @@ def check_integer(entry: dict[str, Any], key: str) -> int:
     return value
 
 
-def check_box(value: Any, image: ImageRecord) -> tuple[float, float, float, float]:
+def check_box(value: Any, image: ImageRecord) -> Box:
     """`x, y, width, height` as `(x1, y1, x2, y2)`, clipped to the picture."""
     numbers = finite_floats(value)
     if numbers is None or len(numbers) != 4:
         raise ItemError("bbox is not four finite numbers", f" ({shown(value)})")
     x, y, width, height = numbers
-    if width <= 0 or height <= 0:
+    return clip_box(x, y, x + width, y + height, image)
+
+
+def clip_box(x1: float, y1: float, x2: float, y2: float, image: ImageRecord) -> Box:
+    """A box of finite numbers, clipped to the picture."""
+    if x2 <= x1 or y2 <= y1:
         raise ItemError("box has no area")
-    if x >= image.width or y >= image.height or x + width <= 0 or y + height <= 0:
+    width, height = float(image.width), float(image.height)
+    if x1 >= width or y1 >= height or x2 <= 0 or y2 <= 0:
         raise ItemError("box lies outside its picture")
-    x1, y1 = max(x, 0.0), max(y, 0.0)
-    x2, y2 = min(x + width, float(image.width)), min(y + height, float(image.height))
-    if min(x2 - x1 - x2 * _THINNEST_PART, y2 - y1 - y2 * _THINNEST_PART) < _THINNEST:
-        raise ItemError("box is too thin for float32", f" ({shown(value)})")
-    return x1, y1, x2, y2
+    left, top = x1 if x1 > 0.0 else 0.0, y1 if y1 > 0.0 else 0.0
+    right, bottom = x2 if x2 < width else width, y2 if y2 < height else height
+    thinnest = right - left - right * _THINNEST_PART, bottom - top - bottom * _THINNEST_PART
+    if min(thinnest) < _THINNEST:
+        raise ItemError("box is too thin for float32", f" ({x1}, {y1}, {x2}, {y2})")
+    return left, top, right, bottom
 
 
-def check_area(entry: dict[str, Any], box: tuple[float, float, float, float]) -> float:
-    """The annotated area; without one, the box's."""
+def check_area(entry: dict[str, Any]) -> float | None:
+    """The annotated area; None without one."""
     if "area" not in entry:
-        return (box[2] - box[0]) * (box[3] - box[1])
+        return None
     numbers = finite_floats([entry["area"]])
     if numbers is None or not 0 <= numbers[0] <= _LARGEST_AREA:
         raise ItemError("area is no number from 0 to 1e10", f" ({shown(entry['area'])})")

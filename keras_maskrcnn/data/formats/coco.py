@@ -284,7 +284,7 @@ def _read_instance(
         box=box,
         outline=outline,
         is_crowd=check_crowd(entry),
-        area=check_area(entry, box),
+        annotated_area=check_area(entry),
         annotation_id=key,
         keypoints=check_keypoints(entry.get("keypoints"), num_keypoints, image),
     )

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from keras_maskrcnn.data.formats.checks import check_box
-from keras_maskrcnn.data.formats.making import Patch, area_of, bounds_of, made_outline, within
-from keras_maskrcnn.data.formats.outlines import polygon_problem
+from keras_maskrcnn.data.formats.checks import clip_box
+from keras_maskrcnn.data.formats.making import Patch, bounds_of, made_outline, within
+from keras_maskrcnn.data.formats.outlines import check_polygons
 from keras_maskrcnn.data.formats.picture_size import stored_size
 from keras_maskrcnn.data.formats.problems import ItemError, Problems, require_unique, shown
 from keras_maskrcnn.data.records import DetectionData, ImageRecord, Instance
@@ -184,27 +185,21 @@ class Collector:
         category = self.category(label)
         size = image.height, image.width
         frame = (0.0, 0.0, float(image.width), float(image.height))
-        usable = []
-        bad = []
-        for number, polygon in enumerate(polygons):
-            reason = polygon_problem(polygon, box or frame, "box" if box else "picture")
-            if reason is None:
-                usable.append(polygon)
-            else:
-                bad.append((number, ItemError(reason)))
+        usable, bounds, bad = check_polygons(polygons, box or frame, "box" if box else "picture")
         inner = [part for part in (within(patch, size) for patch in patches) if part.bits.size]
         if bad and not usable and not inner:
             raise bad[0][1]
         if patches and not inner and not usable:
             raise ItemError("mask is empty")
         if box is None:
-            box = bounds_of(usable, inner)
+            box = bounds_of(bounds, inner)
+        if not all(map(math.isfinite, box)):
+            raise ItemError("box is not four finite numbers", f" ({shown(list(box))})")
         x1, y1, x2, y2 = map(float, box)
-        box = check_box([x1, y1, x2 - x1, y2 - y1], image)
+        box = clip_box(x1, y1, x2, y2, image)
         outline = made_outline(polygons=usable, patches=inner, size=size)
-        area = area_of(usable, inner, box)
         instance = Instance(
-            category, box, outline, is_crowd, area, self._next_annotation, None, attributes or {}
+            category, box, outline, is_crowd, None, self._next_annotation, None, attributes or {}
         )
         self._next_annotation += 1
         self.add_instance(image, instance)

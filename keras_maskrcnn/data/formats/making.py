@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from operator import mul
 from typing import Any
 
 import numpy as np
@@ -64,9 +63,9 @@ def within(patch: Patch, size: tuple[int, int]) -> Patch:
     return Patch(bits, patch.x + left + int(columns[0]), patch.y + top + int(rows[0]))
 
 
-def bounds_of(polygons: Sequence[list[float]], patches: Sequence[Patch]) -> Box:
-    """The box of an outline, `(x1, y1, x2, y2)`; `ItemError` where there is nothing."""
-    boxes = [(min(p[::2]), min(p[1::2]), max(p[::2]), max(p[1::2])) for p in polygons]
+def bounds_of(polygons: Sequence[Box], patches: Sequence[Patch]) -> Box:
+    """The box of an outline, by those of its polygons; `ItemError` where there is nothing."""
+    boxes = list(polygons)
     boxes += [(p.x, p.y, p.x + p.bits.shape[1], p.y + p.bits.shape[0]) for p in patches]
     if not boxes:
         raise ItemError("object has neither outline nor box")
@@ -75,22 +74,6 @@ def bounds_of(polygons: Sequence[list[float]], patches: Sequence[Patch]) -> Box:
     # Plain Python: for a few numbers it is several times faster than arrays.
     x1, y1, x2, y2 = zip(*boxes, strict=True)
     return min(x1), min(y1), max(x2), max(y2)
-
-
-def area_of(polygons: Sequence[list[float]], patches: Sequence[Patch], box: Box) -> float:
-    """Of the parts, which seldom overlap, or else of the box: at most that."""
-    whole = (box[2] - box[0]) * (box[3] - box[1])
-    if not polygons and not patches:
-        return whole
-    parts = sum(float(patch.bits.sum()) for patch in patches)
-    return min(whole, parts + sum(map(_polygon_area, polygons)))
-
-
-def _polygon_area(polygon: list[float]) -> float:
-    """By the shoelace formula."""
-    xs, ys = polygon[::2], polygon[1::2]
-    left, right = map(mul, xs, ys[1:] + ys[:1]), map(mul, ys, xs[1:] + xs[:1])
-    return abs(sum(left) - sum(right)) / 2
 
 
 def _encoded(patch: Patch, size: tuple[int, int]) -> dict[str, Any]:

@@ -116,7 +116,8 @@ class _Moving:
     ) -> Instance | None:
         """The moved instance; `None` where it has vanished."""
         outline = instance.outline and instance.outline.transform(self.matrix)
-        box, area = _bounds(corners), instance.area * self.scale
+        box, area = _bounds(corners), instance.annotated_area
+        area = None if area is None else area * self.scale
         if not (self.cuts_nothing or (self.keeps_axes and self._is_inside(box))):
             whole = outline or Polygons([corners])
             left = whole.crop(self.frame)
@@ -132,7 +133,7 @@ class _Moving:
             instance,
             box=box,
             outline=outline,
-            area=area,
+            annotated_area=area,
             keypoints=None if points is None else self._keypoints(points, pairs),
         )
 
