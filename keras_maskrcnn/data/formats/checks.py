@@ -52,13 +52,13 @@ def check_box(value: Any, image: ImageRecord) -> Box:
     if numbers is None or len(numbers) != 4:
         raise ItemError("bbox is not four finite numbers", f" ({shown(value)})")
     x, y, width, height = numbers
+    if width <= 0 or height <= 0:
+        raise ItemError("box has no area")
     return clip_box(x, y, x + width, y + height, image)
 
 
 def clip_box(x1: float, y1: float, x2: float, y2: float, image: ImageRecord) -> Box:
     """A box of finite numbers, clipped to the picture."""
-    if x2 <= x1 or y2 <= y1:
-        raise ItemError("box has no area")
     width, height = float(image.width), float(image.height)
     if x1 >= width or y1 >= height or x2 <= 0 or y2 <= 0:
         raise ItemError("box lies outside its picture")
@@ -74,10 +74,10 @@ def check_area(entry: dict[str, Any]) -> float | None:
     """The annotated area; None without one."""
     if "area" not in entry:
         return None
-    numbers = finite_floats([entry["area"]])
-    if numbers is None or not 0 <= numbers[0] <= _LARGEST_AREA:
-        raise ItemError("area is no number from 0 to 1e10", f" ({shown(entry['area'])})")
-    return numbers[0]
+    value = entry["area"]
+    if type(value) not in NUMBERS or not 0 <= value <= _LARGEST_AREA:
+        raise ItemError("area is no number from 0 to 1e10", f" ({shown(value)})")
+    return float(value)
 
 
 def check_crowd(entry: dict[str, Any]) -> bool:

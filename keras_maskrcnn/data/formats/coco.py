@@ -6,7 +6,6 @@ import os
 from collections import Counter
 from collections.abc import Sequence
 from functools import lru_cache, partial
-from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from keras_maskrcnn.data.formats.checks import (
     check_integer,
     check_keypoints,
 )
+from keras_maskrcnn.data.formats.coco_file import PARTS, looks_like_coco
 from keras_maskrcnn.data.formats.collector import Collector
 from keras_maskrcnn.data.formats.json_file import RepeatedKeys
 from keras_maskrcnn.data.formats.outlines import check_outline
@@ -28,7 +28,6 @@ from keras_maskrcnn.data.formats.source import Source
 from keras_maskrcnn.data.picture_files import MAX_PIXELS
 from keras_maskrcnn.data.records import DetectionData, ImageRecord, Instance
 
-_PARTS = ("images", "annotations", "categories")
 # A folder with more JSON files holds one for each picture.
 _MOST_FILES = 64
 
@@ -155,16 +154,7 @@ def keypoint_flip_pairs(names: list[str]) -> list[tuple[int, int]]:
 
 
 def _coco_files(source: Source) -> list[Path]:
-    return [file for file in source.with_suffix(".json")[:_MOST_FILES] if _has_the_keys(file)]
-
-
-def _has_the_keys(file: Path) -> bool:
-    """Searches the bytes, which takes no memory and a small part of the time of parsing them."""
-    try:
-        with open(file, "rb") as stream, mmap(stream.fileno(), 0, access=ACCESS_READ) as content:
-            return all(content.find(b'"%s"' % key.encode()) >= 0 for key in _PARTS)
-    except (OSError, ValueError):  # An empty file cannot be mapped.
-        return False
+    return [file for file in source.with_suffix(".json")[:_MOST_FILES] if looks_like_coco(file)]
 
 
 def _split_name(file: Path, source: Source) -> str:
@@ -185,7 +175,7 @@ def _read_parts(file: Path, content: Any) -> dict[str, list[Any]]:
             f"{file}: expected a JSON object with each key once. "
             f"Received: more than one {shown(content.repeated)}"
         )
-    for part in _PARTS:
+    for part in PARTS:
         if not isinstance(content, dict) or not isinstance(content.get(part), list):
             raise ValueError(f"{file}: expected a JSON object with a list called {part!r}")
     return content

@@ -196,6 +196,8 @@ class Collector:
         if not all(map(math.isfinite, box)):
             raise ItemError("box is not four finite numbers", f" ({shown(list(box))})")
         x1, y1, x2, y2 = map(float, box)
+        if x2 <= x1 or y2 <= y1:
+            raise ItemError("box has no area")
         box = clip_box(x1, y1, x2, y2, image)
         outline = made_outline(polygons=usable, patches=inner, size=size)
         instance = Instance(

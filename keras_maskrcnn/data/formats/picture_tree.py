@@ -94,6 +94,8 @@ class PictureTree:
         return self.checked(self._nearest(places, parts, near))
 
     def _nearest(self, places: list[Path], parts: tuple[str, ...], near: Sequence[Path]) -> Path:
+        if len(places) == 1:
+            return places[0]
         for folder in near:
             beside = [p for p in places if p.parent == folder.joinpath(*parts[:-1])]
             if beside:

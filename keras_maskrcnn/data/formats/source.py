@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from keras_maskrcnn.data.formats.coco_file import looks_like_coco
 from keras_maskrcnn.data.formats.json_file import read_json
 from keras_maskrcnn.data.formats.picture_tree import PictureTree, listed_files
 
@@ -33,7 +34,10 @@ class Source:
 
     def part(self, path: Path, split: str | None = None) -> Source:
         """A part of the same data set: one of its files or folders, or a split by name."""
-        return Source(path, root=self.root, split=split)
+        made = Source(path, root=self.root, split=split)
+        if path == self.path:
+            made.files, made.pictures = self.files, self.pictures
+        return made
 
     @cached_property
     def files(self) -> list[Path]:
@@ -77,9 +81,12 @@ class Source:
 
     @cached_property
     def documents(self) -> list[Any]:
-        """What the first few JSON files hold; those that cannot be read are passed over."""
+        """What the first few JSON files hold; those that cannot be read are passed over, and so
+        are COCO's, of which one may take a minute to read."""
         found = []
         for file in self.samples(".json"):
+            if looks_like_coco(file):
+                continue
             try:
                 found.append(self.json(file))
             except (ValueError, OSError):

@@ -134,7 +134,10 @@ def _pictures(source: Source, found: Collector) -> list[Path]:
     for place in entry if isinstance(entry, list) else [entry]:
         target = _target(place, settings.get("path"), file, source)
         if target.is_dir():
-            result += [p for p in listed_files(target) if is_picture(p)]
+            start = os.path.join(target, "")
+            inside = [p for p in source.pictures.pictures if str(p).startswith(start)]
+            # A link to a folder elsewhere below is not followed there.
+            result += inside or [p for p in listed_files(target) if is_picture(p)]
             continue
         for line in target.read_text(encoding="utf-8", errors="replace").splitlines():
             if line.strip():
@@ -189,8 +192,8 @@ def _lines(file: str, root: Path) -> list[str]:
     if not stat.S_ISREG(status.st_mode) or status.st_size > _LONGEST_FILE:
         raise ItemError("labels are no regular file, or too large", f" ({file})")
     try:
-        with open(file, encoding="utf-8") as stream:
-            return stream.read().splitlines()
+        with open(file, "rb") as stream:
+            return stream.read().decode("utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise ItemError("labels cannot be read", f" ({error})") from None
 
