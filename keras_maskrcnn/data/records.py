@@ -48,7 +48,7 @@ class Instance:
     def __post_init__(self) -> None:
         if self.outline is not None and not isinstance(self.outline, Outline):
             raise TypeError(
-                "Expected outline to be an Outline, such as Polygons([[x, y, x, y, ...]]), or None. "
+                "Expected outline to be an Outline, such as Polygons([[x, y, ...]]), or None. "
                 f"Received: {self.outline!r:.200}"
             )
 
