@@ -68,7 +68,7 @@ BAD_ANNOTATIONS = {
     "id of 400 digits": (annotation(HUGE), "id is beyond 64 bits"),
     "id true": (annotation(True), "id is no integer (True)"),
     "id null": (annotation(None), "id is no integer (None)"),
-    "id text": (annotation("1"), "id is no integer (1)"),
+    "id text": (annotation("1x"), "id is no integer (1x)"),
     "id unhashable": (annotation([1]), "id is no integer ([1])"),
     "id deep": (annotation(DEEP), "id is no integer ([[["),
     "id fraction": (annotation(1.5), "id is no integer (1.5)"),
@@ -77,7 +77,7 @@ BAD_ANNOTATIONS = {
     "image id true": (annotation(image_id=True), "image_id is no integer (True)"),
     "image id of 400 digits": (annotation(image_id=HUGE), "image_id is beyond 64 bits"),
     "category id unhashable": (annotation(category_id=[9]), "category_id is no integer ([9])"),
-    "category id text": (annotation(category_id="9"), "category_id is no integer (9)"),
+    "category id text": (annotation(category_id="-9"), "category_id is no integer (-9)"),
     # Crowds
     **{
         f"crowd {value!r}": (annotation(iscrowd=value), f"iscrowd is neither 0 nor 1 ({value})")

@@ -3,6 +3,7 @@
 from keras_maskrcnn.data.formats import (
     cityscapes,
     coco,
+    coco_panoptic,
     cvat,
     id_pictures,
     label_studio,
@@ -20,6 +21,7 @@ __all__ = [
     "FORMATS",
     "cityscapes",
     "coco",
+    "coco_panoptic",
     "cvat",
     "id_pictures",
     "label_studio",

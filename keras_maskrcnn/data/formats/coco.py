@@ -4,38 +4,49 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Sequence
-from functools import lru_cache, partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 from keras_maskrcnn.data.formats.checks import (
+    NUMBERS,
     check_area,
     check_box,
     check_crowd,
     check_entry,
-    check_integer,
     check_keypoints,
 )
-from keras_maskrcnn.data.formats.coco_file import PARTS, looks_like_coco
+from keras_maskrcnn.data.formats.coco_file import is_panoptic
+from keras_maskrcnn.data.formats.coco_layout import coco_files, picture_folders, splits_of
+from keras_maskrcnn.data.formats.coco_parts import (
+    check_id,
+    drop_root,
+    keypoint_flip_pairs,
+    note_lvis,
+    read_categories,
+    read_images,
+    read_keypoint_names,
+    read_parts,
+)
 from keras_maskrcnn.data.formats.collector import Collector
-from keras_maskrcnn.data.formats.json_file import RepeatedKeys
 from keras_maskrcnn.data.formats.outlines import check_outline
 from keras_maskrcnn.data.formats.picture_folder import PictureFolder
-from keras_maskrcnn.data.formats.problems import ItemError, require_unique, shown
-from keras_maskrcnn.data.formats.reader import FORMATS, SPLITS, Reader, run_reader
+from keras_maskrcnn.data.formats.picture_tree import PictureTree
+from keras_maskrcnn.data.formats.problems import ItemError, MissingPictureError, shown
+from keras_maskrcnn.data.formats.reader import FORMATS, Reader, run_reader
 from keras_maskrcnn.data.formats.source import Source
-from keras_maskrcnn.data.picture_files import MAX_PIXELS
 from keras_maskrcnn.data.records import DetectionData, ImageRecord, Instance
 
-# A folder with more JSON files holds one for each picture.
-_MOST_FILES = 64
+CROWD = ("auto", "keep", "objects")
+# In COCO itself, one object of 80 is a crowd region. Where more than one of so many is, it is said.
+_FEW_CROWDS = 20
 
 
 def load_coco(
     annotation_file: str | os.PathLike[str],
     image_dir: str | os.PathLike[str],
     *,
+    crowd: str = "auto",
     on_error: str = "warn",
 ) -> DetectionData:
     """Reads a data set in COCO format; no picture is opened.
@@ -48,10 +59,19 @@ def load_coco(
 
     The file may come from anywhere: a `file_name` that leads out of `image_dir` (absolute, by `..`
     or by a link) or to something other than a regular file counts as an item that cannot be used.
+    Where there is no picture of that path, it is found in `image_dir` by the end of its path, never
+    by a guess between two.
+
+    Exports of Roboflow, CVAT, Label Studio, VIA and LVIS differ from COCO; what is decided about
+    them stands in `DetectionData.notes`, and is told by a Python warning each.
 
     Args:
         annotation_file: path of the JSON file.
         image_dir: folder to which each `file_name` is relative.
+        crowd: what `iscrowd=1` means. `"keep"`: a crowd region, which is ignored in training.
+            `"objects"`: nothing, as in files of CVAT and datumaro, which mark every object whose
+            shape is a mask. `"auto"`: nothing where the file marks every object, and each has an
+            outline; else a crowd region.
         on_error: what happens with an item that cannot be used, such as a missing picture, an
             outline of two points or a box without area. `"warn"` leaves the item out, adds a line
             to `DetectionData.warnings`, and gives one Python warning that counts them; `"raise"`
@@ -66,18 +86,20 @@ def load_coco(
             picture can be used, or with `on_error="raise"` any item cannot be used. The message
             names the file and the item.
     """
-    file = Path(annotation_file)
+    folder = cache(lambda: PictureFolder(image_dir))
+    tree = cache(lambda: PictureTree(Path(image_dir)))
 
-    @lru_cache(1)
-    def folder() -> PictureFolder:
-        return PictureFolder(image_dir)
+    def find(name: Any, near: Any) -> str:
+        try:
+            return folder().find(name)
+        except MissingPictureError as missing:
+            try:
+                return tree().find(name)
+            except MissingPictureError:
+                raise missing from None
 
-    return run_reader(
-        CocoReader(),
-        Source(file, root=Path(image_dir)),
-        find=lambda name, near: folder().find(name),
-        on_error=on_error,
-    )
+    source = Source(Path(annotation_file), root=Path(image_dir))
+    return run_reader(CocoReader(crowd=crowd), source, find=find, on_error=on_error)
 
 
 @FORMATS.register("coco")
@@ -86,55 +108,53 @@ class CocoReader(Reader):
 
     title = "COCO JSON"
 
+    def __init__(self, *, crowd: str = "auto") -> None:
+        if crowd not in CROWD:
+            raise ValueError(f"Expected crowd to be one of {CROWD}. Received: {crowd=}")
+        self.crowd = crowd
+
     def finds(self, source: Source) -> bool:
-        return bool(_coco_files(source))
+        return bool(_files(source))
 
     def splits(self, source: Source) -> dict[str, Source]:
-        files = _coco_files(source)
-        parts: dict[str, Source] = {}
-        for file in files:
-            name = _split_name(file, source)
-            if name in parts:
-                raise ValueError(
-                    f"{source.path}: expected one COCO file for each split. Received: "
-                    f"{parts[name].path} and {file}"
-                )
-            parts[name] = source.part(file)
-        return parts if source.path.is_dir() else {}
+        return splits_of(_files(source), source)
 
     def read(self, source: Source, found: Collector) -> None:
         file = source.path
-        content = _read_parts(file, source.json(file))
-        near = (file.parent, *_picture_folders(source))
-        if not content["images"]:
-            raise ValueError(
-                f"{file}: expected at least one image. Received: an empty 'images' list"
-            )
-        categories = _read_categories(content["categories"], file)
+        content = read_parts(file, source.json(file))
+        near = (file.parent, *picture_folders(source))
+        annotations = content["annotations"]
+        categories = drop_root(read_categories(content["categories"], file), annotations, found)
         names = [category["name"] for category in categories]
         found.declare_classes(names, [category["id"] for category in categories])
-        keypoint_names = _read_keypoint_names(categories, file)
+        keypoint_names = read_keypoint_names(categories, file)
         found.declare_keypoints(keypoint_names, keypoint_flip_pairs(keypoint_names))
-        images = _read_images(content["images"], file, found, near)
+        images = read_images(content["images"], file, found, near)
+        for record in images.values():
+            if record is not None:
+                found.add_record(record)
+        found.require_pictures()
+        note_lvis(content["images"], found)
+        are_crowds = self._are_crowds(annotations, found)
         name_of = {category["id"]: category["name"] for category in categories}
         without_picture: Counter[int] = Counter()
-        for number, entry in enumerate(content["annotations"]):
+        for number, entry in enumerate(annotations):
             with found.item(partial(_annotation_name, number, entry)):
-                key = check_integer(check_entry(entry), "id")
+                key = check_id(check_entry(entry), "id")
                 found.claim_id(key)
-                image_id = check_integer(entry, "image_id")
+                image_id = check_id(entry, "image_id")
                 if image_id not in images:
                     raise ItemError("unknown image id")
                 image = images[image_id]
                 if image is None:
                     without_picture[image_id] += 1
                     continue
-                category_id = check_integer(entry, "category_id")
+                category_id = check_id(entry, "category_id")
                 if category_id not in name_of:
                     raise ItemError("unknown category id", f" {category_id}")
                 category = found.category(name_of[category_id])
                 instance, bad_parts = _read_instance(
-                    entry, key, category, image, len(keypoint_names)
+                    entry, key, category, image, len(keypoint_names), are_crowds
                 )
                 found.add_instance(image, instance)
                 for part, problem in bad_parts:
@@ -142,143 +162,62 @@ class CocoReader(Reader):
         for image_id, count in without_picture.items():
             found.problems.extend(f"image id {image_id}", f", and with it its {count} annotations")
 
-
-def keypoint_flip_pairs(names: list[str]) -> list[tuple[int, int]]:
-    """Index pairs of keypoints called `left_x` and `right_x`, which a mirror exchanges."""
-    places = {name: index for index, name in enumerate(names)}
-    return [
-        (index, places["right_" + name.removeprefix("left_")])
-        for name, index in places.items()
-        if name.startswith("left_") and "right_" + name.removeprefix("left_") in places
-    ]
-
-
-def _coco_files(source: Source) -> list[Path]:
-    return [file for file in source.with_suffix(".json")[:_MOST_FILES] if looks_like_coco(file)]
-
-
-def _split_name(file: Path, source: Source) -> str:
-    """`train` of `train/_annotations.coco.json`, `train2017` of `instances_train2017.json`."""
-    if file.parent.name.lower() in SPLITS and file.parent != source.path:
-        return file.parent.name
-    return file.stem.removeprefix("instances_")
-
-
-def _picture_folders(source: Source) -> list[Path]:
-    split = source.path.stem.removeprefix("instances_")
-    return [source.root / split, source.root / "images" / split, source.root / "images"]
-
-
-def _read_parts(file: Path, content: Any) -> dict[str, list[Any]]:
-    if isinstance(content, RepeatedKeys):
-        raise ValueError(
-            f"{file}: expected a JSON object with each key once. "
-            f"Received: more than one {shown(content.repeated)}"
-        )
-    for part in PARTS:
-        if not isinstance(content, dict) or not isinstance(content.get(part), list):
-            raise ValueError(f"{file}: expected a JSON object with a list called {part!r}")
-    return content
-
-
-def _read_categories(entries: list[Any], file: Path) -> list[dict[str, Any]]:
-    """Id, name and keypoints of each; a category that cannot be read would cost all its objects."""
-    if not entries:
-        raise ValueError(f"{file}: expected at least one category. Received: an empty list")
-    categories = []
-    for entry in entries:
-        try:
-            category = dict(check_entry(entry), id=check_integer(entry, "id"))
-        except ItemError as problem:
-            raise ValueError(
-                f"{file}: expected categories with an integer as id: {problem}. "
-                f"Received: {shown(entry)}"
-            ) from None
-        if not isinstance(category.get("name"), str):
-            raise ValueError(
-                f"{file}: expected categories with a text as name. Received: {shown(entry)}"
+    def _are_crowds(self, annotations: list[Any], found: Collector) -> bool:
+        """Whether `iscrowd=1` means a crowd region in this file."""
+        if self.crowd != "auto":
+            return self.crowd == "keep"
+        entries = [entry for entry in annotations if isinstance(entry, dict)]
+        crowds = [entry for entry in entries if _is_marked(entry)]
+        mark = f"{len(crowds)} of {len(entries)} objects are marked iscrowd=1"
+        if crowds and len(crowds) == len(entries) and all(e.get("segmentation") for e in crowds):
+            found.note(
+                f"{mark}, as CVAT and datumaro mark all masks: they are read as single objects; "
+                "crowd='keep' reads them as crowd regions"
             )
-        categories.append(category)
-    require_unique([category["id"] for category in categories], "category ids", file)
-    require_unique([category["name"] for category in categories], "category names", file)
-    return sorted(categories, key=lambda category: category["id"])
-
-
-def _read_keypoint_names(categories: list[dict[str, Any]], file: Path) -> list[str]:
-    layouts = []
-    for category in categories:
-        names = category.get("keypoints")
-        if names is None or names == []:
-            continue
-        if not (isinstance(names, list) and set(map(type, names)) == {str}):
-            raise ValueError(
-                f"{file}: expected the keypoints of category id {category['id']} to be a list of "
-                f"names. Received: {shown(names)}"
+            return False
+        if _FEW_CROWDS * len(crowds) > len(entries):
+            found.note(
+                f"{mark}, and not trained on. CVAT and datumaro mark all masks so: if they are "
+                "single objects, read them by crowd='objects'"
             )
-        require_unique(names, f"keypoint names of category id {category['id']}", file)
-        if names not in layouts:
-            layouts.append(names)
-    if len(layouts) > 1:
-        raise ValueError(
-            f"{file}: expected all categories with keypoints to name the same ones. "
-            f"Received: {shown(layouts)}"
-        )
-    return layouts[0] if layouts else []
+        return True
 
 
-def _read_images(
-    entries: list[Any], file: Path, found: Collector, near: Sequence[Path]
-) -> dict[int, ImageRecord | None]:
-    """Records by image id; None for pictures that cannot be used."""
-    images: dict[int, ImageRecord | None] = {}
-    keys = []
-    for number, entry in enumerate(entries):
-        name = f"image entry {number}"
-        try:
-            key = check_integer(check_entry(entry), "id")
-            keys.append(key)
-            name = f"image id {key}"
-            images[key] = None
-            images[key] = _read_image(entry, key, found, near)
-        except ItemError as problem:
-            found.problems.add(name, problem)
-    require_unique(keys, "image ids", file)
-    for image in images.values():
-        if image:
-            found.add_record(image)
-    found.require_pictures()
-    return images
-
-
-def _read_image(
-    entry: dict[str, Any], key: int, found: Collector, near: Sequence[Path]
-) -> ImageRecord:
-    height, width = check_integer(entry, "height"), check_integer(entry, "width")
-    if min(height, width) <= 0:
-        raise ItemError("height or width is not positive", f" ({height}, {width})")
-    if height * width > MAX_PIXELS:
-        raise ItemError(f"picture has more than {MAX_PIXELS} pixels", f" ({height} x {width})")
-    if "file_name" not in entry:
-        raise ItemError("file_name is missing")
-    return ImageRecord(key, found.find_picture(entry["file_name"], near), height, width)
+def _files(source: Source) -> list[Path]:
+    return [file for file in coco_files(source) if not is_panoptic(file)]
 
 
 def _read_instance(
-    entry: dict[str, Any], key: int, category: int, image: ImageRecord, num_keypoints: int
+    entry: dict[str, Any],
+    key: int,
+    category: int,
+    image: ImageRecord,
+    num_keypoints: int,
+    are_crowds: bool,
 ) -> tuple[Instance, list[tuple[int, ItemError]]]:
     """The object, and the parts of its outline that had to be left out."""
     box = check_box(entry.get("bbox"), image)
-    outline, bad_parts = check_outline(entry.get("segmentation"), box, image)
+    outline, bad_parts = check_outline(_nested(entry.get("segmentation")), box, image)
     instance = Instance(
         category=category,
         box=box,
         outline=outline,
-        is_crowd=check_crowd(entry),
+        is_crowd=check_crowd(entry) and are_crowds,
         annotated_area=check_area(entry),
         annotation_id=key,
         keypoints=check_keypoints(entry.get("keypoints"), num_keypoints, image),
     )
     return instance, bad_parts
+
+
+def _is_marked(entry: dict[str, Any]) -> bool:
+    return type(entry.get("iscrowd")) in NUMBERS and entry["iscrowd"] == 1
+
+
+def _nested(segmentation: Any) -> Any:
+    """VIA writes its one polygon without the list around it."""
+    is_flat = isinstance(segmentation, list) and segmentation and type(segmentation[0]) in NUMBERS
+    return [segmentation] if is_flat else segmentation
 
 
 def _annotation_name(number: int, entry: Any) -> str:

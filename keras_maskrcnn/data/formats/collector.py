@@ -38,6 +38,7 @@ class Collector:
     ) -> None:
         self.file = file
         self.problems = Problems(file)
+        self.notes: list[str] = []
         self._find = find
         self._instances: dict[int, list[Instance]] = {}
         self._records: dict[int, ImageRecord] = {}
@@ -107,6 +108,10 @@ class Collector:
     def declare_keypoints(self, names: list[str], flip_pairs: list[tuple[int, int]]) -> None:
         """Says what the keypoints of all objects are called, and which a mirror exchanges."""
         self._keypoint_names, self._keypoint_pairs = names, flip_pairs
+
+    def note(self, text: str) -> None:
+        """Tells the user what was decided about the data; see `DetectionData.notes`."""
+        self.notes.append(text)
 
     def item(self, name: str | Callable[[], str], objects: int = 0) -> _Item:
         """A context in which an `ItemError` means: this item is left out, and its name noted.
@@ -259,6 +264,7 @@ class Collector:
             keypoint_names=self._keypoint_names,
             keypoint_flip_pairs=self._keypoint_pairs,
             warnings=self.problems.lines,
+            notes=self.notes,
             name=name,
         )
 

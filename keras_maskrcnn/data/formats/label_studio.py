@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, unquote, urlsplit
 
+from keras_maskrcnn.data.formats.addresses import local_path, without_upload_prefix
 from keras_maskrcnn.data.formats.brush import decode_brush
 from keras_maskrcnn.data.formats.checks import (
     check_entry,
@@ -18,7 +17,7 @@ from keras_maskrcnn.data.formats.checks import (
 from keras_maskrcnn.data.formats.collector import Collector
 from keras_maskrcnn.data.formats.making import Patch
 from keras_maskrcnn.data.formats.picture_tree import PICTURE_SUFFIXES
-from keras_maskrcnn.data.formats.problems import ItemError, shown
+from keras_maskrcnn.data.formats.problems import ItemError, MissingPictureError, shown
 from keras_maskrcnn.data.formats.reader import FORMATS, Reader
 from keras_maskrcnn.data.formats.shapes import ellipse, turned
 from keras_maskrcnn.data.formats.source import Source
@@ -29,8 +28,6 @@ _LABELS = ("polygonlabels", "rectanglelabels", "ellipselabels", "brushlabels", "
 _OF_THE_PICTURE = frozenset(
     ("choices", "textarea", "rating", "number", "taxonomy", "pairwise", "relation", "datetime")
 )
-# What an upload puts before the name of a picture.
-_UPLOAD = re.compile(r"[0-9a-f]{8}-")
 
 
 @FORMATS.register("label_studio")
@@ -119,22 +116,18 @@ def _find(task: dict[str, Any], folder: Path, found: Collector) -> str:
     for value in check_entry(task.get("data")).values():
         if not isinstance(value, str):
             continue
-        try:
-            address = urlsplit(value)
-            local = parse_qs(address.query).get("d", [address.path])[0]
-        except ValueError:
-            continue
+        local = local_path(value)
         if Path(local).suffix.lower() in PICTURE_SUFFIXES:
-            names.append(unquote(local))
+            names.append(local)
     if len(names) != 1:
         raise ItemError("task has not one picture", f" ({shown(task.get('data'))})")
     try:
         return found.find_picture(names[0], [folder])
-    except ItemError:
-        last = names[0].rpartition("/")[2]
-        if not _UPLOAD.match(last):
-            raise
-        return found.find_picture(last[9:], [folder])
+    except MissingPictureError as missing:
+        try:
+            return found.find_picture(without_upload_prefix(names[0]), [folder])
+        except MissingPictureError:
+            raise missing from None
 
 
 def _label_of(entry: dict[str, Any]) -> Any:

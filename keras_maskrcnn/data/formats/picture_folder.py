@@ -6,7 +6,7 @@ import os
 from pathlib import Path, PurePath
 from typing import Any
 
-from keras_maskrcnn.data.formats.problems import ItemError, shown
+from keras_maskrcnn.data.formats.problems import ItemError, MissingPictureError, shown
 
 # PATH_MAX of Linux; a name of megabytes would also take minutes to follow.
 _LONGEST_NAME = 4096
@@ -53,12 +53,12 @@ class PictureFolder:
         where = f" ({shown(str(path))})"
         entry = self._listing(path.parent, where).get(path.name)
         if entry is None:
-            raise ItemError("picture is missing", where)
+            raise MissingPictureError("picture is missing", where)
         if entry.is_symlink():
             target = os.path.realpath(path)
             self._require_inside(target, where)
             if not os.path.exists(target):
-                raise ItemError("picture is missing", where)
+                raise MissingPictureError("picture is missing", where)
             is_file = os.path.isfile(target)
         else:
             is_file = entry.is_file(follow_symlinks=False)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
 from typing import Any
 
-from keras_maskrcnn.data.formats.problems import ItemError, shown
+from keras_maskrcnn.data.formats.problems import ItemError, MissingPictureError, shown
 
 PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif"})
 _LONGEST_NAME = 4096
@@ -30,10 +30,17 @@ def listed_files(folder: Path) -> list[Path]:
         except OSError:
             continue
         entries = [e for e in entries if not e.name.startswith(".") and e.name != "__MACOSX"]
-        found += [Path(entry.path) for entry in entries if entry.is_file()]
+        found += [Path(entry.path) for entry in entries if _is_file(entry)]
         folders = [Path(e.path) for e in entries if e.is_dir(follow_symlinks=False)]
         places += reversed(folders)
     return found
+
+
+def _is_file(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_file()
+    except OSError:  # A link to itself.
+        return False
 
 
 def is_picture(file: Path) -> bool:
@@ -111,7 +118,8 @@ class PictureTree:
                 break
             places = longer
         if not places:
-            raise ItemError("picture is missing", f" ({shown('/'.join(parts))} in {self.folder})")
+            where = f" ({shown('/'.join(parts))} in {self.folder})"
+            raise MissingPictureError("picture is missing", where)
         if len(places) > 1:
             named = ", ".join(str(place) for place in places[:2])
             raise ItemError("several pictures have its name", f" ({shown(named)})")

@@ -28,6 +28,10 @@ class ItemError(ValueError):
         self.details = details
 
 
+class MissingPictureError(ItemError):
+    """There is no picture of that name."""
+
+
 class Problems:
     """Collects what was left out: a line per item, a count per reason."""
 

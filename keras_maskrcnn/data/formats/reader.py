@@ -139,6 +139,8 @@ def run_reader(
     with _no_garbage_collection():
         reader.read(source, found)
         data = found.build(f"{name}_{source.split}" if source.split else name)
+    for note in data.notes:
+        warnings.warn(f"{source.path}: {note}", UserWarning, stacklevel=stacklevel)
     if found.problems.lines:
         if on_error == "raise":
             raise ValueError(found.problems.summary())
