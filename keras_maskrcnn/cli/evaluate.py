@@ -8,14 +8,8 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from keras_maskrcnn.cli.options import (
-    DATA_HELP,
-    find_split,
-    load_model,
-    read_data,
-    say,
-    size_arguments,
-)
+from keras_maskrcnn.cli.data import DATA_HELP, data_arguments, read_coco, read_split
+from keras_maskrcnn.cli.options import load_model, say, size_arguments
 
 if TYPE_CHECKING:
     from keras_maskrcnn.evaluation import CocoMetrics
@@ -29,6 +23,9 @@ With --results FILE, JSON lists in COCO's results format are scored against --an
 a model and without pictures: every picture of the annotations counts, as in pycocotools. Boxes and
 masks may be in one file or in two; results without boxes get those of their masks.
 """
+
+# Options that say how data are read and split.
+_OF_A_RUN = ("format", "format_set", "val_fraction", "seed")
 
 _EPILOG = """\
 examples:
@@ -54,8 +51,14 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     parser.add_argument(
         "--results", nargs="+", metavar="FILE", help="COCO results, instead of a model"
     )
-    parser.add_argument("--data", metavar="FOLDER", help="data folder")
-    parser.add_argument("--split", default="val", help="split of the data folder: %(default)s")
+    data_arguments(parser)
+    parser.add_argument(
+        "--split",
+        default="val",
+        help="split of the data: %(default)s; where pictures were set aside for it, these are those "
+        "of the run, if MODEL is its folder, or follow from --val-fraction and --seed",
+    )
+    parser.add_argument("--seed", type=int, metavar="N", help="see --split (default: 0)")
     parser.add_argument("--annotations", metavar="FILE", help="COCO JSON file, instead of --data")
     parser.add_argument("--images", metavar="FOLDER", help="picture folder of --annotations")
     parser.add_argument("--batch-size", type=int, default=1, help="%(default)s")
@@ -99,12 +102,11 @@ def run(args: argparse.Namespace) -> int:
 
 def _evaluate_model(args: argparse.Namespace) -> tuple[dict[str, Any], CocoMetrics]:
     if args.annotations is not None and args.images is not None:
-        annotations, images = Path(args.annotations), Path(args.images)
+        data, place = read_coco(args.annotations, args.images), args.annotations
     elif args.data is not None:
-        annotations, images = find_split(args.data, args.split)
+        data, place = read_split(_as_in_its_run(args)), args.data
     else:
         raise ValueError("Expected --data FOLDER, or --annotations FILE with --images FOLDER")
-    data = read_data(annotations, images)
     model = load_model(args.model)
 
     from keras_maskrcnn.evaluation import evaluate_coco
@@ -119,11 +121,32 @@ def _evaluate_model(args: argparse.Namespace) -> tuple[dict[str, Any], CocoMetri
         max_detections=args.max_detections,
         save_results_to=args.save_results,
     )
-    return {"model": args.model, "annotations": str(annotations)}, metrics
+    return {"model": args.model, "annotations": str(place)}, metrics
+
+
+def _as_in_its_run(args: argparse.Namespace) -> argparse.Namespace:
+    """With the options by which the data of a run were read, where none are given."""
+    from keras_maskrcnn.training import RunFolder
+
+    if not Path(args.model).is_dir():
+        return args
+    kept = RunFolder(args.model).read_config().get("options", {})
+    missing = {name: kept.get(name) for name in _OF_A_RUN if getattr(args, name) is None}
+    return argparse.Namespace(**{**vars(args), **missing})
 
 
 def _evaluate_results(args: argparse.Namespace) -> tuple[dict[str, Any], CocoMetrics]:
-    for option in ("data", "images", "min_size", "max_size", "save_results"):
+    for option in (
+        "data",
+        "format",
+        "format_set",
+        "val_fraction",
+        "seed",
+        "images",
+        "min_size",
+        "max_size",
+        "save_results",
+    ):
         if getattr(args, option) is not None:
             name = "--" + option.replace("_", "-")
             raise ValueError(f"Expected {name} only with a MODEL. Received: {name} with --results")

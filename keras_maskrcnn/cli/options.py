@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
-import logging
 import sys
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,64 +12,6 @@ if TYPE_CHECKING:
     import keras
 
     from keras_maskrcnn.data.records import DetectionData
-
-logger = logging.getLogger("keras_maskrcnn")
-
-_WARNINGS_SHOWN = 5
-
-DATA_HELP = """\
-A data folder holds instances_train.json and instances_val.json (there or in annotations/),
-and the pictures in train/ and val/, or together in images/. COCO's own names with the year
-(instances_train2017.json, train2017/) are found too.
-"""
-
-
-def find_split(folder: str | Path, split: str) -> tuple[Path, Path]:
-    """Annotation file and picture folder of one split of a data folder; see `DATA_HELP`.
-
-    Raises:
-        ValueError: when either is missing, or there are several annotation files to choose from.
-    """
-    folder = Path(folder)
-    if not folder.is_dir():
-        raise ValueError(f"Expected a data folder. Received: {folder}")
-    files = [
-        file
-        for place in (folder, folder / "annotations")
-        for pattern in (f"instances_{split}.json", f"instances_{split}[0-9]*.json")
-        for file in sorted(place.glob(pattern))
-    ]
-    if len(files) != 1:
-        found = ", ".join(str(file) for file in files) or "none"
-        raise ValueError(
-            f"Expected one file instances_{split}.json or annotations/instances_{split}.json in "
-            f"{folder}. Received: {found}"
-        )
-    suffix = files[0].stem.removeprefix("instances_")
-    for name in (suffix, split, "images"):
-        if (folder / name).is_dir():
-            return files[0], folder / name
-    raise ValueError(
-        f"Expected the pictures of {files[0].name} in {folder / split} or {folder / 'images'}. "
-        "Received: neither is a folder"
-    )
-
-
-def read_data(annotations: str | Path, images: str | Path) -> DetectionData:
-    """Reads COCO annotations; items that the reader left out are told on standard error."""
-    from keras_maskrcnn.data import load_coco
-
-    with warnings.catch_warnings():
-        # The count and the first lines follow below.
-        warnings.simplefilter("ignore", UserWarning)
-        data = load_coco(annotations, images)
-    if data.warnings:
-        logger.warning("%s: left out %d items:", annotations, len(data.warnings))
-        for warning in data.warnings[:_WARNINGS_SHOWN]:
-            logger.warning("  %s", warning)
-        if len(data.warnings) > _WARNINGS_SHOWN:
-            logger.warning("  and %d more", len(data.warnings) - _WARNINGS_SHOWN)
-    return data
 
 
 def load_model(path: str | Path) -> keras.Model:

@@ -7,16 +7,10 @@ import dataclasses
 import logging
 import math
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from keras_maskrcnn.cli.options import (
-    check_classes,
-    find_split,
-    parse_settings,
-    read_data,
-    say,
-)
+from keras_maskrcnn.cli.data import described, read_coco, read_pair
+from keras_maskrcnn.cli.options import check_classes, parse_settings, say
 from keras_maskrcnn.cli.train_parser import add_parser
 
 if TYPE_CHECKING:
@@ -65,15 +59,17 @@ def _train(args: argparse.Namespace, folder: RunFolder) -> int:
     from keras_maskrcnn.training import best_epoch, monitored, train_model
 
     options = training_options(args)
-    (train_file, train_images), (val_file, val_images) = find_data(args)
-    train_data, val_data = read_data(train_file, train_images), read_data(val_file, val_images)
+    train_data, val_data, source = read_both(args)
     say(f"{train_data}\n{val_data}")
+    found = {"train": described(train_data), "val": described(val_data)}
+    if args.resume is not None:
+        _require_same_pictures(found, folder)
 
     keras.utils.set_random_seed(args.seed)
     if args.mixed_precision:
         keras.config.set_dtype_policy("mixed_bfloat16")
     model = build_model(args, train_data)
-    check_classes(model, val_data, val_file)
+    check_classes(model, val_data, val_data.name)
     require_outlines(model.network, train_data, val_data)
 
     folder.write_config(
@@ -81,11 +77,7 @@ def _train(args: argparse.Namespace, folder: RunFolder) -> int:
             "options": {k: v for k, v in vars(args).items() if k not in _NOT_KEPT},
             "training": dataclasses.asdict(options),
             "model": model.get_config(),
-            "data": {
-                "train": [str(train_file), str(train_images), len(train_data)],
-                "val": [str(val_file), str(val_images), len(val_data)],
-                "category_ids": list(train_data.category_ids),
-            },
+            "data": {**source, **found, "category_ids": list(train_data.category_ids)},
             "keras": keras.version(),
         }
     )
@@ -96,8 +88,8 @@ def _train(args: argparse.Namespace, folder: RunFolder) -> int:
     logger.setLevel(logging.INFO)
     for data in (train_data, val_data):
         logger.info("%r", data)
-        for warning in data.warnings:
-            logger.info("  %s", warning)
+        for line in (*data.notes, *data.warnings):
+            logger.info("  %s", line)
     if args.weights is not None:
         logger.info("%s", model.load_report)
     try:
@@ -143,18 +135,32 @@ def training_options(args: argparse.Namespace) -> Any:
     )
 
 
-def find_data(args: argparse.Namespace) -> list[tuple[Path, Path]]:
-    """Annotation file and picture folder of the training and of the validation pictures."""
-    found = []
+def read_both(args: argparse.Namespace) -> tuple[DetectionData, DetectionData, dict[str, Any]]:
+    """The data to train and to validate on, and where they come from."""
+    if args.train is None and args.val is None:
+        if args.data is None:
+            raise ValueError("Expected --data FOLDER or --train ANNOTATIONS IMAGES")
+        train, val, name = read_pair(args)
+        return train, val, {"from": args.data, "format": name}
     for split in ("train", "val"):
-        given = getattr(args, split)
-        if given is None and args.data is None:
-            raise ValueError(f"Expected --data FOLDER or --{split} ANNOTATIONS IMAGES")
-        if given is None:
-            found.append(find_split(args.data, split))
-        else:
-            found.append((Path(given[0]), Path(given[1])))
-    return found
+        if getattr(args, split) is None:
+            raise ValueError(f"Expected --{split} ANNOTATIONS IMAGES, too")
+    if args.data is not None:
+        raise ValueError("Expected either --data or --train and --val. Received: both")
+    source = {"from": [*args.train, *args.val], "format": "coco"}
+    return read_coco(*args.train), read_coco(*args.val), source
+
+
+def _require_same_pictures(found: dict[str, dict[str, Any]], folder: RunFolder) -> None:
+    """What was validated on must never be trained on."""
+    kept = folder.read_config()["data"]
+    for split, now in found.items():
+        if now["digest"] != kept[split]["digest"]:
+            raise ValueError(
+                f"Expected the {kept[split]['pictures']} pictures with which the run in "
+                f"{folder.path} was started ({split}). Received: {now['pictures']}, of which some "
+                "have other names"
+            )
 
 
 def build_model(args: argparse.Namespace, data: DetectionData) -> keras.Model:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from keras_maskrcnn.cli.options import DATA_HELP
+from keras_maskrcnn.cli.data import DATA_HELP, data_arguments
 
 _DESCRIPTION = f"""\
-Train Mask R-CNN on pictures with COCO annotations.
+Train Mask R-CNN on annotated pictures.
 
 {DATA_HELP}
 The run folder receives config.json, history.csv, log.txt, best.keras (by mask AP on the
@@ -18,6 +18,7 @@ validation pictures), last.keras, learning_curves.png and predictions.png.
 _EPILOG = """\
 examples:
   maskrcnn train --data photos --weights imagenet --output runs/photos
+  maskrcnn train --data export --format-set crowd=objects --val-fraction 0.1
   maskrcnn train --train cells/train.json cells/images --val cells/val.json cells/images \\
       --weights resnet50.npz --min-size 512 --epochs 30 --schedule cosine
   maskrcnn train --data photos --backbone resnet18 --set backbone.norm=group
@@ -29,13 +30,13 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     """Adds the command to the parser."""
     parser = commands.add_parser(
         "train",
-        help="train a model on COCO annotations",
+        help="train a model on annotated pictures",
         description=_DESCRIPTION,
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     data = parser.add_argument_group("data")
-    data.add_argument("--data", metavar="FOLDER", help="data folder with both splits")
+    data_arguments(data)
     for split, use in (("train", "train on"), ("val", "validate on")):
         data.add_argument(
             f"--{split}",

@@ -86,6 +86,11 @@ def dataset_splits(path: str | os.PathLike[str], format: str = "auto") -> list[s
     return list(reader.splits(source))
 
 
+def dataset_format(path: str | os.PathLike[str]) -> str:
+    """The name of the one format that fits what lies there; `ValueError` as `dataset_splits`."""
+    return _find_format(Source(Path(path)))
+
+
 def summary(data: DetectionData) -> str:
     """What a data set holds, in a few lines: pictures, objects of each class, what is left out."""
     counts = Counter(o.category for record in data.records for o in record.objects)

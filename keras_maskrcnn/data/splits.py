@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from keras_maskrcnn.data.datasets import dataset_splits, load_dataset
+from keras_maskrcnn.data.formats.reader import SPLITS
 from keras_maskrcnn.data.records import DetectionData, ImageRecord
 
 _TRAIN = re.compile(r"train(ing)?\d*$", re.IGNORECASE)
@@ -50,7 +51,7 @@ def load_splits(
             for training.
     """
     names = dataset_splits(path, format)
-    if not names:
+    if not names or _is_whole(names):
         return split_data(load_dataset(path, format, **options), val_fraction, seed)
     train = _one(names, _TRAIN, path)
     data = load_dataset(path, format, split=train, **options)
@@ -58,6 +59,32 @@ def load_splits(
         return split_data(data, val_fraction, seed)
     options = {"class_names": data.class_names, **options}
     return data, load_dataset(path, format, split=_one(names, _VAL, path), **options)
+
+
+def load_split(
+    path: str | os.PathLike[str],
+    format: str = "auto",
+    *,
+    split: str,
+    val_fraction: float = 0.2,
+    seed: int = 0,
+    **options: Any,
+) -> DetectionData:
+    """Reads one split: `"train"` and `"val"` are those of `load_splits`, whether they lie there
+    or are made; others go by their names. Where it lies there, no other is read, so that a format
+    which names no classes has those of its objects.
+
+    Raises:
+        ValueError: as `load_splits`.
+    """
+    names = dataset_splits(path, format)
+    kind = {"train": _TRAIN, "val": _VAL}.get(split)
+    if kind is None:
+        return load_dataset(path, format, split=split, **options)
+    if any(map(_VAL.match, names)):
+        return load_dataset(path, format, split=_one(names, kind, path), **options)
+    made = load_splits(path, format, val_fraction=val_fraction, seed=seed, **options)
+    return made[split == "val"]
 
 
 def split_data(
@@ -120,6 +147,11 @@ def _origin(path: str) -> str:
     for pattern in _SIBLINGS:
         stem = pattern.sub("", stem)
     return f"{place.parent.name}/{stem}"
+
+
+def _is_whole(names: list[str]) -> bool:
+    """Whether there is one part alone, whose name is no split's, such as that of a file."""
+    return len(names) == 1 and not _TRAIN.match(names[0]) and names[0].lower() not in SPLITS
 
 
 def _one(names: list[str], kind: re.Pattern[str], path: str | os.PathLike[str]) -> str:

@@ -1,0 +1,145 @@
+"""The options that name a data set, and what they stand for."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import logging
+import warnings
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from keras_maskrcnn.cli.options import parse_settings
+
+if TYPE_CHECKING:
+    from keras_maskrcnn.data.records import DetectionData
+
+logger = logging.getLogger("keras_maskrcnn")
+Data = TypeVar("Data")
+
+_WARNINGS_SHOWN = 5
+VAL_FRACTION = 0.2
+
+DATA_HELP = """\
+A data folder holds pictures and annotations of any format that is read: COCO (also of Roboflow,
+CVAT, Label Studio, LVIS, panoptic), YOLO, LabelMe, VIA, CVAT's XML, Pascal VOC, Supervisely, Label
+Studio, Open Images, Cityscapes, or masks as pictures. Splits that lie there are used, such as
+folders train/ and val/, or instances_train.json and instances_val.json; without one for validation,
+a part of the pictures is set aside. What was found is printed.
+"""
+
+
+def data_arguments(parser: Any) -> None:
+    """`--data` and what belongs to it."""
+    parser.add_argument("--data", metavar="FOLDER", help="data folder, or annotation file")
+    parser.add_argument(
+        "--format", metavar="NAME", help="annotation format, where several fit, such as coco"
+    )
+    parser.add_argument(
+        "--format-set",
+        action="append",
+        metavar="NAME=VALUE",
+        help="setting of the format, such as crowd=objects (COCO) or class_attribute=kind (VIA)",
+    )
+    parser.add_argument(
+        "--val-fraction",
+        type=float,
+        metavar="PART",
+        help="part of the pictures to set aside where there is no split for validation "
+        f"(default: {VAL_FRACTION})",
+    )
+
+
+def find_format(args: argparse.Namespace) -> str:
+    """The format of `--data`.
+
+    Raises:
+        ValueError: if there is nothing, or no format or several fit.
+    """
+    from keras_maskrcnn.data.datasets import dataset_format
+
+    if not Path(args.data).exists():
+        raise ValueError(f"Expected a data folder. Received: {args.data}")
+    return args.format or dataset_format(args.data)
+
+
+def read_pair(args: argparse.Namespace) -> tuple[DetectionData, DetectionData, str]:
+    """The data for training and for validation, and the name of their format."""
+    from keras_maskrcnn.data import load_splits
+
+    name = find_format(args)
+    train, val = without_python_warnings(
+        lambda: load_splits(args.data, name, **_choice(args), **_settings(args))
+    )
+    for data in (train, val):
+        tell(data)
+    return train, val, name
+
+
+def read_split(args: argparse.Namespace) -> DetectionData:
+    """The data of `--split`."""
+    from keras_maskrcnn.data.splits import load_split
+
+    name = find_format(args)
+    data = without_python_warnings(
+        lambda: load_split(args.data, name, split=args.split, **_choice(args), **_settings(args))
+    )
+    tell(data)
+    return data
+
+
+def read_coco(annotations: str | Path, images: str | Path) -> DetectionData:
+    """A COCO file and its picture folder."""
+    from keras_maskrcnn.data import load_coco
+
+    data = without_python_warnings(lambda: load_coco(annotations, images))
+    tell(data)
+    return data
+
+
+def without_python_warnings(read: Callable[[], Data]) -> Data:
+    """Reads a data set; `tell` says what its warnings say."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        return read()
+
+
+def tell(data: DetectionData) -> None:
+    """Tells on standard error what was decided, and which items the reader left out."""
+    for note in data.notes:
+        logger.warning("%s: %s", data.name, note)
+    if data.warnings:
+        logger.warning("%s: left out %d items:", data.name, len(data.warnings))
+        for warning in data.warnings[:_WARNINGS_SHOWN]:
+            logger.warning("  %s", warning)
+        if len(data.warnings) > _WARNINGS_SHOWN:
+            logger.warning("  and %d more", len(data.warnings) - _WARNINGS_SHOWN)
+
+
+def described(data: DetectionData) -> dict[str, Any]:
+    """What a data set holds, as `config.json` keeps it; `digest` is that of its pictures' names."""
+    objects = [instance for record in data.records for instance in record.objects]
+    counts = Counter(instance.category for instance in objects)
+    names = sorted("/".join(PurePath(record.path).parts[-2:]) for record in data.records)
+    return {
+        "name": data.name,
+        "pictures": len(data),
+        "objects": {name: counts[k] for k, name in enumerate(data.class_names)},
+        "crowds": sum(len(record.crowds) for record in data.records),
+        "boxes_only": len(data.boxes_only),
+        "left_out": len(data.warnings),
+        "notes": data.notes,
+        "digest": hashlib.sha256("\n".join(names).encode("utf-8", "replace")).hexdigest(),
+    }
+
+
+def _choice(args: argparse.Namespace) -> dict[str, Any]:
+    """How pictures are set aside."""
+    fraction = VAL_FRACTION if args.val_fraction is None else args.val_fraction
+    return {"val_fraction": fraction, "seed": args.seed or 0}
+
+
+def _settings(args: argparse.Namespace) -> dict[str, Any]:
+    return parse_settings(args.format_set or [])
