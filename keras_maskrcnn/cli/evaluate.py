@@ -55,8 +55,8 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     parser.add_argument(
         "--split",
         default="val",
-        help="split of the data: %(default)s; where pictures were set aside for it, these are those "
-        "of the run, if MODEL is its folder, or follow from --val-fraction and --seed",
+        help="split of the data: %(default)s; where pictures were set aside, these are those of "
+        "the run, if MODEL is its folder, or follow from --val-fraction and --seed",
     )
     parser.add_argument("--seed", type=int, metavar="N", help="see --split (default: 0)")
     parser.add_argument("--annotations", metavar="FILE", help="COCO JSON file, instead of --data")
@@ -136,17 +136,7 @@ def _as_in_its_run(args: argparse.Namespace) -> argparse.Namespace:
 
 
 def _evaluate_results(args: argparse.Namespace) -> tuple[dict[str, Any], CocoMetrics]:
-    for option in (
-        "data",
-        "format",
-        "format_set",
-        "val_fraction",
-        "seed",
-        "images",
-        "min_size",
-        "max_size",
-        "save_results",
-    ):
+    for option in ("data", *_OF_A_RUN, "images", "min_size", "max_size", "save_results"):
         if getattr(args, option) is not None:
             name = "--" + option.replace("_", "-")
             raise ValueError(f"Expected {name} only with a MODEL. Received: {name} with --results")
