@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from keras_maskrcnn.data import FORMATS
 from keras_maskrcnn.models.presets import PRESETS
 
 README = Path(__file__).resolve().parents[1] / "README.md"
@@ -19,3 +20,13 @@ def test_table_of_presets():
         stated = [published.get(kind) for kind in ("box", "mask", "keypoint")]
         assert [float(cell) if cell else None for cell in cells[:3]] == stated
         assert PRESETS[name].url.endswith(cells[3])
+
+
+def test_table_of_formats():
+    cells = {
+        name.strip(" `")
+        for line in README.read_text(encoding="utf-8").splitlines()
+        if line.startswith("|") and line.count("|") == 4
+        for name in line.split("|")[2].split(",")
+    }
+    assert set(FORMATS.names) - {"polygon_csv"} <= cells
