@@ -128,6 +128,13 @@ def test_an_action_is_the_same_each_time():
     assert pickle.loads(pickle.dumps(flip)).get_config() == flip.get_config()
 
 
+def test_an_area_that_is_not_annotated_follows_from_the_moved_outline():
+    outline = Polygons([[0, 0, 10, 0, 0, 10]])
+    thing = Instance(0, (0.0, 0.0, 10.0, 10.0), outline, False, None, 1)
+    (found,) = MoveBy(((1.5, 0, 0), (0, 0.5, 1))).apply(sample(thing)).objects
+    assert found.annotated_area is None and found.area == pytest.approx(37.5)
+
+
 def test_probability():
     rng = np.random.default_rng(0)
     draws = [Flip(probability=0.2).draw(rng, sample()) is not None for _ in range(1000)]

@@ -1,5 +1,6 @@
 """The format is found by content, splits by name; what is not clear is said and not guessed."""
 
+import gc
 import json
 
 import pytest
@@ -8,6 +9,7 @@ from PIL import Image
 
 import keras_maskrcnn.data.datasets as datasets
 from keras_maskrcnn.data import FORMATS, Reader, dataset_splits, load_coco, load_dataset
+from keras_maskrcnn.data.formats import source
 
 OUTLINE = [[1, 1, 5, 1, 5, 5, 1, 5]]
 
@@ -69,6 +71,34 @@ def test_splits_of_coco(tmp_path, layout, names):
         load_dataset(tmp_path)
     with pytest.raises(ValueError, match="Received: split='test'"):
         load_dataset(tmp_path, split="test")
+
+
+def test_a_coco_file_is_parsed_once(tmp_path, monkeypatch):
+    """It may be as large as memory allows: to tell its format, it is searched and not parsed."""
+    write_coco(tmp_path / "train" / "a.json", tmp_path / "train")
+    write_coco(tmp_path / "val" / "a.json", tmp_path / "val")
+    parsed = []
+    read = source.read_json
+    monkeypatch.setattr(source, "read_json", lambda file: parsed.append(file) or read(file))
+    load_dataset(tmp_path, split="val", verbose=False)
+    assert parsed == [tmp_path / "val" / "a.json"]
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+def test_garbage_collection_is_as_before(tmp_path, frozen):
+    write_coco(tmp_path / "a.json", tmp_path)
+    try:
+        if frozen:
+            gc.freeze()
+        before = gc.get_freeze_count()
+        load_dataset(tmp_path, verbose=False)
+        assert gc.isenabled() and (gc.get_freeze_count() > 0) == frozen == (before > 0)
+        gc.disable()
+        load_dataset(tmp_path, verbose=False)
+        assert not gc.isenabled()
+    finally:
+        gc.unfreeze()
+        gc.enable()
 
 
 def test_two_files_for_a_split_are_named(tmp_path):
