@@ -51,6 +51,9 @@ class Writer(ABC):
     is_turned: ClassVar[bool] = True
     keeps_spaces: ClassVar[bool] = True
 
+    def check_classes(self, names: Sequence[str]) -> None:  # noqa: B027
+        """`ValueError` for classes that the format cannot name; most take all."""
+
     @abstractmethod
     def picture_folder(self, split: str) -> PurePath:
         """Where the pictures of a split lie within the new folder."""

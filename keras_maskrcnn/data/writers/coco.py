@@ -11,6 +11,7 @@ from keras_maskrcnn.data.formats.problems import ItemError, Problems
 from keras_maskrcnn.data.records import DetectionData, ImageRecord, Instance
 from keras_maskrcnn.data.writers.base import Part, Writer, item_of, register
 from keras_maskrcnn.data.writers.regions import region_of
+from keras_maskrcnn.outlines import Bitmap
 
 
 @register("coco")
@@ -73,8 +74,10 @@ def _annotation(o: Instance, record: ImageRecord, item: str, lost: Problems) -> 
         "segmentation": [],
     }
     region = region_of(o, record, item, lost)
-    if region is not None and o.outline is not None:
-        entry["segmentation"] = o.outline.to_coco(record.height, record.width)
+    if isinstance(region, Bitmap):
+        entry["segmentation"] = region.to_coco(record.height, record.width)
+    elif region is not None:
+        entry["segmentation"] = region
     if o.keypoints is not None:
         # Back to whole pixels that are counted from 0; what is not labelled stays 0, 0.
         seen = o.keypoints[:, 2:] > 0

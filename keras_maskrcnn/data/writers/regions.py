@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from keras_maskrcnn.data.formats.problems import ItemError, Problems
 from keras_maskrcnn.data.records import ImageRecord, Instance
 from keras_maskrcnn.outlines import RLE, Bitmap, Polygons
 from keras_maskrcnn.outlines.cells import cell_polygons
+from keras_maskrcnn.outlines.geometry import signed_area
 
 # As much as parts may overlap, of their area, before one polygon of them would have holes there.
 _OVERLAP = 1e-6
@@ -25,11 +28,11 @@ def region_of(
         return bitmap if bitmap.bits.size else None
     if instance.outline is None:
         return None
-    if isinstance(instance.outline, Polygons) and any(
-        len(group) > 1 for group in instance.outline.groups
-    ):
+    outline = instance.outline
+    if isinstance(outline, Polygons) and any(len(group) > 1 for group in outline.groups):
         lost.add(item, ItemError("holes are joined to their outline by bridges of no width"))
-    polygons = instance.outline.to_coco(image.height, image.width)
+        outline = Polygons.from_loops([_directed(group) for group in outline.groups])
+    polygons = outline.to_coco(image.height, image.width)
     return polygons if isinstance(polygons, list) else None
 
 
@@ -78,12 +81,34 @@ def one_polygon(
         return None
     if len(loops) > 1:
         lost.add(item, ItemError("parts and holes are joined by bridges of no width"))
-    return Polygons.from_loops([loops]).to_coco(height, width)[0]
+    return Polygons.from_loops([_directed(loops)]).to_coco(height, width)[0]
 
 
 def _overlap(polygons: Polygons) -> bool:
     parts = sum(Polygons.from_loops([group]).area() for group in polygons.groups)
     return parts - polygons.area() > _OVERLAP * parts
+
+
+def _directed(loops: list[np.ndarray]) -> list[np.ndarray]:
+    """Loops of which holes run the other way round, so that tools that fill by the non-zero rule
+    leave them empty too."""
+    if len(loops) < 2:
+        return loops
+    result = []
+    for loop in loops:
+        depth = sum(_is_inside(loop[0], other) for other in loops if other is not loop)
+        is_right = (signed_area(loop) > 0) == (depth % 2 == 0)
+        result.append(loop if is_right else loop[::-1])
+    return result
+
+
+def _is_inside(point: np.ndarray, loop: np.ndarray) -> bool:
+    """By the edges that a ray to the right crosses."""
+    ends = np.roll(loop, -1, axis=0)
+    crossing = (loop[:, 1] > point[1]) != (ends[:, 1] > point[1])
+    start, end = loop[crossing], ends[crossing]
+    time = (point[1] - start[:, 1]) / (end[:, 1] - start[:, 1])
+    return bool(np.sum(start[:, 0] + time * (end[:, 0] - start[:, 0]) > point[0]) % 2)
 
 
 def visible_keypoints(instance: Instance) -> list[tuple[int, float, float, int]]:

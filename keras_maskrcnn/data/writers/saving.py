@@ -82,6 +82,8 @@ def save_dataset(
     lost = Problems(place)
     splits = {"": data} if isinstance(data, DetectionData) else dict(data)
     _check_splits(splits)
+    for part in splits.values():
+        writer.check_classes(part.class_names)
     splits = {name: _usable(part, writer, lost) for name, part in splits.items()}
     parts = _parts(splits, writer, is_numbered, lost)
     for part in parts:
@@ -103,10 +105,9 @@ def save_dataset(
 
 
 def _check_splits(splits: Mapping[str, DetectionData]) -> None:
+    known = all(name.lower() in SPLITS for name in splits)
     kinds = {name.lower()[:3] for name in splits}
-    if set(splits) != {""} and (
-        not all(name.lower() in SPLITS for name in splits) or len(kinds) < len(splits)
-    ):
+    if set(splits) != {""} and not (known and 0 < len(splits) == len(kinds)):
         raise ValueError(
             f"Expected splits with names as train, val and test, each once. "
             f"Received: {', '.join(splits) or 'none'}"

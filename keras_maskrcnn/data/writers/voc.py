@@ -34,16 +34,18 @@ class VocWriter(Writer):
     # Lists of pictures are read up to a space.
     keeps_spaces = False
 
+    def check_classes(self, names: Sequence[str]) -> None:
+        if len(names) >= _VOID or any(name != " ".join(name.split()) for name in names):
+            raise ValueError(
+                f"Expected at most {_VOID - 1} classes for VOC, with names on one line. "
+                f"Received: {len(names)} classes, {list(names[:20])}"
+            )
+
     def picture_folder(self, split: str) -> PurePath:
         return PurePath("JPEGImages")
 
     def write(self, folder: Path, parts: Sequence[Part], lost: Problems) -> None:
         names = parts[0].data.class_names
-        if len(names) >= _VOID or any(name != " ".join(name.split()) for name in names):
-            raise ValueError(
-                f"Expected at most {_VOID - 1} classes for VOC, with names on one line. "
-                f"Received: {len(names)} classes, {names[:20]}"
-            )
         for name in ("SegmentationObject", "SegmentationClass", "Annotations"):
             (folder / name).mkdir()
         text = "".join(f"{name}\n" for name in ("__background__", *names))
