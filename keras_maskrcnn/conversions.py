@@ -75,17 +75,12 @@ def to_supervision(found: Detections) -> Any:
 
 def to_labelme(found: Detections, image_path: str | os.PathLike[str]) -> dict[str, Any]:
     """See `Detections.to_labelme`."""
-    # Only needed to trace outlines, and to write files.
     from keras_maskrcnn.data.writers.labelme import labelme_document, labelme_object
-    from keras_maskrcnn.outlines.tracing import mask_polygons
 
     shapes: list[dict[str, Any]] = []
-    for i, (box, score, name) in enumerate(
-        zip(found.boxes, found.scores, found.names, strict=True)
+    for i, (box, score, name, outlines) in enumerate(
+        zip(found.boxes, found.scores, found.names, to_polygons(found), strict=True)
     ):
-        outlines: list[np.ndarray] = []
-        if found.mask_probabilities is not None:
-            outlines = mask_polygons(found.mask_probabilities[i], box, found.image_size)
         points = () if found.keypoints is None else found.keypoints[i].tolist()
         shapes += labelme_object(
             str(name),
@@ -99,3 +94,16 @@ def to_labelme(found: Detections, image_path: str | os.PathLike[str]) -> dict[st
             ],
         )
     return labelme_document(shapes, image_path, found.image_size)
+
+
+def to_polygons(found: Detections) -> list[list[np.ndarray]]:
+    """The masks as polygons that people can edit, see `mask_polygons`; none without masks."""
+    # Only needed to trace outlines.
+    from keras_maskrcnn.outlines.tracing import mask_polygons
+
+    if found.mask_probabilities is None:
+        return [[] for _ in found.boxes]
+    return [
+        mask_polygons(mask, box, found.image_size)
+        for mask, box in zip(found.mask_probabilities, found.boxes, strict=True)
+    ]

@@ -82,9 +82,9 @@ def save_dataset(
     lost = Problems(place)
     splits = {"": data} if isinstance(data, DetectionData) else dict(data)
     _check_splits(splits)
-    for part in splits.values():
-        writer.check_classes(part.class_names)
-    splits = {name: _usable(part, writer, lost) for name, part in splits.items()}
+    for given in splits.values():
+        writer.check_classes(given.class_names)
+    splits = {name: _usable(given, writer, lost) for name, given in splits.items()}
     parts = _parts(splits, writer, is_numbered, lost)
     for part in parts:
         target = place / writer.picture_folder(part.split)
