@@ -11,7 +11,13 @@ from typing import Any
 import numpy as np
 
 from keras_maskrcnn.checks import fraction
-from keras_maskrcnn.data.formats.checks import check_box, check_entry, check_integer, check_numbers
+from keras_maskrcnn.data.formats.checks import (
+    check_box,
+    check_entry,
+    check_integer,
+    check_numbers,
+    finite_floats,
+)
 from keras_maskrcnn.data.formats.collector import Collector
 from keras_maskrcnn.data.formats.outlines import check_outline
 from keras_maskrcnn.data.formats.picture_tree import PictureTree
@@ -104,9 +110,7 @@ class _Results(Reader):
                 record = records.get(self._picture(entry, found))
                 if record is None:
                     raise ItemError("its picture cannot be used")
-                (score,) = check_numbers([entry.get("score")], "score")
-                if not 0 <= score <= 1:
-                    raise ItemError("score is not in 0..1", f" ({score})")
+                score = _score(entry.get("score"))
                 self.scores[record.image_id].append(score)
                 if score >= self._threshold:
                     instance = _instance(entry, number + 1, self._label(entry), record, found)
@@ -149,6 +153,13 @@ class _Results(Reader):
         if key not in self._data.category_ids:
             raise ItemError("unknown category id", f" {key}")
         return self._data.class_names[self._data.category_ids.index(key)]
+
+
+def _score(value: Any) -> float:
+    numbers = finite_floats([value])
+    if numbers is None or not 0 <= numbers[0] <= 1:
+        raise ItemError("score is no number in 0..1", f" ({shown(value)})")
+    return numbers[0]
 
 
 def _instance(
