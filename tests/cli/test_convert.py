@@ -60,7 +60,7 @@ def test_losses_are_told(tmp_path, capsys, caplog):
 
 def test_items_that_cannot_be_read_are_told(tmp_path, caplog):
     save_dataset(make_dataset(tmp_path / "a"), tmp_path / "from", verbose=False)
-    (tmp_path / "from" / "images" / "d.JPG").unlink()
+    (tmp_path / "from" / "train" / "d.JPG").unlink()
     words = ["convert", "--data", str(tmp_path / "from"), "--to", "cvat", str(tmp_path / "to")]
     assert main(words) == 0
     assert caplog.messages[0].endswith("from: left out 1 items:")

@@ -111,7 +111,7 @@ def test_masks_and_scores_are_there_in_every_tool(tmp_path):
     assert [shape.findtext("attribute") for shape in image] == ["0.75", "0.5"]
     shapes = json.loads((tmp_path / "labelme" / "ä 0.json").read_text())["shapes"]
     assert shapes[0]["description"] == "score 0.750"
-    coco = COCO(tmp_path / "coco" / "instances.json")
+    coco = COCO(tmp_path / "coco" / "annotations" / "instances_train.json")
     (entry,) = coco.loadAnns(3)
     assert entry["attributes"] == {"score": 0.875} and entry["keypoints"] == [4.0, 6.0, 2.0]
 

@@ -14,6 +14,8 @@ from keras_maskrcnn.data.records import DetectionData, ImageRecord, Instance
 
 # Attribute of an object that a model found, 0..1.
 SCORE = "score"
+# What is one data set is there to train on, where a format must give it a name.
+UNDIVIDED = "train"
 
 
 @dataclass(frozen=True)

@@ -9,14 +9,14 @@ from typing import Any
 
 from keras_maskrcnn.data.formats.problems import ItemError, Problems
 from keras_maskrcnn.data.records import DetectionData, ImageRecord, Instance
-from keras_maskrcnn.data.writers.base import Part, Writer, item_of, register
+from keras_maskrcnn.data.writers.base import UNDIVIDED, Part, Writer, item_of, register
 from keras_maskrcnn.data.writers.regions import region_of
 from keras_maskrcnn.outlines import Bitmap
 
 
 @register("coco")
 class CocoWriter(Writer):
-    """`instances_train.json` with the pictures in `train/`; `instances.json` and `images/`.
+    """`annotations/instances_train.json` with the pictures in `train/`, as COCO's own.
 
     Ids stay as they were where each is there once (those of classes: in the classes' order).
     Attributes, such as the score of an object that a model found, are `attributes` of the
@@ -27,13 +27,15 @@ class CocoWriter(Writer):
     is_turned = False
 
     def picture_folder(self, split: str) -> PurePath:
-        return PurePath(split or "images")
+        return PurePath(split or UNDIVIDED)
 
     def write(self, folder: Path, parts: Sequence[Part], lost: Problems) -> None:
+        place = folder / "annotations"
+        place.mkdir()
         for part in parts:
-            name = f"instances_{part.split}.json" if part.split else "instances.json"
             text = json.dumps(_content(part, lost), ensure_ascii=False)
-            (folder / name).write_text(text + "\n", encoding="utf-8")
+            file = place / f"instances_{part.split or UNDIVIDED}.json"
+            file.write_text(text + "\n", encoding="utf-8")
 
 
 def _content(part: Part, lost: Problems) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from PIL import Image
 
 from keras_maskrcnn.data.formats.problems import ItemError, Problems
 from keras_maskrcnn.data.records import DetectionData, ImageRecord, Instance
-from keras_maskrcnn.data.writers.base import Part, Writer, item_of, register
+from keras_maskrcnn.data.writers.base import UNDIVIDED, Part, Writer, item_of, register
 from keras_maskrcnn.data.writers.regions import leave_out
 from keras_maskrcnn.outlines import Bitmap, Polygons
 
@@ -48,16 +48,15 @@ class VocWriter(Writer):
         names = parts[0].data.class_names
         for name in ("SegmentationObject", "SegmentationClass", "Annotations"):
             (folder / name).mkdir()
+        lists = folder / "ImageSets" / "Segmentation"
+        lists.mkdir(parents=True)
         text = "".join(f"{name}\n" for name in ("__background__", *names))
         (folder / "class_names.txt").write_text(text, encoding="utf-8")
         for part in parts:
             for name, record in part.pictures():
                 _write_picture(folder, name, record, part.data, lost)
-            if part.split:
-                place = folder / "ImageSets" / "Segmentation" / f"{part.split}.txt"
-                place.parent.mkdir(parents=True, exist_ok=True)
-                lines = "".join(f"{Path(name).stem}\n" for name in part.names)
-                place.write_text(lines, encoding="utf-8")
+            lines = "".join(f"{Path(name).stem}\n" for name in part.names)
+            (lists / f"{part.split or UNDIVIDED}.txt").write_text(lines, encoding="utf-8")
 
 
 def _write_picture(

@@ -7,7 +7,7 @@ from pathlib import Path, PurePath
 
 from keras_maskrcnn.data.formats.problems import ItemError, Problems
 from keras_maskrcnn.data.records import ImageRecord, Instance
-from keras_maskrcnn.data.writers.base import Part, Writer, item_of, register
+from keras_maskrcnn.data.writers.base import UNDIVIDED, Part, Writer, item_of, register
 from keras_maskrcnn.data.writers.regions import leave_out, one_polygon
 
 
@@ -29,9 +29,7 @@ class YoloWriter(Writer):
 
         settings: dict[str, object] = {}
         for part in parts:
-            # What is one data set is there to train on; the key is needed.
-            key = _key(part.split) if part.split else "train"
-            settings[key] = self.picture_folder(part.split).as_posix()
+            settings[_key(part.split or UNDIVIDED)] = self.picture_folder(part.split).as_posix()
             labels = folder / PurePath("labels", part.split)
             labels.mkdir(parents=True, exist_ok=True)
             for name, record in part.pictures():

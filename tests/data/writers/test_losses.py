@@ -101,7 +101,7 @@ def test_awkward_objects(tmp_path, name):
 
 def test_coco_keeps_keypoints_crowds_and_attributes(tmp_path):
     save(tmp_path, "coco", awkward(), keypoint_names=["stem", "tip"])
-    content = json.loads((tmp_path / "to" / "instances.json").read_text())
+    content = json.loads((tmp_path / "to" / "annotations" / "instances_train.json").read_text())
     # Whole pixels from 0: half a pixel less; what is not labelled stays 0.
     assert content["annotations"][3]["keypoints"] == [5.0, 6.0, 2.0, 0.0, 0.0, 0.0]
     assert content["annotations"][3]["num_keypoints"] == 1

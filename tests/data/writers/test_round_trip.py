@@ -93,7 +93,7 @@ def test_splits_keep_their_pictures(written, tmp_path):
 def test_coco_by_pycocotools(tmp_path, capsys):
     data = make_dataset(tmp_path / "from")
     save_dataset(data, tmp_path / "to", verbose=False)
-    coco = COCO(tmp_path / "to" / "instances.json")
+    coco = COCO(tmp_path / "to" / "annotations" / "instances_train.json")
     capsys.readouterr()
     assert [(c["id"], c["name"]) for c in coco.loadCats([3, 7])] == [
         (3, CLASSES[0]),

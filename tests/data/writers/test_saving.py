@@ -17,13 +17,13 @@ def files(folder):
 
 
 LAYOUTS = {
-    "coco": ["images/{}", "instances.json"],
+    "coco": ["annotations/instances_train.json", "train/{}"],
     "cvat": ["annotations.xml", "images/{}"],
     "label_studio": ["images/{}", "tasks.json"],
     "labelme": ["d.JPG", "d.json"],
     "voc": [
-        *("Annotations/d.xml", "JPEGImages/{}", "SegmentationClass/d.png"),
-        *("SegmentationObject/d.png", "class_names.txt"),
+        *("Annotations/d.xml", "ImageSets/Segmentation/train.txt", "JPEGImages/{}"),
+        *("SegmentationClass/d.png", "SegmentationObject/d.png", "class_names.txt"),
     ],
     "yolo": ["data.yaml", "images/{}", "labels/d.txt"],
 }
@@ -93,7 +93,7 @@ def test_a_link_is_followed_to_the_picture(tmp_path):
     save_dataset(
         DetectionData([record], CLASSES, [1, 2]), tmp_path / "to", link=True, verbose=False
     )
-    assert not (tmp_path / "to" / "images" / "e.jpg").is_symlink()
+    assert not (tmp_path / "to" / "train" / "e.jpg").is_symlink()
     assert len(load(tmp_path / "to")) == 1
 
 
