@@ -23,7 +23,7 @@ _VOID = 255
 class VocWriter(Writer):
     """`JPEGImages`, `SegmentationObject` and `SegmentationClass` (PNG), `Annotations` (XML).
 
-    The classes are the lines of `class_names.txt`, from the second on: the first is the background.
+    The classes are in `labelmap.txt`, with their colours in VOC's palette, as CVAT has it.
     Each split is a list in `ImageSets/Segmentation`. A pixel belongs to one object: where several
     overlap, to the smallest of them. Crowd regions are void (255). A picture with more than 254
     objects has a PNG of 16 bits. One whose objects all have boxes only has no PNG.
@@ -35,10 +35,12 @@ class VocWriter(Writer):
     keeps_spaces = False
 
     def check_classes(self, names: Sequence[str]) -> None:
-        if len(names) >= _VOID or any(name != " ".join(name.split()) for name in names):
+        bad = [n for n in names if n != " ".join(n.split()) or ":" in n or n.startswith("#")]
+        if len(names) >= _VOID or bad or "background" in names:
             raise ValueError(
-                f"Expected at most {_VOID - 1} classes for VOC, with names on one line. "
-                f"Received: {len(names)} classes, {list(names[:20])}"
+                f"Expected at most {_VOID - 1} classes for VOC's labelmap.txt, with names on one "
+                "line, without ':' and '#' at the start, and none called background. "
+                f"Received: {len(names)} classes, {list(bad or names)[:20]}"
             )
 
     def picture_folder(self, split: str) -> PurePath:
@@ -50,8 +52,11 @@ class VocWriter(Writer):
             (folder / name).mkdir()
         lists = folder / "ImageSets" / "Segmentation"
         lists.mkdir(parents=True)
-        text = "".join(f"{name}\n" for name in ("__background__", *names))
-        (folder / "class_names.txt").write_text(text, encoding="utf-8")
+        colours = np.reshape(_palette(), (-1, 3)).tolist()
+        text = "# label:color_rgb:parts:actions\n"
+        for name, (red, green, blue) in zip(("background", *names), colours, strict=False):
+            text += f"{name}:{red},{green},{blue}::\n"
+        (folder / "labelmap.txt").write_text(text, encoding="utf-8")
         for part in parts:
             for name, record in part.pictures():
                 _write_picture(folder, name, record, part.data, lost)

@@ -180,6 +180,9 @@ def test_voc_by_the_standard_library(tmp_path):
     # VOC's own colours of the values 1, 2 and 255.
     palette = np.reshape(Image.open(folder / "SegmentationClass" / "d.png").getpalette(), (-1, 3))
     assert palette[[1, 2, 255]].tolist() == [[128, 0, 0], [0, 128, 0], [224, 224, 192]]
+    assert (folder / "labelmap.txt").read_text(encoding="utf-8").splitlines()[1:] == [
+        *("background:0,0,0::", "red fig:128,0,0::", "Birne ä:0,128,0::"),
+    ]
     root = ElementTree.parse(folder / "Annotations" / "ü_b_c.xml").getroot()
     assert root.findtext("filename") == "ü_b_c.jpg" and root.findtext("segmented") == "1"
     assert [o.findtext("name") for o in root.iterfind("object")][:2] == CLASSES

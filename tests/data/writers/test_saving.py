@@ -23,7 +23,7 @@ LAYOUTS = {
     "labelme": ["d.JPG", "d.json"],
     "voc": [
         *("Annotations/d.xml", "ImageSets/Segmentation/train.txt", "JPEGImages/{}"),
-        *("SegmentationClass/d.png", "SegmentationObject/d.png", "class_names.txt"),
+        *("SegmentationClass/d.png", "SegmentationObject/d.png", "labelmap.txt"),
     ],
     "yolo": ["data.yaml", "images/{}", "labels/d.txt"],
 }
@@ -68,9 +68,13 @@ def test_what_is_refused(tmp_path):
     gone = DetectionData([ImageRecord(1, str(tmp_path / "gone.jpg"), 9, 9)], CLASSES, [1, 2])
     with pytest.raises(ValueError, match=r"picture is left out: picture cannot be read"):
         save_dataset(gone, tmp_path / "to")
-    two_lines = DetectionData(data.records, ["a\nb"], [1])
-    with pytest.raises(ValueError, match=r"with names on one line"):
-        save_dataset(two_lines, tmp_path / "to", "voc")
+    for name in ("a\nb", "a:b", "#a", "background"):
+        bad = DetectionData(data.records, ["c", name], [1, 2])
+        with pytest.raises(ValueError, match=r"at most 254 classes for VOC.* Received: 2 classes"):
+            save_dataset(bad, tmp_path / "to", "voc")
+    many = DetectionData(data.records, [f"c{k}" for k in range(255)], list(range(255)))
+    with pytest.raises(ValueError, match=r"Received: 255 classes"):
+        save_dataset(many, tmp_path / "to", "voc")
     assert not (tmp_path / "to").exists()
 
 
