@@ -35,25 +35,35 @@ class LabelStudioWriter(Writer):
     def write(self, folder: Path, parts: Sequence[Part], lost: Problems) -> None:
         is_found = any(SCORE in part.data.attribute_names for part in parts)
         for part in parts:
-            tasks = []
-            place = self.picture_folder(part.split)
-            for number, (name, record) in enumerate(part.pictures(), 1):
-                results = [
-                    result
-                    for k, o in enumerate(record.instances, 1)
-                    for result in _results(
-                        o, f"{number}_{k}", record, part.data.class_names, item_of(name, o), lost
-                    )
-                ]
-                address = f"/data/local-files/?d={quote((place / name).as_posix())}"
-                task: dict[str, Any] = {"id": number, "data": {"image": address}}
-                if is_found:
-                    task["predictions"] = [{"model_version": _MODEL, "result": results}]
-                else:
-                    task["annotations"] = [{"result": results}]
-                tasks.append(task)
-            text = json.dumps(tasks, ensure_ascii=False)
-            (folder / part.split / "tasks.json").write_text(text + "\n", encoding="utf-8")
+            with open(folder / part.split / "tasks.json", "w", encoding="utf-8") as stream:
+                # Task by task: all of them take much memory.
+                for number, (name, record) in enumerate(part.pictures(), 1):
+                    task = self._task(number, name, record, part, is_found, lost)
+                    stream.write("[\n" if number == 1 else ",\n")
+                    stream.write(json.dumps(task, ensure_ascii=False))
+                stream.write("\n]\n")
+
+    def _task(
+        self,
+        number: int,
+        name: str,
+        record: ImageRecord,
+        part: Part,
+        is_found: bool,
+        lost: Problems,
+    ) -> dict[str, Any]:
+        results = [
+            result
+            for k, o in enumerate(record.instances, 1)
+            for result in _results(
+                o, f"{number}_{k}", record, part.data.class_names, item_of(name, o), lost
+            )
+        ]
+        place = (self.picture_folder(part.split) / name).as_posix()
+        task = {"id": number, "data": {"image": f"/data/local-files/?d={quote(place)}"}}
+        if is_found:
+            return {**task, "predictions": [{"model_version": _MODEL, "result": results}]}
+        return {**task, "annotations": [{"result": results}]}
 
 
 def _results(

@@ -42,7 +42,7 @@ class LabelMeWriter(Writer):
                 shapes = _shapes(name, record, part.data, lost)
                 document = labelme_document(shapes, name, (record.height, record.width))
                 place = (folder / self.picture_folder(part.split) / name).with_suffix(".json")
-                text = json.dumps(document, ensure_ascii=False, indent=2)
+                text = json.dumps(document, ensure_ascii=False)
                 place.write_text(text + "\n", encoding="utf-8")
 
 
