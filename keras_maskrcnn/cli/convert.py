@@ -6,7 +6,7 @@ import argparse
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from keras_maskrcnn.cli.options import logger, say, telling
+from keras_maskrcnn.cli.options import say, telling
 
 if TYPE_CHECKING:
     from keras_maskrcnn.data import DetectionData
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 FORMATS = ("coco", "cvat", "label_studio", "labelme", "voc", "yolo")
 ORDERS = ("given", "uncertainty")
 _THRESHOLD = 0.5
-_LOSSES_SHOWN = 5
 
 _DESCRIPTION = """\
 Write a data set in another format, into a new folder with its pictures, or write what a model
@@ -91,10 +90,6 @@ def run(args: argparse.Namespace) -> int:
         verbose=False,
     )
     say(saved.summary())
-    for line in saved.losses[:_LOSSES_SHOWN]:
-        logger.warning("  %s", line)
-    if len(saved.losses) > _LOSSES_SHOWN:
-        logger.warning("  and %d more", len(saved.losses) - _LOSSES_SHOWN)
     return 0
 
 

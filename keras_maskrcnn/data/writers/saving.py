@@ -37,7 +37,11 @@ class SavedData:
     def summary(self) -> str:
         """What was written, and a line for each reason for which something was lost."""
         lines = [f"{self.folder}: {self.title}, {self.pictures} pictures"]
-        return "\n".join([*lines, *(f"  {count} x {text}" for text, count in self.reasons.items())])
+        for reason, count in self.reasons.items():
+            parts = (line.partition(f": {reason}") for line in self.losses)
+            first = next(item for item, found, _ in parts if found)
+            lines.append(f"  {count} x {reason} (first: {first})")
+        return "\n".join(lines)
 
 
 def save_dataset(
