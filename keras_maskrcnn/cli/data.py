@@ -82,20 +82,27 @@ def read_split(args: argparse.Namespace) -> DetectionData:
     """The data of `--split`."""
     from keras_maskrcnn.data.splits import load_split
 
+    options = {"split": args.split, **_choice(args), **_settings(args)}
     name = find_format(args)
-    data = without_python_warnings(
-        lambda: load_split(args.data, name, split=args.split, **_choice(args), **_settings(args))
-    )
-    tell(data)
-    return data
+    return telling(lambda: load_split(args.data, name, **options))
 
 
 def read_coco(annotations: str | Path, images: str | Path) -> DetectionData:
     """A COCO file and its picture folder."""
     from keras_maskrcnn.data import load_coco
 
-    data = without_python_warnings(lambda: load_coco(annotations, images))
-    tell(data)
+    return telling(lambda: load_coco(annotations, images))
+
+
+def telling(read: Callable[[], DetectionData], name: str | Path = "") -> DetectionData:
+    """Reads data, and tells on standard error what was decided, and what was left out.
+
+    Args:
+        read: what reads.
+        name: of what is read, for the first line; by default the data set's.
+    """
+    data = without_python_warnings(read)
+    tell(data, name)
     return data
 
 
@@ -106,12 +113,12 @@ def without_python_warnings(read: Callable[[], Data]) -> Data:
         return read()
 
 
-def tell(data: DetectionData) -> None:
+def tell(data: DetectionData, name: str | Path = "") -> None:
     """Tells on standard error what was decided, and which items the reader left out."""
     for note in data.notes:
-        logger.warning("%s: %s", data.name, note)
+        logger.warning("%s: %s", name or data.name, note)
     if data.warnings:
-        logger.warning("%s: left out %d items:", data.name, len(data.warnings))
+        logger.warning("%s: left out %d items:", name or data.name, len(data.warnings))
         for warning in data.warnings[:_WARNINGS_SHOWN]:
             logger.warning("  %s", warning)
         if len(data.warnings) > _WARNINGS_SHOWN:
