@@ -1,0 +1,152 @@
+"""Outlines by themselves: against their picture, their box, and their own edges."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from keras_maskrcnn.data.records import Instance
+from keras_maskrcnn.doctor.case import Case, check
+from keras_maskrcnn.doctor.findings import Finding, Fix, Kind, Severity
+from keras_maskrcnn.outlines import Outline, Polygons
+
+OUTSIDE = Kind(
+    "outline_outside",
+    Severity.WARNING,
+    "Outlines that leave their picture",
+    "What lies outside is not learned. Where it is much, the outline may belong to another "
+    "picture, or to one of another size or orientation.",
+    Fix.CUT,
+)
+EMPTY = Kind(
+    "empty_object",
+    Severity.WARNING,
+    "Objects that cover nothing",
+    "Nothing of the outline lies in the picture, or it has no area.",
+    Fix.LEAVE_OUT_OBJECTS,
+)
+TINY = Kind(
+    "tiny_object",
+    Severity.WARNING,
+    "Tiny objects",
+    "Narrower than 2 pixels: often a stray click. No detector finds such objects, and they count "
+    "as missed.",
+)
+BOX = Kind(
+    "box_disagrees",
+    Severity.WARNING,
+    "Boxes that disagree with their outlines",
+    "Training cuts the mask at the box and learns both. Often the outline was moved after the box "
+    "was written.",
+    Fix.REDRAW_BOX,
+)
+CROSSING = Kind(
+    "self_crossing",
+    Severity.WARNING,
+    "Outlines that cross themselves",
+    "What an outline encloses twice counts as outside (the even-odd rule), so a loop leaves a "
+    "hole. Often two points were set in the wrong order.",
+)
+
+# Pixels: tools round vertices, and some let the last pixel reach over the border.
+_OUTSIDE = 1.0
+_TINY = 2.0
+# A side of the box that is off by more than this, and this part of the box' length, disagrees.
+_BOX_PIXELS, _BOX_PART = 2.0, 0.05
+# Pixels by which an end lies on the other side of an edge: less is a touch or rounding.
+_CROSSING = 1e-3
+# Pairs of edges that are compared at a time, which bounds the memory.
+_PAIRS = 1 << 20
+
+
+@check(OUTSIDE, EMPTY, TINY, BOX)
+def outlines_and_boxes(case: Case) -> Iterator[Finding]:
+    for seen, instance in case.objects():
+        ids = [instance.annotation_id]
+        box = np.array(instance.box, np.float64)
+        frame = np.array([0, 0, seen.record.width, seen.record.height], np.float64)
+        outline = instance.outline
+        if outline is not None:
+            bounds = np.array(outline.bounds())
+            inside = _cut(bounds, frame)
+            out = float(np.max(np.maximum(inside[:2] - bounds[:2], bounds[2:] - inside[2:])))
+            if np.any(inside[2:] <= inside[:2]) or not outline.crop(tuple(frame)):
+                words = f"{_named(instance)} covers nothing of its picture"
+                yield EMPTY.found(words, seen.place, annotation_ids=ids)
+                continue
+            if out > _OUTSIDE:
+                words = f"{_named(instance)} reaches {out:.0f} pixels out of its picture"
+                yield OUTSIDE.found(words, seen.place, annotation_ids=ids, pixels=out)
+            off = float(np.abs(inside - box).max())
+            if off > max(_BOX_PIXELS, _BOX_PART * float((box[2:] - box[:2]).max())):
+                words = f"the box of {_named(instance)} is {off:.0f} pixels off its outline"
+                yield BOX.found(words, seen.place, annotation_ids=ids, pixels=off)
+        width, height = (float(side) for side in box[2:] - box[:2])
+        if min(width, height) <= 0:
+            words = f"the box of {_named(instance)} has no area"
+            yield EMPTY.found(words, seen.place, annotation_ids=ids)
+        elif min(width, height) < _TINY:
+            words = f"{_named(instance)} is {width:.1f} x {height:.1f} pixels"
+            yield TINY.found(words, seen.place, annotation_ids=ids, width=width, height=height)
+
+
+@check(CROSSING)
+def outlines_that_cross(case: Case) -> Iterator[Finding]:
+    for seen, instance in case.objects():
+        count = crossings(instance.outline) if instance.outline is not None else 0
+        if count:
+            times = "once" if count == 1 else f"{count} times"
+            yield CROSSING.found(
+                f"the outline of {_named(instance)} crosses itself {times}",
+                seen.place,
+                annotation_ids=[instance.annotation_id],
+                crossings=count,
+            )
+
+
+def crossings(outline: Outline) -> int:
+    """How often edges of one polygon cross each other; 0 for what is no polygon.
+
+    Edges that touch, or run along each other as the slits do that join a hole, do not cross.
+    """
+    if not isinstance(outline, Polygons):
+        return 0
+    count = 0
+    for group in outline.groups:
+        start = np.concatenate(group)
+        end = np.concatenate([np.roll(loop, -1, axis=0) for loop in group])
+        length = np.maximum(np.hypot(*(end - start).T), 1e-12)
+        step = max(1, _PAIRS // len(start))
+        for first in range(0, len(start), step):
+            part = slice(first, first + step)
+            to_start, to_end = (
+                _distances(start[part], end[part], length[part], points) for points in (start, end)
+            )
+            back_start, back_end = (
+                _distances(start, end, length, points).T for points in (start[part], end[part])
+            )
+            cross = _opposite(to_start, to_end) & _opposite(back_start, back_end)
+            count += int(cross.sum())
+    return count // 2
+
+
+def _distances(
+    start: np.ndarray, end: np.ndarray, length: np.ndarray, points: np.ndarray
+) -> np.ndarray:
+    """`[E, V]`: on which side of each edge each point lies, in pixels from its line."""
+    along = ((end - start) / length[:, None])[:, None, :]
+    away = points[None] - start[:, None]
+    return along[..., 0] * away[..., 1] - along[..., 1] * away[..., 0]
+
+
+def _opposite(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    return (np.minimum(a, b) < -_CROSSING) & (np.maximum(a, b) > _CROSSING)
+
+
+def _cut(box: np.ndarray, frame: np.ndarray) -> np.ndarray:
+    return np.concatenate([np.maximum(box[:2], frame[:2]), np.minimum(box[2:], frame[2:])])
+
+
+def _named(instance: Instance) -> str:
+    return f"object {instance.annotation_id}"
