@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import operator
 from collections import defaultdict
 from collections.abc import Iterable
 
@@ -70,14 +71,19 @@ def _cleaned(split: str, record: ImageRecord, objects: dict[Fix, set[Key]]) -> I
             kept.append(
                 _put_right(instance, record, is_redrawn) if is_cut or is_redrawn else instance
             )
-    return dataclasses.replace(record, instances=tuple(kept))
+    is_same = len(kept) == len(record.instances) and all(map(operator.is_, kept, record.instances))
+    return record if is_same else dataclasses.replace(record, instances=tuple(kept))
 
 
 def _put_right(instance: Instance, record: ImageRecord, with_box: bool) -> Instance:
-    """The outline within its picture; and its box and area, where the box was wrong."""
-    frame = (0.0, 0.0, float(record.width), float(record.height))
-    outline = instance.outline.crop(frame) if instance.outline is not None else None
-    if outline is None:
-        return instance
-    box = outline.bounds() if with_box else instance.box
+    """Box and outline within their picture, or the box that of the outline."""
+    width, height = float(record.width), float(record.height)
+    x1, y1, x2, y2 = instance.box
+    box = max(x1, 0.0), max(y1, 0.0), min(x2, width), min(y2, height)
+    if instance.outline is None:
+        area = (box[2] - box[0]) * (box[3] - box[1])
+        return dataclasses.replace(instance, box=box, area=area)
+    # What has nothing in the picture is left out as empty.
+    outline = instance.outline.crop((0.0, 0.0, width, height)) or instance.outline
+    box = outline.bounds() if with_box else box
     return dataclasses.replace(instance, outline=outline, box=box, area=outline.area())

@@ -2,7 +2,18 @@
 
 import numpy as np
 import pytest
-from doctor_data import SQUARE, data_of, examined, findings, loop, pixels, record, save, sound, thing
+from doctor_data import (
+    SQUARE,
+    data_of,
+    examined,
+    findings,
+    loop,
+    pixels,
+    record,
+    save,
+    sound,
+    thing,
+)
 
 from keras_maskrcnn.doctor.checks.outlines import crossings
 from keras_maskrcnn.doctor.checks.twins import outline_overlap, overlapping

@@ -72,9 +72,9 @@ def test_leakage_between_splits(tmp_path):
     (finding,) = report.findings
     assert finding.kind == "identical_in_splits"
     assert [(p.split, p.image_id) for p in finding.pictures] == [("val", 40), ("train", 3)]
-    small = Image.fromarray(pixels(4)).resize((40, 30), Image.Resampling.BILINEAR)
-    near = save(tmp_path / "val" / "near.jpg", np.asarray(small), quality=60)
-    picture = record(41, near, [thing(9, (5, 5, 21, 21))], size=(30, 40))
+    large = Image.fromarray(pixels(4)).resize((160, 120), Image.Resampling.BICUBIC)
+    near = save(tmp_path / "val" / "near.jpg", np.asarray(large), quality=60)
+    picture = record(41, near, [thing(9, (20, 20, 84, 84))], size=(120, 160))
     report = examined((data_of(train), data_of([*val, picture])))
     (finding,) = report.findings
     assert finding.kind == "similar_in_splits"

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from keras_maskrcnn.data.records import Instance
 from keras_maskrcnn.doctor.case import Case, check
 from keras_maskrcnn.doctor.findings import Finding, Fix, Kind, Severity
 from keras_maskrcnn.outlines import Outline, Polygons
@@ -63,32 +62,32 @@ _PAIRS = 1 << 20
 @check(OUTSIDE, EMPTY, TINY, BOX)
 def outlines_and_boxes(case: Case) -> Iterator[Finding]:
     for seen, instance in case.objects():
-        ids = [instance.annotation_id]
+        place, ids = seen.place, [instance.annotation_id]
+        named = f"object {instance.annotation_id}"
         box = np.array(instance.box, np.float64)
         frame = np.array([0, 0, seen.record.width, seen.record.height], np.float64)
         outline = instance.outline
-        if outline is not None:
-            bounds = np.array(outline.bounds())
-            inside = _cut(bounds, frame)
-            out = float(np.max(np.maximum(inside[:2] - bounds[:2], bounds[2:] - inside[2:])))
-            if np.any(inside[2:] <= inside[:2]) or not outline.crop(tuple(frame)):
-                words = f"{_named(instance)} covers nothing of its picture"
-                yield EMPTY.found(words, seen.place, annotation_ids=ids)
-                continue
-            if out > _OUTSIDE:
-                words = f"{_named(instance)} reaches {out:.0f} pixels out of its picture"
-                yield OUTSIDE.found(words, seen.place, annotation_ids=ids, pixels=out)
-            off = float(np.abs(inside - box).max())
-            if off > max(_BOX_PIXELS, _BOX_PART * float((box[2:] - box[:2]).max())):
-                words = f"the box of {_named(instance)} is {off:.0f} pixels off its outline"
-                yield BOX.found(words, seen.place, annotation_ids=ids, pixels=off)
-        width, height = (float(side) for side in box[2:] - box[:2])
-        if min(width, height) <= 0:
-            words = f"the box of {_named(instance)} has no area"
-            yield EMPTY.found(words, seen.place, annotation_ids=ids)
-        elif min(width, height) < _TINY:
-            words = f"{_named(instance)} is {width:.1f} x {height:.1f} pixels"
-            yield TINY.found(words, seen.place, annotation_ids=ids, width=width, height=height)
+        bounds = box if outline is None else np.array(outline.bounds())
+        inside = np.concatenate(
+            [np.maximum(bounds[:2], frame[:2]), np.minimum(bounds[2:], frame[2:])]
+        )
+        has_area = bool(np.all(inside[2:] > inside[:2]) and np.all(box[2:] > box[:2]))
+        if not has_area or (outline is not None and not outline.crop(frame.tolist())):
+            words = f"{named} covers nothing of its picture"
+            yield EMPTY.found(words, place, annotation_ids=ids)
+            continue
+        out = float(np.abs(inside - bounds).max())
+        if out > _OUTSIDE:
+            words = f"{named} reaches {out:.0f} pixels out of its picture"
+            yield OUTSIDE.found(words, place, annotation_ids=ids, pixels=out)
+        off = float(np.abs(inside - box).max())
+        if outline is not None and off > max(_BOX_PIXELS, _BOX_PART * (box[2:] - box[:2]).max()):
+            words = f"the box of {named} is {off:.0f} pixels off its outline"
+            yield BOX.found(words, place, annotation_ids=ids, pixels=off)
+        width, height = (box[2:] - box[:2]).tolist()
+        if min(width, height) < _TINY:
+            words = f"{named} is {width:.1f} x {height:.1f} pixels"
+            yield TINY.found(words, place, annotation_ids=ids, width=width, height=height)
 
 
 @check(CROSSING)
@@ -98,7 +97,7 @@ def outlines_that_cross(case: Case) -> Iterator[Finding]:
         if count:
             times = "once" if count == 1 else f"{count} times"
             yield CROSSING.found(
-                f"the outline of {_named(instance)} crosses itself {times}",
+                f"the outline of object {instance.annotation_id} crosses itself {times}",
                 seen.place,
                 annotation_ids=[instance.annotation_id],
                 crossings=count,
@@ -142,11 +141,3 @@ def _distances(
 
 def _opposite(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return (np.minimum(a, b) < -_CROSSING) & (np.maximum(a, b) > _CROSSING)
-
-
-def _cut(box: np.ndarray, frame: np.ndarray) -> np.ndarray:
-    return np.concatenate([np.maximum(box[:2], frame[:2]), np.minimum(box[2:], frame[2:])])
-
-
-def _named(instance: Instance) -> str:
-    return f"object {instance.annotation_id}"
