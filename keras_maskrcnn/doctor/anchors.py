@@ -14,6 +14,7 @@ import numpy as np
 _SMALLEST, _LARGEST, _STEPS = 8.0, 128.0, 4
 # The proposal must fit better than what there is by this much, on average.
 _WORTH = 0.02
+_ALIKE = 0.005
 
 
 def anchor_sides(sizes: Sequence[float], ratios: Sequence[float]) -> np.ndarray:
@@ -50,9 +51,11 @@ def proposed_sizes(
     """One anchor size for each level that fits the objects best.
 
     Levels of a feature pyramid double their cells, so the sizes keep doubling: they are
-    `s, 2 s, 4 s, ...`, as many as there are now. Of `s` from 8 to 128 pixels, in steps of a
-    quarter of an octave, the one with the highest mean of `best_overlaps` is taken and rounded to
-    whole pixels. Where that is not better than the present sizes by .02, those are kept.
+    `s, 2 s, 4 s, ...`, as many as there are now, with `s` from 8 to 128 pixels in steps of a
+    quarter of an octave, and whole pixels in the end. The best has the highest mean of
+    `best_overlaps`; of those within .005 of it, the one whose `s` is nearest to the present one
+    is taken, since cells and anchors belong together. Where it is not better than the present
+    sizes by .02, those are kept.
 
     Args:
         sides, sizes, ratios: see `best_overlaps`.
@@ -64,10 +67,13 @@ def proposed_sizes(
         return tuple(sizes)
     octaves = np.arange(0, np.log2(_LARGEST / _SMALLEST) + 1e-9, 1 / _STEPS)
     ladders = [
-        tuple(float(round(_SMALLEST * 2**octave)) * 2**level for level in range(len(sizes)))
+        tuple(float(_SMALLEST * 2 ** (octave + level)) for level in range(len(sizes)))
         for octave in octaves
     ]
     means = [float(best_overlaps(sides, ladder, ratios).mean()) for ladder in ladders]
+    good = [k for k, mean in enumerate(means) if mean >= max(means) - _ALIKE]
+    best = min(good, key=lambda k: abs(np.log(ladders[k][0] / min(sizes))))
     present = float(best_overlaps(sides, sizes, ratios).mean())
-    best = int(np.argmax(means))
-    return ladders[best] if means[best] > present + _WORTH else tuple(sizes)
+    if means[best] <= present + _WORTH:
+        return tuple(sizes)
+    return tuple(float(round(size)) for size in ladders[best])

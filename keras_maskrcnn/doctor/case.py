@@ -67,6 +67,11 @@ class Case:
             for instance in seen.record.objects:
                 yield seen, instance
 
+    def named(self, seen: Seen, instance: Instance) -> str:
+        """An object for a sentence: its id and class."""
+        name = self.splits[seen.place.split].class_names[instance.category]
+        return f"object {instance.annotation_id} ({name})"
+
     @cached_property
     def class_counts(self) -> dict[str, dict[str, int]]:
         """Objects by class, then by part; a class that a part does not know is not in it."""

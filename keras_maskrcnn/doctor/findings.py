@@ -28,6 +28,11 @@ class Fix(enum.StrEnum):
     REDRAW_BOX = "take the boxes of the outlines"
 
 
+def counted(count: int, what: str) -> str:
+    """`1 object`, `2 objects`."""
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
+
+
 @dataclass(frozen=True)
 class Place:
     """A picture of a data set.

@@ -19,6 +19,8 @@ from keras_maskrcnn.doctor.thumbnails import thumbnail
 _SHOWN = 12
 _PICTURES_SHOWN = 2
 _CLASSES_SHOWN = 200
+# A longer table of classes is folded.
+_CLASSES_OPEN = 30
 
 _HEAD = """\
 <!DOCTYPE html>
@@ -37,7 +39,8 @@ h2 { font-size: 1.25em; margin: 2em 0 .4em; border-bottom: 1px solid #d5dae2; }
 h3 { font-size: 1.05em; margin: 1.8em 0 .2em; }
 table { border-collapse: collapse; margin: .6em 0; }
 th, td { padding: .2em .8em; border-bottom: 1px solid #e4e8ee; text-align: right; }
-th:first-child, td:first-child { text-align: left; overflow-wrap: anywhere; }
+th:first-child, td:first-child { text-align: left; overflow-wrap: anywhere; min-width: 7em; }
+summary { cursor: pointer; }
 .verdict { padding: .7em 1em; border-radius: 6px; background: #e3f4e6; }
 .verdict.error { background: #fbe0de; }
 .error, .warning, .note { font-weight: 600; }
@@ -111,7 +114,11 @@ def _classes(report: Report) -> str:
     rows = ([name, *(counts.get(s, "-") for s in splits)] for name, counts in shown)
     more = len(report.classes) - len(shown)
     rest = f"<p>and {more} more classes: see report.json</p>" if more else ""
-    return f"<h2>Objects by class</h2>{_table(['class', *splits], rows)}{rest}"
+    fold = " open" if len(shown) <= _CLASSES_OPEN else ""
+    return (
+        f"<h2>Objects by class</h2><details{fold}><summary>{len(report.classes)} classes</summary>"
+        f"{_table(['class', *splits], rows)}{rest}</details>"
+    )
 
 
 def _distributions(report: Report) -> str:

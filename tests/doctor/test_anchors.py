@@ -1,7 +1,5 @@
 """How anchors fit, by hand."""
 
-import itertools
-
 import numpy as np
 import pytest
 from doctor_data import data_of, examined, findings, pixels, record, save, thing
@@ -33,11 +31,13 @@ def test_proposed_sizes():
     sides = np.array([[side, side] for side in (8, 16, 32, 64, 128)], float)
     assert proposed_sizes(sides, SIZES, RATIOS) == (8.0, 16.0, 32.0, 64.0, 128.0)
     large = np.array([[side, side] for side in (96, 192, 384, 768)], float)
-    proposed = proposed_sizes(large, SIZES, RATIOS)
-    assert [b / a for a, b in itertools.pairwise(proposed)] == [2, 2, 2, 2]
-    # 8 pixels and 14 quarters of an octave are 91; 108 would be as far off on the other side.
-    assert proposed[0] == 91
-    np.testing.assert_allclose(best_overlaps(large, proposed, RATIOS), (91 / 96) ** 2)
+    # 8 pixels and 14 quarters of an octave are 90.5, of which 45 is a half and fits as well;
+    # 107.6 would be farther off.
+    assert proposed_sizes(large, SIZES, RATIOS) == (45.0, 91.0, 181.0, 362.0, 724.0)
+    # Objects of one size fit any ladder of which it is a step: 8 * 2 ** 3.25 is one of 19, 38 and
+    # 76. The one nearest to 32 is taken.
+    one = np.full((3, 2), 8 * 2**3.25)
+    assert proposed_sizes(one, SIZES, RATIOS) == (38.0, 76.0, 152.0, 304.0, 609.0)
     # What fits is kept, and so is what cannot be told.
     assert proposed_sizes(sides * 4, SIZES, RATIOS) == SIZES
     assert proposed_sizes(np.zeros((0, 2)), SIZES, RATIOS) == SIZES
@@ -46,16 +46,23 @@ def test_proposed_sizes():
 def test_anchors_that_do_not_fit(tmp_path):
     path = save(tmp_path / "a.png", pixels(1))
     small = [thing(k, (8 * k, 10, 8 * k + 8, 18)) for k in range(2)]
-    good = [thing(10 + k, (8 * k, 20, 8 * k + 32, 52)) for k in range(6)]
+    good = [thing(10 + k, (8 * k, 20, 8 * k + 32, 52)) for k in range(5)]
 
     def found(things, **options):
         return examined(data_of([record(1, path, things)]), **options)
 
-    report = found([*small, *good])  # 2 of 8.
+    report = found([*small, *good])  # 2 of 7; a quarter is not enough.
     (finding,) = findings(report, "anchors_do_not_fit")
-    assert finding.numbers == {"share": 0.25, "objects": 8}
-    assert report.anchors["mean_best_iou"] == pytest.approx((2 / 16 + 6) / 8)
+    assert finding.numbers == {"share": 2 / 7, "objects": 7}
+    assert report.anchors["mean_best_iou"] == pytest.approx((2 / 16 + 5) / 7)
+    assert "proposed: " in finding.words
     assert findings(found(good), "anchors_do_not_fit") == []
+    quarter = [*small, *good, thing(30, (0, 0, 32, 32))]
+    assert findings(found(quarter), "anchors_do_not_fit") == []
+    # 320 x 12 pixels: 181 x 12 are shared with half of that of an anchor 181 wide, and no more.
+    long = found([thing(1, (0, 0, 80, 3))], input_size=InputSize(240, 1000))
+    (finding,) = findings(long, "anchors_do_not_fit")
+    assert "look at their shapes" in finding.words
     # Enlarged four times, they are 32 pixels in the network.
     larger = found(small, input_size=InputSize(240, 1000))
     assert findings(larger, "anchors_do_not_fit") == []

@@ -23,7 +23,7 @@ def test_misspelt_names():
         "'appel' (10 objects): perhaps 'apple' (40 objects)"
     ]
     assert names({"person": 4, "persons": 1}) == [
-        "'persons' (1 objects): perhaps 'person' (4 objects)"
+        "'persons' (1 object): perhaps 'person' (4 objects)"
     ]
     # Case, spaces and marks alone are told whatever the counts.
     assert len(names({"Traffic light": 5, "traffic_light": 6, "trafficlight": 5})) == 2

@@ -82,6 +82,9 @@ def test_outlines_of_no_pixel_or_elsewhere_are_empty(tmp_path):
     for outline in (nothing, away, RLE((60, 80), [4800])):
         assert len(found(tmp_path, thing(5, outline=outline), kind="empty_object")) == 1
     assert len(found(tmp_path, thing(5, (10, 10, 10, 42), None), kind="empty_object")) == 1
+    # Walked twice, it encloses nothing by the even-odd rule.
+    twice = [loop(SQUARE) * 2]
+    assert len(found(tmp_path, thing(5, outline=twice), kind="empty_object")) == 1
     one_pixel = Bitmap(np.ones((1, 1), bool), 79, 59)
     assert found(tmp_path, thing(5, (79, 59, 80, 60), one_pixel), kind="empty_object") == []
     assert len(found(tmp_path, thing(5, (79, 59, 80, 60), one_pixel), kind="tiny_object")) == 1

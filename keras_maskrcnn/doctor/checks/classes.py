@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 
 from keras_maskrcnn.doctor.case import Case, check
-from keras_maskrcnn.doctor.findings import Finding, Kind, Severity
+from keras_maskrcnn.doctor.findings import Finding, Kind, Severity, counted
 
 NO_OBJECTS = Kind(
     "class_without_objects",
@@ -52,11 +52,12 @@ def rare_classes(case: Case) -> Iterator[Finding]:
         there = [split for split in case.splits if by_split.get(split)]
         missing = [split for split in case.splits if split not in there]
         if missing:
-            words = f"{name}: {total} objects in {', '.join(there)}, none in {', '.join(missing)}"
+            where = f"in {', '.join(there)}, none in {', '.join(missing)}"
+            words = f"{name}: {counted(total, 'object')} {where}"
             yield ONE_SPLIT.found(words, objects=total)
         count = by_split.get(train, 0)
         if 0 < count < _FEW:
-            yield FEW.found(f"{name}: {count} objects in {train}", objects=count)
+            yield FEW.found(f"{name}: {counted(count, 'object')} in {train}", objects=count)
 
 
 @check(MISSPELT)
@@ -73,8 +74,8 @@ def misspelt_classes(case: Case) -> Iterator[Finding]:
         found = same or [other for other in near if _letters(other) != _letters(name)]
         if found:
             yield MISSPELT.found(
-                f"{name!r} ({totals[name]} objects): perhaps {found[0]!r} "
-                f"({totals[found[0]]} objects)",
+                f"{name!r} ({counted(totals[name], 'object')}): perhaps {found[0]!r} "
+                f"({counted(totals[found[0]], 'object')})",
                 objects=totals[name],
                 nearest_objects=totals[found[0]],
             )

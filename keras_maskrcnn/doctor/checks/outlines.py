@@ -9,6 +9,7 @@ import numpy as np
 from keras_maskrcnn.doctor.case import Case, check
 from keras_maskrcnn.doctor.findings import Finding, Fix, Kind, Severity
 from keras_maskrcnn.outlines import Outline, Polygons
+from keras_maskrcnn.outlines.geometry import signed_area
 
 OUTSIDE = Kind(
     "outline_outside",
@@ -55,6 +56,7 @@ _TINY = 2.0
 _BOX_PIXELS, _BOX_PART = 2.0, 0.05
 # Pixels by which an end lies on the other side of an edge: less is a touch or rounding.
 _CROSSING = 1e-3
+_LEAST_AREA = 1e-6
 # Pairs of edges that are compared at a time, which bounds the memory.
 _PAIRS = 1 << 20
 
@@ -63,7 +65,7 @@ _PAIRS = 1 << 20
 def outlines_and_boxes(case: Case) -> Iterator[Finding]:
     for seen, instance in case.objects():
         place, ids = seen.place, [instance.annotation_id]
-        named = f"object {instance.annotation_id}"
+        named = case.named(seen, instance)
         box = np.array(instance.box, np.float64)
         frame = np.array([0, 0, seen.record.width, seen.record.height], np.float64)
         outline = instance.outline
@@ -72,7 +74,8 @@ def outlines_and_boxes(case: Case) -> Iterator[Finding]:
             [np.maximum(bounds[:2], frame[:2]), np.minimum(bounds[2:], frame[2:])]
         )
         has_area = bool(np.all(inside[2:] > inside[:2]) and np.all(box[2:] > box[:2]))
-        if not has_area or (outline is not None and not outline.crop(frame.tolist())):
+        is_within = bool((inside == bounds).all())
+        if not has_area or (outline is not None and _is_empty(outline, frame, is_within)):
             words = f"{named} covers nothing of its picture"
             yield EMPTY.found(words, place, annotation_ids=ids)
             continue
@@ -97,7 +100,7 @@ def outlines_that_cross(case: Case) -> Iterator[Finding]:
         if count:
             times = "once" if count == 1 else f"{count} times"
             yield CROSSING.found(
-                f"the outline of object {instance.annotation_id} crosses itself {times}",
+                f"the outline of {case.named(seen, instance)} crosses itself {times}",
                 seen.place,
                 annotation_ids=[instance.annotation_id],
                 crossings=count,
@@ -115,29 +118,47 @@ def crossings(outline: Outline) -> int:
     for group in outline.groups:
         start = np.concatenate(group)
         end = np.concatenate([np.roll(loop, -1, axis=0) for loop in group])
-        length = np.maximum(np.hypot(*(end - start).T), 1e-12)
+        way = end - start
+        along = way / np.maximum(np.hypot(*way.T), 1e-12)[:, None]
         step = max(1, _PAIRS // len(start))
         for first in range(0, len(start), step):
             part = slice(first, first + step)
-            to_start, to_end = (
-                _distances(start[part], end[part], length[part], points) for points in (start, end)
-            )
-            back_start, back_end = (
-                _distances(start, end, length, points).T for points in (start[part], end[part])
-            )
-            cross = _opposite(to_start, to_end) & _opposite(back_start, back_end)
-            count += int(cross.sum())
+            cross = _lie_apart(start[part], along[part], start, end)
+            # And the other way round: the ends of these edges, seen from each edge.
+            is_all = step >= len(start)
+            back = cross if is_all else _lie_apart(start, along, start[part], end[part])
+            count += int((cross & back.T).sum())
     return count // 2
 
 
-def _distances(
-    start: np.ndarray, end: np.ndarray, length: np.ndarray, points: np.ndarray
+def _lie_apart(
+    start: np.ndarray, along: np.ndarray, ones: np.ndarray, others: np.ndarray
 ) -> np.ndarray:
-    """`[E, V]`: on which side of each edge each point lies, in pixels from its line."""
-    along = ((end - start) / length[:, None])[:, None, :]
-    away = points[None] - start[:, None]
-    return along[..., 0] * away[..., 1] - along[..., 1] * away[..., 0]
+    """Whether two points lie on the two sides of an edge's line.
+
+    Args:
+        start: `[E, 2]`.
+        along: `[E, 2]`, of length 1.
+        ones, others: `[V, 2]`: pairs of points.
+
+    Returns:
+        bool `[E, V]`.
+    """
+    low, high = (
+        along[:, :1] * (y - start[:, 1:]) - along[:, 1:] * (x - start[:, :1])
+        for x, y in (ones.T, others.T)
+    )
+    return (np.minimum(low, high) < -_CROSSING) & (np.maximum(low, high) > _CROSSING)
 
 
-def _opposite(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    return (np.minimum(a, b) < -_CROSSING) & (np.maximum(a, b) > _CROSSING)
+def _is_empty(outline: Outline, frame: np.ndarray, is_within: bool) -> bool:
+    """Whether nothing of an outline lies in the frame."""
+    if is_within and isinstance(outline, Polygons):
+        # Most outlines are one loop with an area, and need not be drawn. What is walked twice
+        # has an area too, but encloses nothing by the even-odd rule: it is drawn.
+        for group in outline.groups:
+            loop = group[0]
+            is_once = len({*map(tuple, loop.tolist())}) == len(loop)
+            if len(group) == 1 and is_once and abs(signed_area(loop)) > _LEAST_AREA:
+                return False
+    return outline.crop(frame.tolist()) is None

@@ -20,12 +20,13 @@ ANCHORS = Kind(
     Severity.WARNING,
     "Objects that no anchor fits",
     "An object is proposed by anchors of about its size and shape. Give the RPN other "
-    "anchor_sizes, or train on larger pictures.",
+    "anchor_sizes or anchor_ratios, or train on larger pictures.",
 )
 
 _CELL = 4.0
 _FITS = 0.5
-_MOST_MISFITS = 0.1
+# In COCO it is a fifth.
+_MOST_MISFITS = 0.25
 
 
 @check(VANISHING)
@@ -62,10 +63,15 @@ def anchors_that_do_not_fit(case: Case) -> Iterator[Finding]:
     misfits = float((best < _FITS).mean())
     if misfits > _MOST_MISFITS:
         proposed = proposed_sizes(case.sides, case.anchor_sizes, case.anchor_ratios)
+        remedy = (
+            "no other sizes fit better: look at their shapes"
+            if proposed == case.anchor_sizes
+            else f"proposed: {_listed(proposed)}"
+        )
         yield ANCHORS.found(
             f"{misfits:.0%} of {len(best)} objects overlap no anchor of "
             f"{_listed(case.anchor_sizes)} pixels by half, even when it is centred on them; "
-            f"proposed: {_listed(proposed)}",
+            f"{remedy}",
             share=misfits,
             objects=len(best),
         )
