@@ -15,7 +15,7 @@ from PIL import Image
 
 import keras_maskrcnn
 from keras_maskrcnn.data import DetectionData
-from keras_maskrcnn.doctor import examining, validate
+from keras_maskrcnn.doctor import Kind, Severity, case, check, examining, validate
 from keras_maskrcnn.doctor.thumbnails import thumbnail
 from keras_maskrcnn.images.input_size import InputSize
 from keras_maskrcnn.outlines import Bitmap
@@ -220,3 +220,22 @@ def test_the_data_are_not_changed(tmp_path):
     before = dataclasses.replace(data, records=list(data.records))
     report = examined(data)
     assert data.records == before.records and report.data["data"] is data
+
+
+def test_a_check_of_ones_own(tmp_path, monkeypatch):
+    monkeypatch.setattr(case, "CHECKS", list(case.CHECKS))
+    monkeypatch.setattr("keras_maskrcnn.doctor.report.CHECKS", case.CHECKS)
+    odd = Kind("odd_id", Severity.ERROR, "Odd <ids>", "Count by twos.")
+
+    @check(odd)
+    def odd_ids(given):
+        for seen in given.pictures:
+            if seen.record.image_id % 2:
+                yield odd.found("odd", seen.place, number=seen.record.image_id)
+
+    report = examined(data_of(sound(tmp_path)))
+    assert [f.numbers["number"] for f in report.findings] == [1, 3, 5, 7, 9]
+    assert report.counts == {"odd_id": 5} and not report.makes_sense
+    report.save(tmp_path / "out")
+    assert "Odd &lt;ids&gt;" in (tmp_path / "out" / "report.html").read_text()
+    assert "  error: Odd <ids> (5)" in report.summary()
