@@ -89,6 +89,18 @@ def test_copies_that_were_compressed_look_alike(tmp_path):
     assert found(tmp_path, record(50, mirrored), kind="similar_pictures") == []
 
 
+def test_pictures_of_like_brightness_do_not_look_alike(tmp_path):
+    """Columns that are lighter and darker in turn, by 4 levels: all bits of the hash differ."""
+    rows = np.linspace(20, 200, 80).astype(np.uint8)[:, None, None].repeat(3, axis=2)
+    places = []
+    for key in range(2):
+        column = 4 * ((np.arange(90) // 10 + key) % 2).astype(np.uint8)
+        image = rows + column[None, :, None]
+        path = save(tmp_path / f"rows{key}.png", image)
+        places.append(record(50 + key, path, [thing(key)], size=(80, 90)))
+    assert found(tmp_path, *places, kind="similar_pictures") == []
+
+
 def test_plain_backgrounds_do_not_look_alike(tmp_path):
     places = []
     for key in range(2):
