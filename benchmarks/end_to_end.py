@@ -27,7 +27,7 @@ from typing import Any
 from workers.describe import describe_machine
 from workers.floor import matmul_rate, multiplications
 
-WORKERS = Path(__file__).parent / "workers"
+WORKERS = Path(__file__).resolve().parent / "workers"
 RESULTS = Path(__file__).parent / "results"
 
 
@@ -77,13 +77,16 @@ GPU_CASES = [
 class Worker:
     """A process that repeats one case."""
 
-    def __init__(self, python: str, script: str, case: dict[str, Any]) -> None:
+    def __init__(self, python: str, script: Path, case: dict[str, Any]) -> None:
+        # The package of the script's own checkout, whatever this Python has installed.
+        paths = [str(script.parents[2]), os.environ.get("PYTHONPATH", "")]
         self.process = subprocess.Popen(
-            [python, str(WORKERS / script)],
+            [python, str(script)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=None if os.environ.get("BENCHMARK_VERBOSE") else subprocess.DEVNULL,
             text=True,
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, paths))},
         )
         self.ask(case)
 
@@ -109,7 +112,10 @@ class Worker:
 def measure(case: Case, pythons: dict[str, str], weights: str, device: str, rounds: int) -> Any:
     """Times, results and peaks of one case, per side."""
     order = {**dataclasses.asdict(case), "weights": weights, "device": device}
-    workers = {side: Worker(python, f"{side}_worker.py", order) for side, python in pythons.items()}
+    workers = {
+        side: Worker(python, WORKERS / f"{side}_worker.py", order)
+        for side, python in pythons.items()
+    }
     seconds: dict[str, list[float]] = {side: [] for side in workers}
     results = {}
     for _ in range(rounds):

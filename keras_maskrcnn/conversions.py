@@ -17,9 +17,6 @@ from keras_maskrcnn.optional import needed_for
 if TYPE_CHECKING:
     from keras_maskrcnn.detections import Detections
 
-# Of the LabelMe files that these are like; LabelMe only compares it to warn.
-_LABELME_VERSION = "5.5.0"
-
 
 def to_coco(found: Detections, image_id: int, category_ids: Sequence[int]) -> list[dict[str, Any]]:
     """See `Detections.to_coco`."""
@@ -78,44 +75,35 @@ def to_supervision(found: Detections) -> Any:
 
 def to_labelme(found: Detections, image_path: str | os.PathLike[str]) -> dict[str, Any]:
     """See `Detections.to_labelme`."""
+    from keras_maskrcnn.data.writers.labelme import labelme_document, labelme_object
+
+    shapes: list[dict[str, Any]] = []
+    for i, (box, score, name, outlines) in enumerate(
+        zip(found.boxes, found.scores, found.names, to_polygons(found), strict=True)
+    ):
+        points = () if found.keypoints is None else found.keypoints[i].tolist()
+        shapes += labelme_object(
+            str(name),
+            i,
+            outlines,
+            box,
+            note=f"score {score:.3f}",
+            points=[
+                (f"{name}_keypoint_{j}", x, y, f"score {point_score:.3f}")
+                for j, (x, y, point_score) in enumerate(points)
+            ],
+        )
+    return labelme_document(shapes, image_path, found.image_size)
+
+
+def to_polygons(found: Detections) -> list[list[np.ndarray]]:
+    """The masks as polygons that people can edit, see `mask_polygons`; none without masks."""
     # Only needed to trace outlines.
     from keras_maskrcnn.outlines.tracing import mask_polygons
 
-    shapes: list[dict[str, Any]] = []
-
-    def add(kind: str, label: str, points: Any, group: int, score: float) -> None:
-        shapes.append(
-            {
-                "label": label,
-                "points": np.asarray(points, float).tolist(),
-                "group_id": group,
-                "description": f"score {score:.3f}",
-                "shape_type": kind,
-                "flags": {},
-                "mask": None,
-            }
-        )
-
-    for i, (box, score, name) in enumerate(
-        zip(found.boxes, found.scores, found.names, strict=True)
-    ):
-        outlines: list[np.ndarray] = []
-        if found.mask_probabilities is not None:
-            outlines = mask_polygons(found.mask_probabilities[i], box, found.image_size)
-        for outline in outlines:
-            add("polygon", str(name), outline, i, score)
-        if not outlines:
-            add("rectangle", str(name), box.reshape(2, 2), i, score)
-        if found.keypoints is not None:
-            for j, (x, y, point_score) in enumerate(found.keypoints[i]):
-                add("point", f"{name}_keypoint_{j}", [(x, y)], i, point_score)
-    height, width = found.image_size
-    return {
-        "version": _LABELME_VERSION,
-        "flags": {},
-        "shapes": shapes,
-        "imagePath": os.fspath(image_path),
-        "imageData": None,
-        "imageHeight": height,
-        "imageWidth": width,
-    }
+    if found.mask_probabilities is None:
+        return [[] for _ in found.boxes]
+    return [
+        mask_polygons(mask, box, found.image_size)
+        for mask, box in zip(found.mask_probabilities, found.boxes, strict=True)
+    ]

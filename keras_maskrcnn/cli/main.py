@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from keras_maskrcnn.cli import demo, evaluate, export, predict, serve, train, validate
+from keras_maskrcnn.cli import convert, demo, evaluate, export, predict, serve, train, validate
 from keras_maskrcnn.cli.version import ShowVersion
 from keras_maskrcnn.tensorflow_errors import pipeline_message, without_internals
 
@@ -22,6 +22,7 @@ examples:
   maskrcnn train --data photos --weights imagenet --epochs 20 --output runs/photos
   maskrcnn evaluate runs/photos/best.keras --data photos
   maskrcnn predict runs/photos/best.keras holiday/*.jpg --output found
+  maskrcnn convert --data photos --to yolo photos_yolo
   maskrcnn export runs/photos/best.keras --output served/photos
   maskrcnn serve served/photos
 
@@ -72,7 +73,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--version", action=ShowVersion, help="show the versions of what is installed, and exit"
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for module in (validate, train, evaluate, predict, export, serve, demo):
+    for module in (validate, train, evaluate, predict, convert, export, serve, demo):
         command = module.add_parser(commands)
         command.set_defaults(run=module.run)
         command.add_argument(

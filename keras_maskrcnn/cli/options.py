@@ -7,6 +7,7 @@ import json
 import logging
 import sys
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -61,12 +62,22 @@ def read_data(annotations: str | Path, images: str | Path) -> DetectionData:
     """Reads COCO annotations; items that the reader left out are told on standard error."""
     from keras_maskrcnn.data import load_coco
 
+    return telling(lambda: load_coco(annotations, images), annotations)
+
+
+def telling(read: Callable[[], DetectionData], name: str | Path) -> DetectionData:
+    """Reads data; items that the reader left out are told on standard error.
+
+    Args:
+        read: what reads.
+        name: of what is read, for the first line.
+    """
     with warnings.catch_warnings():
         # The count and the first lines follow below.
         warnings.simplefilter("ignore", UserWarning)
-        data = load_coco(annotations, images)
+        data = read()
     if data.warnings:
-        logger.warning("%s: left out %d items:", annotations, len(data.warnings))
+        logger.warning("%s: left out %d items:", name, len(data.warnings))
         for warning in data.warnings[:_WARNINGS_SHOWN]:
             logger.warning("  %s", warning)
         if len(data.warnings) > _WARNINGS_SHOWN:

@@ -1,4 +1,4 @@
-"""Reading annotated pictures and making batches of them."""
+"""Reading annotated pictures, writing them, and making batches of them."""
 
 from keras_maskrcnn.data.datasets import dataset_splits, load_dataset
 from keras_maskrcnn.data.formats import FORMATS
@@ -10,9 +10,11 @@ from keras_maskrcnn.data.formats.reader import Reader
 from keras_maskrcnn.data.formats.source import Source
 from keras_maskrcnn.data.records import DetectionData, ImageRecord, Instance
 from keras_maskrcnn.data.splits import load_splits, split_data
+from keras_maskrcnn.data.writers import WRITERS, SavedData, save_dataset
 
 __all__ = [
     "FORMATS",
+    "WRITERS",
     "Collector",
     "DetectionData",
     "ImageRecord",
@@ -20,10 +22,12 @@ __all__ = [
     "ItemError",
     "Patch",
     "Reader",
+    "SavedData",
     "Source",
     "dataset_splits",
     "load_coco",
     "load_dataset",
     "load_splits",
+    "save_dataset",
     "split_data",
 ]

@@ -58,9 +58,7 @@ def load_dataset(
         data = keras_maskrcnn.data.load_dataset("fruit/", split="train")
         model.fit(data, batch_size=2)
     """
-    place = Path(path)
-    if not place.exists():
-        raise ValueError(f"Expected a folder or an annotation file. Received: path={str(path)!r}")
+    place = _existing(path)
     if image_dir is not None and not Path(image_dir).is_dir():
         raise ValueError(
             f"Expected image_dir to be a folder. Received: image_dir={str(image_dir)!r}"
@@ -79,11 +77,19 @@ def dataset_splits(path: str | os.PathLike[str], format: str = "auto") -> list[s
     """The names that `load_dataset` takes as `split`; none where all is one data set.
 
     Raises:
-        ValueError: if no format or several fit.
+        ValueError: if there is nothing at `path`, or no format or several fit.
     """
-    source = Source(Path(path))
+    source = Source(_existing(path))
     reader = FORMATS.make(_find_format(source) if format == "auto" else format)
     return list(reader.splits(source))
+
+
+def _existing(path: str | os.PathLike[str]) -> Path:
+    """Else the folder above would be searched."""
+    place = Path(path)
+    if not place.exists():
+        raise ValueError(f"Expected a folder or an annotation file. Received: path={str(path)!r}")
+    return place
 
 
 def summary(data: DetectionData) -> str:

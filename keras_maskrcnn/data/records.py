@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from keras_maskrcnn.outlines import Outline
+
 if TYPE_CHECKING:
     import tensorflow as tf
-
-    from keras_maskrcnn.outlines import Outline
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,6 +30,10 @@ class Instance:
         keypoints: float32 `[J, 3]`: x, y in continuous pixels (the centre of the top left pixel
             is .5, .5) and visibility 0, 1, 2; or None.
         attributes: numbers from 0 that heads of one's own learn, such as `{"ripe": 1}`.
+
+    Raises:
+        TypeError: if `outline` is no `Outline`; `outlines.outline_from_coco` makes one of COCO's
+            `segmentation`.
     """
 
     category: int
@@ -40,6 +44,13 @@ class Instance:
     annotation_id: int
     keypoints: np.ndarray | None = None
     attributes: Mapping[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.outline is not None and not isinstance(self.outline, Outline):
+            raise TypeError(
+                "Expected outline to be an Outline, such as Polygons([[x, y, ...]]), or None. "
+                f"Received: {self.outline!r:.200}"
+            )
 
 
 @dataclass(frozen=True, eq=False)

@@ -23,21 +23,34 @@ _PIXELS = 1.0
 def mask_polygons(
     mask: np.ndarray, box: np.ndarray, image_size: tuple[int, int]
 ) -> list[np.ndarray]:
+    """Outlines of one object that a model found: those of `crop_polygons`.
+
+    Args:
+        mask: float `[M, M]` probabilities on the box's grid.
+        box: `[4]` x1 y1 x2 y2, pixels of the picture.
+        image_size: `(h, w)` of the picture.
+    """
+    left, top, values = paste_crop(mask, box, image_size)
+    return crop_polygons(values, left, top, image_size)
+
+
+def crop_polygons(
+    values: np.ndarray, left: int, top: int, image_size: tuple[int, int]
+) -> list[np.ndarray]:
     """Outlines of one object, as few vertices as keep its shape.
 
     The outline runs where the probability is one half, between pixel centres. A hole is joined to
     the outline around it by a slit without width, which any rule of filling draws as a hole.
 
     Args:
-        mask: float `[M, M]` probabilities on the box's grid.
-        box: `[4]` x1 y1 x2 y2, pixels of the picture.
+        values: float32 `[ch, cw]` probabilities of a crop's pixels; 0 and 1 of a mask.
+        left, top: the picture's pixel at which the crop starts.
         image_size: `(h, w)` of the picture.
 
     Returns:
         For each separate part, the largest first, float64 `[V, 2]` x, y in continuous pixels of the
         picture. The last vertex is not the first one again. None where no pixel reaches one half.
     """
-    left, top, values = paste_crop(mask, box, image_size)
     if not values.size or values.max() < 0.5:
         return []
     # A blank rim closes the outlines of what touches the crop's edge. A value on the threshold

@@ -9,7 +9,7 @@ import tensorflow as tf
 from PIL import Image
 from pycocotools import mask as coco_mask
 
-from keras_maskrcnn.data import DetectionData, load_coco
+from keras_maskrcnn.data import DetectionData, Instance, load_coco
 from keras_maskrcnn.data.reading import read_image
 
 SIZES = [(40, 60), (60, 40), (48, 64), (50, 50), (64, 30)]
@@ -371,3 +371,8 @@ def test_whole_masks_are_resized_as_torchvision_does(golden, tmp_path):
         count, height, width = expected.shape
         got = targets["masks"][i, :count, :height, :width].numpy()
         np.testing.assert_array_equal(got, 255 * expected.astype(np.uint8))
+
+
+def test_an_outline_is_a_type():
+    with pytest.raises(TypeError, match=r"Polygons\(\[\[x, y.*Received: \[\[0, 0, 9, 0, 9, 9\]\]"):
+        Instance(0, (0.0, 0.0, 9.0, 9.0), [[0, 0, 9, 0, 9, 9]], False, 40.5, 1)

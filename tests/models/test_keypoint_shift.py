@@ -11,6 +11,7 @@ from keras_maskrcnn.data.records import DetectionData, ImageRecord, Instance
 from keras_maskrcnn.evaluation import evaluate_coco
 from keras_maskrcnn.images.input_size import InputSize
 from keras_maskrcnn.inference.predict import predict_dataset
+from keras_maskrcnn.outlines import Polygons
 
 COCO_POINTS = np.array([[20 + 2 * i, 30 + i % 5] for i in range(17)])  # whole pixels, as annotated
 
@@ -44,7 +45,7 @@ def person(tmp_path):
     path = tmp_path / "0.png"
     Image.fromarray(np.zeros((40, 60, 3), np.uint8)).save(path)
     points = np.column_stack([COCO_POINTS + 0.5, np.full(17, 2)]).astype("float32")
-    outline = [[19, 29, 54, 29, 54, 35, 19, 35]]
+    outline = Polygons([[19, 29, 54, 29, 54, 35, 19, 35]])
     # A small area: half a pixel matters most where objects are small.
     instance = Instance(0, (19.0, 29.0, 54.0, 35.0), outline, False, 40.0, 1, points)
     record = ImageRecord(1, str(path), 40, 60, (instance,))

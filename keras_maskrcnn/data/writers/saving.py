@@ -1,0 +1,168 @@
+"""Writes a data set in any format."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections import defaultdict
+from collections.abc import Mapping
+from pathlib import Path, PurePath
+
+from keras_maskrcnn.data.formats.picture_size import stored_size
+from keras_maskrcnn.data.formats.problems import ItemError, Problems
+from keras_maskrcnn.data.formats.reader import SPLITS
+from keras_maskrcnn.data.records import DetectionData, ImageRecord
+from keras_maskrcnn.data.writers.base import Part, Writer, find_writer
+from keras_maskrcnn.data.writers.picture_files import picture_names, place_picture
+
+
+@dataclasses.dataclass(frozen=True)
+class SavedData:
+    """What `save_dataset` wrote.
+
+    Args:
+        folder: where.
+        title: of the format.
+        pictures: how many there are.
+        losses: a line for each object or picture of which something was lost or changed.
+        reasons: how often each reason occurs.
+    """
+
+    folder: Path
+    title: str
+    pictures: int
+    losses: list[str]
+    reasons: dict[str, int]
+
+    def summary(self) -> str:
+        """What was written, and a line for each reason for which something was lost."""
+        lines = [f"{self.folder}: {self.title}, {self.pictures} pictures"]
+        for reason, count in self.reasons.items():
+            parts = (line.partition(f": {reason}") for line in self.losses)
+            first = next(item for item, found, _ in parts if found)
+            lines.append(f"  {count} x {reason} (first: {first})")
+        return "\n".join(lines)
+
+
+def save_dataset(
+    data: DetectionData | Mapping[str, DetectionData],
+    folder: str | os.PathLike[str],
+    format: str = "coco",
+    *,
+    link: bool = False,
+    is_numbered: bool = False,
+    verbose: bool = True,
+) -> SavedData:
+    """Writes a data set with its pictures, in a format that `load_dataset` reads.
+
+    Vertices keep all their digits. What the format cannot hold (keypoints, crowd regions, holes,
+    objects that overlap) is counted and told, item by item.
+
+    Args:
+        data: the data set, or its splits by name (`train`, `val`, `test`), of the same classes.
+        folder: a new folder, or an empty one.
+        format: one of `WRITERS`: `coco`, `cvat`, `label_studio`, `labelme`, `voc`, `yolo`.
+        link: makes hard links of the pictures instead of copies; see `place_picture`.
+        is_numbered: whether each picture's name begins with its place in the data, for tools that
+            show pictures in the order of their names.
+        verbose: whether to print the summary.
+
+    Returns:
+        What was written, and what was lost.
+
+    Raises:
+        ValueError: if the format is unknown, the folder is not empty, there are no pictures,
+            splits differ in their classes or have other names, no picture can be used, or one
+            cannot be linked.
+
+    Example:
+        data = load_dataset("fruit/", split="train")
+        print(save_dataset(data, "fruit_yolo", "yolo").losses)
+    """
+    writer = find_writer(format)
+    place = Path(folder)
+    if place.exists() and (not place.is_dir() or any(place.iterdir())):
+        raise ValueError(f"Expected a new or empty folder. Received: folder={str(folder)!r}")
+    lost = Problems(place)
+    splits = {"": data} if isinstance(data, DetectionData) else dict(data)
+    _check_splits(splits)
+    for given in splits.values():
+        writer.check_classes(given.class_names)
+    splits = {name: _usable(given, writer, lost) for name, given in splits.items()}
+    parts = _parts(splits, writer, is_numbered, lost)
+    for part in parts:
+        target = place / writer.picture_folder(part.split)
+        target.mkdir(parents=True, exist_ok=True)
+        for name, record in part.pictures():
+            place_picture(record.path, target / name, link=link)
+    writer.write(place, parts, lost)
+    saved = SavedData(
+        folder=place,
+        title=writer.title,
+        pictures=sum(len(part.data) for part in parts),
+        losses=lost.lines,
+        reasons=dict(lost.reasons.most_common()),
+    )
+    if verbose:
+        print(saved.summary())
+    return saved
+
+
+def _check_splits(splits: Mapping[str, DetectionData]) -> None:
+    known = all(name.lower() in SPLITS for name in splits)
+    kinds = {name.lower()[:3] for name in splits}
+    if set(splits) != {""} and not (known and 0 < len(splits) == len(kinds)):
+        raise ValueError(
+            f"Expected splits with names as train, val and test, each once. "
+            f"Received: {', '.join(splits) or 'none'}"
+        )
+    names = [part.class_names for part in splits.values()]
+    for others in names:
+        if others != names[0]:
+            raise ValueError(
+                f"Expected the same classes in all splits. Received: {names[0]} and {others}"
+            )
+
+
+def _usable(data: DetectionData, writer: Writer, lost: Problems) -> DetectionData:
+    """The data without pictures whose pixels the tools of the format would count otherwise."""
+    records = []
+    for record in data.records:
+        try:
+            size = (record.height, record.width)
+            stored_size(record.path, annotated=size, turned=writer.is_turned)
+        except ItemError as problem:
+            reason = ItemError(f"picture is left out: {problem}", problem.details)
+            lost.add(Path(record.path).name, reason)
+        else:
+            records.append(record)
+    if not records:
+        raise ValueError(
+            f"Expected at least one picture that can be written as {writer.title}. "
+            f"Received: {lost.summary() if lost.lines else 'no pictures'}"
+        )
+    return dataclasses.replace(data, records=records)
+
+
+def _parts(
+    splits: Mapping[str, DetectionData], writer: Writer, is_numbered: bool, lost: Problems
+) -> list[Part]:
+    """The splits with their pictures' names, which are unique within a folder."""
+    together: dict[PurePath, list[ImageRecord]] = defaultdict(list)
+    for split, data in splits.items():
+        together[writer.picture_folder(split)] += data.records
+    names = {}
+    for folder, records in together.items():
+        paths = [record.path for record in records]
+        names[folder] = iter(
+            picture_names(paths, keeps_spaces=writer.keeps_spaces, is_numbered=is_numbered)
+        )
+    parts = []
+    for split, data in splits.items():
+        mine = names[writer.picture_folder(split)]
+        part = Part(split, data, [next(mine) for _ in data.records])
+        for name, record in part.pictures():
+            if name != Path(record.path).name and not is_numbered:
+                lost.add(Path(record.path).name, ItemError("picture has a new name", f" ({name})"))
+        parts.append(part)
+    return parts
