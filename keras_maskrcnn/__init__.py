@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from keras_maskrcnn.data import DetectionData, ImageRecord, Instance, load_coco
     from keras_maskrcnn.detections import Detections
+    from keras_maskrcnn.doctor import validate
     from keras_maskrcnn.evaluation import CocoEvaluation, coco_metrics, evaluate_coco
     from keras_maskrcnn.models.finite import NonFiniteError
     from keras_maskrcnn.models.loading import load_model
@@ -38,6 +39,7 @@ _PLACES = {
     "evaluate_coco": "evaluation",
     "load_coco": "data",
     "load_model": "models.loading",
+    "validate": "doctor",
 }
 
 __all__ = [
@@ -54,6 +56,7 @@ __all__ = [
     "evaluate_coco",
     "load_coco",
     "load_model",
+    "validate",
 ]
 
 

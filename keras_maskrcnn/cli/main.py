@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from keras_maskrcnn.cli import convert, demo, evaluate, export, predict, serve, train
+from keras_maskrcnn.cli import convert, demo, evaluate, export, predict, serve, train, validate
 from keras_maskrcnn.cli.version import ShowVersion
 from keras_maskrcnn.tensorflow_errors import pipeline_message, without_internals
 
@@ -18,6 +18,7 @@ _LONGEST = 2000
 _EPILOG = """\
 examples:
   maskrcnn demo
+  maskrcnn validate --data photos
   maskrcnn train --data photos --weights imagenet --epochs 20 --output runs/photos
   maskrcnn evaluate runs/photos/best.keras --data photos
   maskrcnn predict runs/photos/best.keras holiday/*.jpg --output found
@@ -36,9 +37,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: words of the command line after `maskrcnn`; `None`: those of this process.
 
     Returns:
-        The exit code: 0; 1 when some pictures could not be read, or training met a number that is
-        not finite; 2 after an error in options or data, which is told in one line; 130 after an
-        interrupt.
+        The exit code: 0; 1 when some pictures could not be read, training met a number that is not
+        finite, or the data that were validated are not worth training on; 2 after an error in
+        options or data, which is told in one line; 130 after an interrupt.
     """
     parser = build_parser()
     args = parser.parse_args(arguments)
@@ -72,7 +73,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--version", action=ShowVersion, help="show the versions of what is installed, and exit"
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for module in (train, evaluate, predict, convert, export, serve, demo):
+    for module in (validate, train, evaluate, predict, convert, export, serve, demo):
         command = module.add_parser(commands)
         command.set_defaults(run=module.run)
         command.add_argument(

@@ -90,7 +90,7 @@ def saved_arrays(file):
     return found
 
 
-@pytest.mark.parametrize("command", ["train", "evaluate", "predict", "demo"])
+@pytest.mark.parametrize("command", ["validate", "train", "evaluate", "predict", "demo"])
 def test_help_of_each_command(command, capsys):
     with pytest.raises(SystemExit) as end:
         main([command, "--help"])

@@ -1,0 +1,161 @@
+"""Each check of pictures finds its fault, and nothing in the same data without it."""
+
+import numpy as np
+import pytest
+from doctor_data import data_of, examined, findings, pixels, record, save, sound, thing
+from format_files import ORIENTATION
+from PIL import Image
+
+from keras_maskrcnn.data.readable import leave_out_unreadable
+from keras_maskrcnn.doctor.checks.duplicates import difference_hash
+from keras_maskrcnn.doctor.pictures import picture_facts
+
+
+def found(tmp_path, *records, kind):
+    return findings(examined(data_of([*sound(tmp_path), *records])), kind)
+
+
+def test_unreadable_pictures_are_those_that_training_leaves_out(tmp_path):
+    whole = save(tmp_path / "whole.jpg", pixels(90))
+    cut = tmp_path / "cut.jpg"
+    cut.write_bytes(whole.read_bytes()[:-400])
+    text = tmp_path / "text.png"
+    text.write_text("no picture")
+    # Pillow reads TIFF, which training does not.
+    tiff = save(tmp_path / "a.tif", pixels(91))
+    paths = [whole, cut, text, tiff, tmp_path / "missing.png"]
+    records = [record(50 + k, path, [thing(k)]) for k, path in enumerate(paths)]
+    lines = found(tmp_path, *records, kind="unreadable_picture")
+    assert [line.pictures[0].image_id for line in lines] == [51, 52, 53, 54]
+    assert "cut.jpg" in lines[0].words
+    left = leave_out_unreadable(data_of(records))
+    assert [r.image_id for r in left.records] == [50]
+
+
+def test_sizes_and_orientations(tmp_path):
+    tall = save(tmp_path / "tall.png", pixels(91, 80, 60))
+    assert found(tmp_path, record(50, tall, size=(80, 60)), kind="size_conflict") == []
+    (finding,) = found(tmp_path, record(50, tall, size=(60, 80)), kind="size_conflict")
+    numbers = {"annotated_height": 60, "annotated_width": 80, "height": 80, "width": 60}
+    assert finding.numbers == numbers | {"orientation": 1}
+    exif = Image.Exif()
+    exif[ORIENTATION] = 6
+    turned = save(tmp_path / "turned.jpg", pixels(92, 80, 60), exif=exif)
+    (finding,) = found(tmp_path, record(50, turned, size=(60, 80)), kind="exif_conflict")
+    assert finding.numbers == numbers | {"orientation": 6}
+    (finding,) = found(tmp_path, record(50, turned, size=(80, 60)), kind="exif_orientation")
+    assert finding.numbers["orientation"] == 6
+    assert found(tmp_path, record(50, tall, size=(80, 60)), kind="exif_orientation") == []
+    # Half a turn does not change the sides: another size is another picture.
+    exif[ORIENTATION] = 3
+    half = save(tmp_path / "half.jpg", pixels(93, 80, 60), exif=exif)
+    assert len(found(tmp_path, record(50, half, size=(60, 80)), kind="size_conflict")) == 1
+
+
+def test_the_same_file_twice(tmp_path):
+    one = save(tmp_path / "a" / "one.png", pixels(70))
+    same = save(tmp_path / "b" / "same.png", pixels(70))
+    other = save(tmp_path / "b" / "other.png", pixels(71))
+    rich = record(51, same, [thing(1), thing(2, (50, 20, 70, 40))])
+    (finding,) = found(tmp_path, record(50, one, [thing(3)]), rich, kind="identical_pictures")
+    assert [place.image_id for place in finding.pictures] == [51, 50]  # The one with more objects.
+    assert found(tmp_path, record(50, one), record(51, other), kind="identical_pictures") == []
+    assert found(tmp_path, record(50, one), rich, kind="similar_pictures") == []
+
+
+def test_leakage_between_splits(tmp_path):
+    train, val = sound(tmp_path / "train"), sound(tmp_path / "val", first=20)
+    report = examined((data_of(train), data_of(val)))
+    assert report.findings == ()
+    copy = save(tmp_path / "val" / "copy.png", pixels(3))
+    report = examined((data_of(train), data_of([*val, record(40, copy, [thing(9)])])))
+    (finding,) = report.findings
+    assert finding.kind == "identical_in_splits"
+    assert [(p.split, p.image_id) for p in finding.pictures] == [("val", 40), ("train", 3)]
+    large = Image.fromarray(pixels(4)).resize((160, 120), Image.Resampling.BICUBIC)
+    near = save(tmp_path / "val" / "near.jpg", np.asarray(large), quality=60)
+    picture = record(41, near, [thing(9, (20, 20, 84, 84))], size=(120, 160))
+    report = examined((data_of(train), data_of([*val, picture])))
+    (finding,) = report.findings
+    assert finding.kind == "similar_in_splits"
+    assert [(p.split, p.image_id) for p in finding.pictures] == [("val", 41), ("train", 4)]
+
+
+def test_copies_that_were_compressed_look_alike(tmp_path):
+    jpeg = save(tmp_path / "copy.jpg", pixels(5), quality=50)
+    (finding,) = found(tmp_path, record(50, jpeg, [thing(1)]), kind="similar_pictures")
+    assert {place.image_id for place in finding.pictures} == {5, 50}
+    mirrored = save(tmp_path / "mirrored.png", pixels(5)[:, ::-1].copy())
+    assert found(tmp_path, record(50, mirrored), kind="similar_pictures") == []
+
+
+def test_pictures_of_like_brightness_do_not_look_alike(tmp_path):
+    """Columns that are lighter and darker in turn, by 4 levels: all bits of the hash differ."""
+    rows = np.linspace(20, 200, 80).astype(np.uint8)[:, None, None].repeat(3, axis=2)
+    places = []
+    for key in range(2):
+        column = 4 * ((np.arange(90) // 10 + key) % 2).astype(np.uint8)
+        image = rows + column[None, :, None]
+        path = save(tmp_path / f"rows{key}.png", image)
+        places.append(record(50 + key, path, [thing(key)], size=(80, 90)))
+    assert found(tmp_path, *places, kind="similar_pictures") == []
+
+
+def test_plain_backgrounds_do_not_look_alike(tmp_path):
+    places = []
+    for key in range(2):
+        image = np.full((60, 80, 3), 120, np.uint8)
+        image[10:14, 30 * key + 5 : 30 * key + 9] = 0
+        places.append(record(50 + key, save(tmp_path / f"plain{key}.png", image), [thing(key)]))
+    assert found(tmp_path, *places, kind="similar_pictures") == []
+
+
+def test_difference_hash_by_hand():
+    small = np.zeros((8, 9, 3), np.uint8)
+    assert difference_hash(small) == 0
+    small[0, 1:] = 7  # Lighter than its left neighbour at one place alone: the first.
+    assert difference_hash(small) == 1 << 63
+    small[7, 8] = 1
+    assert difference_hash(small) == (1 << 63) + 1
+
+
+@pytest.mark.parametrize("value", [0, 255, (0, 0, 255)])
+def test_blank_pictures(tmp_path, value):
+    image = np.full((60, 80, 3), value, np.uint8)
+    image[0, 0] ^= 1
+    blank = record(50, save(tmp_path / "blank.png", image), [thing(1)])
+    (finding,) = found(tmp_path, blank, kind="blank_picture")
+    assert finding.numbers["high"] == int(image.max())
+    image[:30] = 128
+    fine = record(50, save(tmp_path / "fine.png", image), [thing(1)])
+    assert found(tmp_path, fine, kind="blank_picture") == []
+
+
+def test_low_contrast(tmp_path):
+    """Levels 100 to 131 lie 31 apart, 100 to 132 do not."""
+    for top, count in ((131, 1), (132, 0)):
+        image = np.where(pixels(95) > 127, top, 100).astype(np.uint8)
+        image[0, :4] = 255  # Less than a hundredth of all.
+        flat = record(50, save(tmp_path / "flat.png", image), [thing(1)])
+        lines = found(tmp_path, flat, kind="low_contrast")
+        assert [line.numbers["spread"] for line in lines] == [31] * count
+
+
+def test_grey_among_coloured(tmp_path):
+    grey = pixels(96)[..., :1].repeat(3, axis=2)
+    place = record(50, save(tmp_path / "grey.png", grey), [thing(1)])
+    (finding,) = found(tmp_path, place, kind="grey_and_colour")
+    assert finding.numbers == {"grey": 1, "pictures": 11}
+    assert found(tmp_path, kind="grey_and_colour") == []
+    assert findings(examined(data_of([place])), "grey_and_colour") == []
+
+
+def test_facts_of_a_picture_by_hand(tmp_path):
+    image = np.zeros((2, 4, 3), np.uint8)
+    image[..., 1] = [[10, 10, 20, 20], [10, 10, 20, 20]]
+    facts = picture_facts(str(save(tmp_path / "a.png", image)))
+    assert facts.size == (2, 4) and facts.problem == "" and not facts.is_grey
+    assert (facts.low, facts.high, facts.spread) == (0, 20, 10)
+    np.testing.assert_allclose(facts.mean, [0, 15, 0])
+    np.testing.assert_allclose(facts.square, [0, 250, 0])
+    assert picture_facts(str(tmp_path / "none.png")).size is None
