@@ -81,9 +81,8 @@ def _put_right(instance: Instance, record: ImageRecord, with_box: bool) -> Insta
     x1, y1, x2, y2 = instance.box
     box = max(x1, 0.0), max(y1, 0.0), min(x2, width), min(y2, height)
     if instance.outline is None:
-        area = (box[2] - box[0]) * (box[3] - box[1])
-        return dataclasses.replace(instance, box=box, area=area)
+        return dataclasses.replace(instance, box=box, annotated_area=None)
     # What has nothing in the picture is left out as empty.
     outline = instance.outline.crop((0.0, 0.0, width, height)) or instance.outline
     box = outline.bounds() if with_box else box
-    return dataclasses.replace(instance, outline=outline, box=box, area=outline.area())
+    return dataclasses.replace(instance, outline=outline, box=box, annotated_area=None)
