@@ -146,8 +146,12 @@ class AnnotationFuzzer(Fuzzer):
             if warning.category is not UserWarning:
                 raise UnclearError(f"{warning.category.__name__}: {warning.message}")
             check_words(str(warning.message), file.name)
-        if bool(data.warnings) != bool(given):
-            raise SilentError(f"{len(data.warnings)} items were left out without a warning")
+        # One that counts what was left out, and one for each decision.
+        if len(given) != bool(data.warnings) + len(data.notes):
+            raise SilentError(
+                f"{len(data.warnings)} items left out and {len(data.notes)} decisions gave "
+                f"{len(given)} warnings"
+            )
         if document is None:
             raise SilentError("accepted what is no JSON document")
         _check_counts(data, document)
