@@ -45,7 +45,7 @@ def assert_same(received, expected):
         values = (getattr(received, name), getattr(expected, name))
         np.testing.assert_allclose(*values, atol=1e-4, err_msg=name)
     # Pixels may differ where a probability is one half within rounding.
-    for i, (row, column) in zip(*np.nonzero(received.masks != expected.masks), strict=False):
+    for i, row, column in np.argwhere(received.masks != expected.masks):
         left, top, values = paste_crop(
             expected.mask_probabilities[i], expected.boxes[i], expected.image_size
         )
