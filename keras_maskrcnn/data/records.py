@@ -63,15 +63,10 @@ class Instance:
         return whole if self.outline is None else min(whole, self.outline.area())
 
 
-@dataclass(frozen=True, eq=False)
-class ImageRecord:
-    """One picture: where it lies, how large it is as stored, and what is on it."""
+class WithInstances:
+    """What has annotated objects and crowd regions."""
 
-    image_id: int
-    path: str
-    height: int
-    width: int
-    instances: tuple[Instance, ...] = ()
+    instances: tuple[Instance, ...]
 
     @property
     def objects(self) -> tuple[Instance, ...]:
@@ -82,6 +77,17 @@ class ImageRecord:
     def crowds(self) -> tuple[Instance, ...]:
         """The instances that are crowd regions."""
         return tuple(instance for instance in self.instances if instance.is_crowd)
+
+
+@dataclass(frozen=True, eq=False)
+class ImageRecord(WithInstances):
+    """One picture: where it lies, how large it is as stored, and what is on it."""
+
+    image_id: int
+    path: str
+    height: int
+    width: int
+    instances: tuple[Instance, ...] = ()
 
 
 @dataclass(eq=False)

@@ -12,12 +12,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from keras_maskrcnn.data.records import Instance
+from keras_maskrcnn.data.records import Instance, WithInstances
 from keras_maskrcnn.parts import Part, Registry
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Sample:
+class Sample(WithInstances):
     """A picture and what is on it. Neither it nor what it holds is ever changed in place.
 
     Args:
@@ -34,16 +34,6 @@ class Sample:
     def size(self) -> tuple[int, int]:
         """Height and width."""
         return self.image.shape[0], self.image.shape[1]
-
-    @property
-    def objects(self) -> tuple[Instance, ...]:
-        """The instances that are single objects."""
-        return tuple(instance for instance in self.instances if not instance.is_crowd)
-
-    @property
-    def crowds(self) -> tuple[Instance, ...]:
-        """The instances that are crowd regions."""
-        return tuple(instance for instance in self.instances if instance.is_crowd)
 
 
 class Action(abc.ABC):
