@@ -8,8 +8,6 @@ from __future__ import annotations
 import dataclasses
 import struct
 
-import numpy as np
-
 _JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _JPEG_WITHOUT_LENGTH = frozenset({0x01, *range(0xD0, 0xD9)})
 # A progressive file can hold any number of scans, each of which costs a pass over all pixels.
@@ -65,22 +63,6 @@ def read_header(content: bytes) -> PictureHeader:
     raise ValueError(
         f"expected a JPEG, PNG, BMP or GIF file. Received: {len(content)} bytes that are none"
     )
-
-
-def upright(pixels: np.ndarray, orientation: int) -> np.ndarray:
-    """Turns a picture as stored to the way its EXIF orientation says it is to be looked at.
-
-    Args:
-        pixels: `[h, w, 3]`.
-        orientation: 1 to 8.
-    """
-    if orientation >= 5:
-        pixels = pixels.swapaxes(0, 1)
-    if orientation in (3, 4, 7, 8):
-        pixels = pixels[::-1]
-    if orientation in (2, 3, 6, 7):
-        pixels = pixels[:, ::-1]
-    return np.ascontiguousarray(pixels)
 
 
 def _read_jpeg(content: bytes) -> PictureHeader | None:

@@ -28,7 +28,8 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from keras_maskrcnn.data.headers import PictureHeader, read_header, upright
+from keras_maskrcnn.data.headers import PictureHeader, read_header
+from keras_maskrcnn.images.orientation import upright
 from keras_maskrcnn.serving import rest
 from keras_maskrcnn.serving.answers import detections_answer, error_answer
 from keras_maskrcnn.serving.batching import Batcher, Outputs

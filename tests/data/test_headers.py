@@ -9,7 +9,8 @@ import pytest
 import tensorflow as tf
 from PIL import Image, ImageOps
 
-from keras_maskrcnn.data.headers import read_header, upright
+from keras_maskrcnn.data.headers import read_header
+from keras_maskrcnn.images.orientation import upright
 
 
 def chunk(kind, data):
