@@ -41,7 +41,8 @@ def data_arguments(parser: Any) -> None:
         "--format-set",
         action="append",
         metavar="NAME=VALUE",
-        help="setting of the format, such as crowd=objects (COCO) or class_attribute=kind (VIA)",
+        help="setting of the format, such as crowd=objects (COCO), class_attribute=kind (VIA) or "
+        "orientation=stored (photographs with an EXIF orientation, annotated as they are stored)",
     )
     parser.add_argument(
         "--val-fraction",

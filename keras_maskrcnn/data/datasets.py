@@ -23,6 +23,7 @@ def load_dataset(
     split: str | None = None,
     image_dir: str | os.PathLike[str] | None = None,
     class_names: Sequence[str] | None = None,
+    orientation: str = "auto",
     on_error: str = "warn",
     verbose: bool = True,
     **settings: Any,
@@ -40,6 +41,10 @@ def load_dataset(
         image_dir: folder below which the pictures lie; by default that of `path`.
         class_names: the classes in their order; needed where two splits must have the same and
             the format names none. By default the format's order or, without one, by alphabet.
+        orientation: which pixels annotations count where a picture has an EXIF orientation.
+            `"auto"`: told by the annotated size; where that is the same either way, by the data
+            set's other pictures, or by what is known of the format's tools, else upright is taken
+            and said. `"upright"` or `"stored"`. Pictures and objects are always read upright.
         on_error: what happens with an item that cannot be used: `"warn"` leaves it out, adds a
             line to `DetectionData.warnings` and gives one Python warning that counts them;
             `"raise"` raises the same text as an error.
@@ -67,7 +72,9 @@ def load_dataset(
     name = _find_format(source) if format == "auto" else format
     reader = FORMATS.make(name, **settings)
     part = _find_split(reader, source, split)
-    data = run_reader(reader, part, class_names=class_names, on_error=on_error)
+    data = run_reader(
+        reader, part, class_names=class_names, orientation=orientation, on_error=on_error
+    )
     if verbose:
         print(f"{part.path}: {reader.title}\n{summary(data)}")
     return data

@@ -1,4 +1,4 @@
-"""Pixels of picture files, decoded as they are stored."""
+"""Pixels of picture files, upright."""
 
 from __future__ import annotations
 
@@ -7,18 +7,21 @@ import os
 import numpy as np
 import tensorflow as tf
 
+from keras_maskrcnn.data.headers import read_header
 from keras_maskrcnn.data.picture_files import read_picture_file
 from keras_maskrcnn.data.records import ImageRecord
+from keras_maskrcnn.images.orientation import upright
 from keras_maskrcnn.tensorflow_errors import without_internals
 
 _JPEG_START = b"\xff\xd8\xff"
 
 
 def read_image(path: str | os.PathLike[str]) -> np.ndarray:
-    """Decodes a JPEG, PNG, BMP or GIF (first frame) file as it is stored.
+    """Decodes a JPEG, PNG, BMP or GIF (first frame) file, and turns it upright.
 
-    Grey and transparent pictures become RGB (transparency is dropped); an EXIF orientation is not
-    applied, as in the COCO tools.
+    Grey and transparent pictures become RGB (transparency is dropped). An EXIF orientation is
+    applied, as viewers and annotation tools do (and detectron2; torchvision and the COCO tools do
+    not).
 
     Args:
         path: path of the file.
@@ -37,7 +40,7 @@ def read_image(path: str | os.PathLike[str]) -> np.ndarray:
                 image = tf.io.decode_jpeg(content, channels=3, dct_method="INTEGER_ACCURATE")
             else:
                 image = tf.io.decode_image(content, channels=3, expand_animations=False)
-            return image.numpy()
+            return upright(image.numpy(), read_header(content).orientation)
     except tf.errors.InvalidArgumentError as error:
         raise ValueError(
             f"Cannot decode the picture {os.fspath(path)} ({len(content)} bytes): "

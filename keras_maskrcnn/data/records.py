@@ -21,7 +21,7 @@ class Instance:
 
     Args:
         category: class, 0..K-1.
-        box: `(x1, y1, x2, y2)` in pixels of the picture on disk, continuous, inside the picture.
+        box: `(x1, y1, x2, y2)` in pixels of the upright picture on disk, continuous, inside it.
         outline: what it covers, in the same pixels; None for an object that is known by its box
             only.
         is_crowd: whether this is a region of many objects, which is ignored in training.
@@ -81,7 +81,7 @@ class WithInstances:
 
 @dataclass(frozen=True, eq=False)
 class ImageRecord(WithInstances):
-    """One picture: where it lies, how large it is as stored, and what is on it."""
+    """One picture: where it lies, how large it is upright, and what is on it."""
 
     image_id: int
     path: str
@@ -186,9 +186,9 @@ class DetectionData:
     ) -> tf.data.Dataset:
         """Makes the `tf.data.Dataset` that `fit`, `evaluate` and `predict` read.
 
-        Every pass yields each picture exactly once. Pictures are decoded as they are stored (an
-        EXIF orientation is not applied, as in the COCO tools), resized bilinearly without
-        antialiasing, and padded with zeros at the bottom and right.
+        Every pass yields each picture exactly once. Pictures are decoded, turned upright as their
+        EXIF orientation says, resized bilinearly without antialiasing, and padded with zeros at
+        the bottom and right.
 
         Args:
             batch_size: pictures per batch (B).

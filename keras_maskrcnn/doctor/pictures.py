@@ -28,7 +28,7 @@ class PictureFacts:
 
     Args:
         problem: why it cannot be read; then nothing else is known.
-        size: height and width as it is decoded, in pixels.
+        size: height and width upright, in pixels.
         orientation: EXIF's, 1 to 8.
         digest: of the file's bytes.
         small: uint8 `[8, 9, 3]`: means of its parts.

@@ -9,7 +9,7 @@ from typing import Any
 
 import keras
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 from keras_maskrcnn.data.pipeline import resize_image
 from keras_maskrcnn.data.reading import read_image
@@ -81,7 +81,7 @@ def as_picture(item: Any, position: int) -> np.ndarray:
                 "a picture of Pillow must have 8 bits per channel: convert it to an array with "
                 f"values 0..255. Received: {name} of mode {item.mode}"
             )
-        return np.asarray(item.convert("RGB"))
+        return np.asarray(ImageOps.exif_transpose(item).convert("RGB"))
     if not hasattr(item, "__array__"):
         raise TypeError(
             "a picture must be a path, an array [height, width, 3] with values 0..255, or a "

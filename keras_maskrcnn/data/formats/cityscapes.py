@@ -8,7 +8,7 @@ import numpy as np
 
 from keras_maskrcnn.data.formats.collector import Collector
 from keras_maskrcnn.data.formats.embedded import mask_file, one_channel
-from keras_maskrcnn.data.formats.id_masks import patches_of, require_size
+from keras_maskrcnn.data.formats.id_masks import fitted, patches_of
 from keras_maskrcnn.data.formats.reader import FORMATS, SPLITS, Reader
 from keras_maskrcnn.data.formats.source import Source
 
@@ -52,7 +52,7 @@ class Cityscapes(Reader):
                 scene = file.stem.removesuffix(_END).rpartition("_")[0]
                 image = found.picture(found.find_picture(f"{scene}_leftImg8bit.png"))
                 ids = one_channel(mask_file(file)).astype(np.int64)
-                require_size(ids, image)
+                image = fitted(image, ids, found)
                 found.add_record(image)
                 for value, patch in patches_of(ids):
                     is_group = value < _PER_CLASS

@@ -47,9 +47,10 @@ def load_coco(
     image_dir: str | os.PathLike[str],
     *,
     crowd: str = "auto",
+    orientation: str = "auto",
     on_error: str = "warn",
 ) -> DetectionData:
-    """Reads a data set in COCO format; no picture is opened.
+    """Reads a data set in COCO format; of pictures, only the headers.
 
     Category ids may have gaps: class k is the category with the k-th smallest id. Boxes are taken
     from `bbox` (x, y, width, height), clipped to the picture. When a category names keypoints, its
@@ -72,6 +73,10 @@ def load_coco(
             `"objects"`: nothing, as in files of CVAT and datumaro, which mark every object whose
             shape is a mask. `"auto"`: nothing where the file marks every object, and each has an
             outline; else a crowd region.
+        orientation: which pixels annotations count where a picture has an EXIF orientation.
+            `"auto"`: told by the annotated size; where that is the same either way, by the data
+            set's other pictures, or by what is known of the format's tools, else upright is taken
+            and said. `"upright"` or `"stored"`. Pictures and objects are always read upright.
         on_error: what happens with an item that cannot be used, such as a missing picture, an
             outline of two points or a box without area. `"warn"` leaves the item out, adds a line
             to `DetectionData.warnings`, and gives one Python warning that counts them; `"raise"`
@@ -99,7 +104,9 @@ def load_coco(
                 raise missing from None
 
     source = Source(Path(annotation_file), root=Path(image_dir))
-    return run_reader(CocoReader(crowd=crowd), source, find=find, on_error=on_error)
+    return run_reader(
+        CocoReader(crowd=crowd), source, find=find, orientation=orientation, on_error=on_error
+    )
 
 
 @FORMATS.register("coco")
@@ -129,7 +136,7 @@ class CocoReader(Reader):
         found.declare_classes(names, [category["id"] for category in categories])
         keypoint_names = read_keypoint_names(categories, file)
         found.declare_keypoints(keypoint_names, keypoint_flip_pairs(keypoint_names))
-        images = read_images(content["images"], file, found, near)
+        images = read_images(content, file, found, near)
         for record in images.values():
             if record is not None:
                 found.add_record(record)

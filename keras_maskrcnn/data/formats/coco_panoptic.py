@@ -18,7 +18,7 @@ from keras_maskrcnn.data.formats.coco_layout import coco_files, picture_folders,
 from keras_maskrcnn.data.formats.coco_parts import read_categories, read_images, read_parts
 from keras_maskrcnn.data.formats.collector import Collector
 from keras_maskrcnn.data.formats.embedded import colour_file
-from keras_maskrcnn.data.formats.id_masks import patches_of, require_size
+from keras_maskrcnn.data.formats.id_masks import fitted, patches_of
 from keras_maskrcnn.data.formats.problems import ItemError
 from keras_maskrcnn.data.formats.reader import FORMATS, Reader
 from keras_maskrcnn.data.formats.source import Source
@@ -54,9 +54,7 @@ class CocoPanoptic(Reader):
         found.declare_classes([c["name"] for c in things], [c["id"] for c in things])
         names = {c["id"]: c["name"] for c in things}
         stuff = {c["id"] for c in categories} - set(names)
-        images = read_images(
-            content["images"], file, found, [file.parent, *picture_folders(source)]
-        )
+        images = read_images(content, file, found, [file.parent, *picture_folders(source)])
         masks = [file.with_suffix(""), source.root / file.stem]
         passed_over = 0
         without_mask = {key for key, image in images.items() if image}
@@ -72,11 +70,14 @@ class CocoPanoptic(Reader):
                     raise ItemError("picture has several masks")
                 without_mask.remove(image_id)
                 path = Path(found.find_picture(entry.get("file_name"), masks))
-                ids = _ids(path, image)
+                colours = colour_file(path)
+                image = fitted(image, colours, found)
                 segments = check_list(entry, "segments_info")
                 # Only now: a picture whose objects cannot be read is not one without objects.
                 found.add_record(image)
-                passed_over += _add_segments(segments, path.name, ids, image, names, stuff, found)
+                passed_over += _add_segments(
+                    segments, path.name, _ids(colours), image, names, stuff, found
+                )
         for key in sorted(without_mask):
             found.problems.add(f"image id {key}", ItemError("picture has no mask"))
         if passed_over:
@@ -87,10 +88,8 @@ def _files(source: Source) -> list[Path]:
     return [file for file in coco_files(source) if is_panoptic(file)]
 
 
-def _ids(path: Path, image: ImageRecord) -> np.ndarray:
+def _ids(colours: np.ndarray) -> np.ndarray:
     """int64 `[h, w]`: red + 256 green + 65536 blue."""
-    colours = colour_file(path)
-    require_size(colours, image)
     return (colours >> 16) | (colours & 0xFF00) | (colours & 0xFF) << 16
 
 

@@ -95,19 +95,22 @@ def read_keypoint_names(categories: list[dict[str, Any]], file: Path) -> list[st
 
 
 def read_images(
-    entries: list[Any], file: Path, found: Collector, near: Sequence[Path]
+    content: dict[str, Any], file: Path, found: Collector, near: Sequence[Path]
 ) -> dict[int, ImageRecord | None]:
     """Records by image id, still to be added; None for pictures that cannot be used."""
+    is_stretched = _is_of_label_studio(content)
     images: dict[int, ImageRecord | None] = {}
     keys = []
-    for number, entry in enumerate(entries):
+    for number, entry in enumerate(content["images"]):
         name = f"image entry {number}"
         try:
             key = check_id(check_entry(entry), "id")
             keys.append(key)
             name = f"image id {key}"
             images[key] = None
-            images[key] = _read_image(entry, key, found, near)
+            images[key] = image = _read_image(entry, key, found, near)
+            size = image.height, image.width
+            found.frames.note_size(image.path, size, is_stretched=is_stretched)
         except ItemError as problem:
             found.problems.add(name, problem)
     require_unique(keys, "image ids", file)
@@ -141,6 +144,13 @@ def _find(name: Any, found: Collector, near: Sequence[Path]) -> str:
             except MissingPictureError:
                 continue
         raise missing from None
+
+
+def _is_of_label_studio(content: dict[str, Any]) -> bool:
+    """Its points are parts of the upright picture times the sides that the file gives, which may
+    be those of the stored one (its issue 6608)."""
+    info = content.get("info")
+    return isinstance(info, dict) and info.get("contributor") == "Label Studio"
 
 
 def check_id(entry: dict[str, Any], key: str) -> int:

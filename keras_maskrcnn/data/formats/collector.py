@@ -10,9 +10,9 @@ from types import TracebackType
 from typing import Any
 
 from keras_maskrcnn.data.formats.checks import clip_box
+from keras_maskrcnn.data.formats.frames import OTHER_SIZE, Frames
 from keras_maskrcnn.data.formats.making import Patch, bounds_of, made_outline, within
 from keras_maskrcnn.data.formats.outlines import check_polygons
-from keras_maskrcnn.data.formats.picture_size import stored_size
 from keras_maskrcnn.data.formats.problems import ItemError, Problems, require_unique, shown
 from keras_maskrcnn.data.records import DetectionData, ImageRecord, Instance
 
@@ -28,6 +28,8 @@ class Collector:
             in which to look first.
         class_names: the classes in their order, where the caller says them; objects of others
             are items that cannot be used.
+        orientation: which pixels annotations count where pictures have an EXIF orientation; see
+            `Frames`.
     """
 
     def __init__(
@@ -35,8 +37,10 @@ class Collector:
         file: Path,
         find: Callable[..., str],
         class_names: Sequence[str] | None = None,
+        orientation: str = "auto",
     ) -> None:
         self.file = file
+        self.frames = Frames(orientation)
         self.problems = Problems(file)
         self.notes: list[str] = []
         self._find = find
@@ -130,28 +134,56 @@ class Collector:
         return self._find(name, near)
 
     def add_picture(
-        self, path: str, *, annotated: tuple[int, int] | None = None, turned: bool = False
+        self,
+        path: str,
+        *,
+        annotated: tuple[int, int] | None = None,
+        turned: bool = False,
+        is_relative: bool = False,
     ) -> ImageRecord:
         """Adds a picture, of which the header is read.
 
         Args:
             path: see `find_picture`.
-            annotated, turned: as `stored_size` has them.
+            annotated: height and width that the annotations give.
+            turned: whether the tools of the format are known to show pictures as their EXIF
+                orientation turns them.
+            is_relative: whether annotations are parts of the sides of the picture that was shown.
 
         Raises:
             ItemError: if it cannot be read, has another size, or was added before.
         """
-        return self.add_record(self.picture(path, annotated=annotated, turned=turned))
+        return self.add_record(
+            self.picture(path, annotated=annotated, turned=turned, is_relative=is_relative)
+        )
 
     def picture(
-        self, path: str, *, annotated: tuple[int, int] | None = None, turned: bool = False
+        self,
+        path: str,
+        *,
+        annotated: tuple[int, int] | None = None,
+        turned: bool = False,
+        is_relative: bool = False,
     ) -> ImageRecord:
         """The same without adding it, for annotations that must first be held against its size: a
         picture whose objects cannot be read is not one without objects."""
         if path in self._paths:
             raise ItemError("its picture was annotated before", f" ({shown(path)})")
-        height, width = stored_size(path, annotated=annotated, turned=turned)
+        height, width = self.frames.size(
+            path, annotated=annotated, by_tool=turned, is_relative=is_relative
+        )
         return ImageRecord(len(self._records) + 1, path, height, width)
+
+    def annotated(
+        self, image: ImageRecord, size: tuple[int, int], reason: str = OTHER_SIZE
+    ) -> ImageRecord:
+        """A picture that is still to be added, as annotations of that height and width see it.
+
+        Raises:
+            ItemError: if it has another size.
+        """
+        size = self.frames.fit(image.path, (image.height, image.width), size, reason)
+        return dataclasses.replace(image, height=size[0], width=size[1])
 
     def add_record(self, record: ImageRecord) -> ImageRecord:
         """Adds a picture of which all is known; its id is its own alone."""
@@ -177,7 +209,8 @@ class Collector:
         Args:
             image: its picture.
             label: name of its class.
-            polygons: parts, `[x, y, x, y, ...]` in continuous pixels of the picture as stored.
+            polygons: parts, `[x, y, x, y, ...]` in continuous pixels of the picture as the
+                annotations see it, which `height` and `width` of `image` tell.
             patches: parts that are cropped masks.
             box: `(x1, y1, x2, y2)` in the same pixels; by default the outline's.
             is_crowd: whether it is a region of many.
@@ -257,6 +290,7 @@ class Collector:
             )
             for key, record in self._records.items()
         ]
+        records, decided = self.frames.brought_upright(records, self._keypoint_pairs)
         return DetectionData(
             records=records,
             class_names=names,
@@ -264,7 +298,7 @@ class Collector:
             keypoint_names=self._keypoint_names,
             keypoint_flip_pairs=self._keypoint_pairs,
             warnings=self.problems.lines,
-            notes=self.notes,
+            notes=[*self.notes, *decided],
             name=name,
         )
 

@@ -6,8 +6,8 @@ from collections.abc import Collection
 
 import numpy as np
 
+from keras_maskrcnn.data.formats.collector import Collector
 from keras_maskrcnn.data.formats.making import Patch
-from keras_maskrcnn.data.formats.problems import ItemError
 from keras_maskrcnn.data.records import ImageRecord
 
 
@@ -38,10 +38,11 @@ def patches_of(ids: np.ndarray, skip: Collection[int] = (0,)) -> list[tuple[int,
     ]
 
 
-def require_size(mask: np.ndarray, image: ImageRecord) -> None:
-    """`ItemError` for a mask of another size than its picture."""
-    if mask.shape[:2] != (image.height, image.width):
-        raise ItemError(
-            "mask is not of its picture's size",
-            f" ({mask.shape[0]} x {mask.shape[1]}, not {image.height} x {image.width})",
-        )
+def fitted(image: ImageRecord, mask: np.ndarray, found: Collector) -> ImageRecord:
+    """A picture that is still to be added, as a mask of all of it sees it.
+
+    Raises:
+        ItemError: if the mask has another size.
+    """
+    size = mask.shape[0], mask.shape[1]
+    return found.annotated(image, size, "mask is not of its picture's size")

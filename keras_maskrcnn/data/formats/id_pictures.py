@@ -9,7 +9,7 @@ import numpy as np
 
 from keras_maskrcnn.data.formats.collector import Collector
 from keras_maskrcnn.data.formats.embedded import mask_bits, mask_file, one_channel
-from keras_maskrcnn.data.formats.id_masks import patches_of, require_size
+from keras_maskrcnn.data.formats.id_masks import fitted, patches_of
 from keras_maskrcnn.data.formats.making import Patch
 from keras_maskrcnn.data.formats.problems import ItemError
 from keras_maskrcnn.data.formats.reader import FORMATS, Reader
@@ -55,12 +55,7 @@ class IdPictures(Reader):
                 if is_single and files:
                     _add_ids(files[0], image, source.name_of(files[0]), found)
                     continue
-                found.add_record(image)
-                for file in files:
-                    with found.item(source.name_of(file)):
-                        bits = mask_bits(mask_file(file))
-                        require_size(bits, image)
-                        found.add_object(image, found.only_class, patches=[Patch(bits)])
+                _add_files(files, image, source, found)
         used = {file for files, _ in of_picture.values() for file in files}
         for mask in masks:
             if mask not in used:
@@ -114,9 +109,23 @@ def _has_own_folder(picture: Path) -> bool:
     return picture.parent.name == "images" and picture.parent.parent.name == picture.stem
 
 
+def _add_files(files: list[Path], image: ImageRecord, source: Source, found: Collector) -> None:
+    is_added = False
+    for file in files:
+        with found.item(source.name_of(file)):
+            bits = mask_bits(mask_file(file))
+            # The first tells which pixels they count; the others must have its size.
+            image = fitted(image, bits, found)
+            if not is_added:
+                image, is_added = found.add_record(image), True
+            found.add_object(image, found.only_class, patches=[Patch(bits)])
+    if not is_added:
+        found.add_record(image)
+
+
 def _add_ids(file: Path, image: ImageRecord, name: str, found: Collector) -> None:
     ids = one_channel(mask_file(file))
-    require_size(ids, image)
+    image = fitted(image, ids, found)
     values = np.unique(ids)
     if ids.dtype == bool or (set(values.tolist()) == {0, 255} and ids.dtype == np.uint8):
         raise ItemError("mask has one value alone for what is not background, so no ids")

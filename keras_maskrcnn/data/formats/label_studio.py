@@ -79,7 +79,10 @@ def _read_task(task: dict[str, Any], folder: Path, name: str, found: Collector) 
     if len(sizes) > 1:
         raise ItemError("annotations give their picture several sizes", f" ({shown(sizes)})")
     path = _find(task, folder, found)
-    image = found.add_picture(path, annotated=sizes.pop() if sizes else None, turned=True)
+    size = sizes.pop() if sizes else None
+    # Points are parts of the upright picture, also where the size is the stored one's (issue 6608
+    # of Label Studio).
+    image = found.add_picture(path, annotated=size, turned=True, is_relative=True)
     labelled = [e.get("id") for _, e in shapes if _label_of(e) is not None]
     labelled_ids = {key for key in labelled if isinstance(key, str)}
     for number, entry in shapes:

@@ -117,6 +117,7 @@ def run_reader(
     find: Callable[..., str] | None = None,
     class_names: Sequence[str] | None = None,
     on_error: str = "warn",
+    orientation: str = "auto",
     stacklevel: int = 3,
 ) -> DetectionData:
     """Reads a source; the items that are left out become one warning or one error.
@@ -127,14 +128,17 @@ def run_reader(
         find: gives the path of a picture by its name; by default among `source.pictures`.
         class_names: the classes in their order; by default the format's or, without, by alphabet.
         on_error: `"warn"` or `"raise"`.
+        orientation: see `Frames`.
         stacklevel: of the warning: how far up the caller is that it is meant for.
 
     Raises:
-        ValueError: for another `on_error`, or what the reader or `Collector.build` refuse.
+        ValueError: for another `on_error` or `orientation`, or what the reader or
+            `Collector.build` refuse.
     """
     if on_error not in ("warn", "raise"):
         raise ValueError(f"Expected on_error to be 'warn' or 'raise'. Received: {on_error=}")
-    found = Collector(source.path, find or (lambda *name: source.pictures.find(*name)), class_names)
+    find = find or (lambda *name: source.pictures.find(*name))
+    found = Collector(source.path, find, class_names, orientation)
     name = source.path.stem if source.path.is_file() else source.path.resolve().name
     with _no_garbage_collection():
         reader.read(source, found)

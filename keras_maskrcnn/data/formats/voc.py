@@ -11,12 +11,12 @@ import numpy as np
 
 from keras_maskrcnn.data.formats.collector import Collector
 from keras_maskrcnn.data.formats.embedded import colour_file, mask_file
-from keras_maskrcnn.data.formats.id_masks import patches_of, require_size
+from keras_maskrcnn.data.formats.id_masks import fitted, patches_of
 from keras_maskrcnn.data.formats.picture_tree import PictureTree
 from keras_maskrcnn.data.formats.problems import ItemError, shown
 from keras_maskrcnn.data.formats.reader import FORMATS, Reader
 from keras_maskrcnn.data.formats.source import Source
-from keras_maskrcnn.data.formats.words import words_as_floats
+from keras_maskrcnn.data.formats.words import words_as_floats, words_as_integers
 from keras_maskrcnn.data.formats.xml_file import xml_elements
 from keras_maskrcnn.data.records import ImageRecord
 
@@ -133,8 +133,8 @@ def _add_masks(
     if ids.ndim == 3:
         ids, void = colour_file(objects), _VOID_COLOUR
     labels = colour_file(classes) if is_coloured else mask_file(classes)
-    require_size(ids, image)
-    require_size(labels, image)
+    image = fitted(image, ids, found)
+    image = fitted(image, labels, found)
     if labels.ndim == 3:
         raise ItemError(f"{_CLASSES} has colours, but there is no labelmap.txt")
     found.add_record(image)
@@ -154,13 +154,24 @@ def _add_masks(
 
 def _add_boxes(file: Path, stem: str, image: ImageRecord, found: Collector) -> None:
     try:
-        elements = list(xml_elements(file, ("object",)))
+        elements = list(xml_elements(file, ("size", "object")))
     except ValueError as error:
         raise ItemError("boxes cannot be read", f" ({error})") from None
-    found.add_record(image)
-    for number, element in enumerate(elements):
+    size = _annotated_size([element for element in elements if element.tag == "size"])
+    image = found.add_record(image if size is None else found.annotated(image, size))
+    objects = [element for element in elements if element.tag == "object"]
+    for number, element in enumerate(objects):
         with found.item(f"{stem}, object {number}"):
             found.add_object(image, element.findtext("name", "").strip(), box=_box(element))
+
+
+def _annotated_size(sizes: list[Element]) -> tuple[int, int] | None:
+    """Height and width; None where tools left it out, or wrote zeros."""
+    words = [sizes[0].findtext(name) for name in ("height", "width")] if sizes else []
+    if not words or {"0", None} & set(words):
+        return None
+    height, width = words_as_integers(words, "size")
+    return height, width
 
 
 def _box(element: Element) -> tuple[float, float, float, float]:

@@ -45,7 +45,7 @@ class Writer(ABC):
 
     Attributes:
         title: what the format is called, for messages.
-        is_turned: whether its tools count pixels of a picture as its EXIF orientation turns it.
+        is_turned: whether all its tools show a picture as its EXIF orientation turns it.
         keeps_spaces: whether the name of a picture may have spaces in it.
     """
 

@@ -8,12 +8,13 @@ from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path, PurePath
 
-from keras_maskrcnn.data.formats.picture_size import stored_size
+from keras_maskrcnn.data.formats.frames import picture_header
 from keras_maskrcnn.data.formats.problems import ItemError, Problems
 from keras_maskrcnn.data.formats.reader import SPLITS
 from keras_maskrcnn.data.records import DetectionData, ImageRecord
 from keras_maskrcnn.data.writers.base import Part, Writer, find_writer
 from keras_maskrcnn.data.writers.picture_files import picture_names, place_picture
+from keras_maskrcnn.images.orientation import upright_size
 
 
 @dataclasses.dataclass(frozen=True)
@@ -125,12 +126,11 @@ def _check_splits(splits: Mapping[str, DetectionData]) -> None:
 
 
 def _usable(data: DetectionData, writer: Writer, lost: Problems) -> DetectionData:
-    """The data without pictures whose pixels the tools of the format would count otherwise."""
+    """The data without pictures that cannot be read, or are of another size than annotated."""
     records = []
     for record in data.records:
         try:
-            size = (record.height, record.width)
-            stored_size(record.path, annotated=size, turned=writer.is_turned)
+            _check_picture(record, writer, lost)
         except ItemError as problem:
             reason = ItemError(f"picture is left out: {problem}", problem.details)
             lost.add(Path(record.path).name, reason)
@@ -142,6 +142,25 @@ def _usable(data: DetectionData, writer: Writer, lost: Problems) -> DetectionDat
             f"Received: {lost.summary() if lost.lines else 'no pictures'}"
         )
     return dataclasses.replace(data, records=records)
+
+
+def _check_picture(record: ImageRecord, writer: Writer, lost: Problems) -> None:
+    header = picture_header(record.path)
+    size = upright_size(header.height, header.width, header.orientation)
+    if size != (record.height, record.width):
+        raise ItemError(
+            "annotated height and width are not the picture's",
+            f" ({record.height} x {record.width}, but it has {size[0]} x {size[1]})",
+        )
+    if header.orientation != 1 and not writer.is_turned:
+        lost.add(
+            Path(record.path).name,
+            ItemError(
+                "annotations are of the picture as its EXIF orientation shows it, which not every "
+                f"tool for {writer.title} applies",
+                f" (orientation {header.orientation})",
+            ),
+        )
 
 
 def _parts(

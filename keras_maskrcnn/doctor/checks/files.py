@@ -22,31 +22,23 @@ SIZE = Kind(
     "The outlines belong to another version of the picture. Training leaves them out.",
     Fix.LEAVE_OUT_PICTURES,
 )
-TURNED = Kind(
-    "exif_conflict",
-    Severity.WARNING,
-    "Pictures annotated upright but stored turned",
-    "The annotated size is that of the picture as its EXIF orientation turns it, while its pixels "
-    "are stored otherwise. Save the pictures upright, without the EXIF tag.",
-    Fix.LEAVE_OUT_PICTURES,
-)
 ORIENTATION = Kind(
     "exif_orientation",
     Severity.NOTE,
     "Pictures with an EXIF orientation",
-    "Viewers turn these, and some annotation tools too. The annotated size fits the stored "
-    "pixels; see below whether the outlines lie on the objects.",
+    "They are shown and trained on upright. Where the outlines do not lie on the objects below, "
+    "they were drawn on the picture as it is stored: read the data with orientation='stored'.",
 )
 
 
-@check(UNREADABLE, SIZE, TURNED, ORIENTATION)
+@check(UNREADABLE, SIZE, ORIENTATION)
 def conflicts_with_files(case: Case) -> Iterator[Finding]:
     for seen in case.pictures:
         record, facts = seen.record, seen.facts
         if facts.size is None:
             yield UNREADABLE.found(facts.problem, seen.place)
             continue
-        annotated, turned = (record.height, record.width), facts.orientation >= 5
+        annotated = record.height, record.width
         numbers: dict[str, Any] = {
             "annotated_height": record.height,
             "annotated_width": record.width,
@@ -54,17 +46,12 @@ def conflicts_with_files(case: Case) -> Iterator[Finding]:
             "width": facts.size[1],
             "orientation": facts.orientation,
         }
-        sizes = (
-            f"annotated as {annotated[0]} high and {annotated[1]} wide, "
-            f"stored as {facts.size[0]} high and {facts.size[1]} wide"
-        )
-        if annotated == facts.size:
-            if facts.orientation != 1:
-                yield ORIENTATION.found(
-                    f"EXIF orientation {facts.orientation}", seen.place, **numbers
-                )
-        elif turned and annotated == facts.size[::-1]:
-            words = f"{sizes}; EXIF orientation {facts.orientation}"
-            yield TURNED.found(words, seen.place, **numbers)
-        else:
-            yield SIZE.found(sizes, seen.place, **numbers)
+        if annotated != facts.size:
+            yield SIZE.found(
+                f"annotated as {annotated[0]} high and {annotated[1]} wide, but is "
+                f"{facts.size[0]} high and {facts.size[1]} wide",
+                seen.place,
+                **numbers,
+            )
+        elif facts.orientation != 1:
+            yield ORIENTATION.found(f"EXIF orientation {facts.orientation}", seen.place, **numbers)
