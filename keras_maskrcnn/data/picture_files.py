@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
+import json
 import os
 import stat
 
@@ -18,15 +21,17 @@ def read_picture_file(path: str | os.PathLike[str]) -> bytes:
     """Reads a JPEG, PNG, BMP or GIF file whose picture fits into memory.
 
     Args:
-        path: path of the file; of a link, the file that it leads to counts.
+        path: path of the file; of a link, the file that it leads to counts. Of a JSON file, which
+            LabelMe writes, the picture that is embedded in it as `imageData`.
 
     Returns:
-        The whole file. Its header is in order and announces at most `MAX_PIXELS` (of a GIF, in
-        all its frames, since a decoder holds them all); the rest may be damaged.
+        The whole picture file. Its header is in order and announces at most `MAX_PIXELS` (of a
+        GIF, in all its frames, since a decoder holds them all); the rest may be damaged.
 
     Raises:
         ValueError: if there is no regular file (a device, a pipe or a folder is never opened), it
-            is of another kind, or beyond `MAX_FILE_BYTES` or `MAX_PIXELS`; the message names it.
+            is of another kind, holds no picture, or is beyond `MAX_FILE_BYTES` or `MAX_PIXELS`; the
+            message names it.
     """
     name = os.fspath(path)
     try:
@@ -45,6 +50,8 @@ def read_picture_file(path: str | os.PathLike[str]) -> bytes:
             content = file.read(status.st_size)
     except OSError as error:
         raise ValueError(f"Cannot read the picture {name}: {error}") from error
+    if is_embedded(name):
+        content = _embedded(content, name)
     try:
         header = read_header(content)
     except ValueError as error:
@@ -57,3 +64,19 @@ def read_picture_file(path: str | os.PathLike[str]) -> bytes:
             f"to {header.pixels} pixels, of height {header.height} and width {header.width}"
         )
     return content
+
+
+def is_embedded(path: str | os.PathLike[str]) -> bool:
+    """Whether a picture of that path lies within a JSON file."""
+    return os.fspath(path).lower().endswith(".json")
+
+
+def _embedded(content: bytes, name: str) -> bytes:
+    try:
+        document = json.loads(content)
+        return base64.b64decode(document["imageData"], validate=True)
+    except (ValueError, RecursionError, KeyError, TypeError, binascii.Error) as error:
+        raise ValueError(
+            f"Expected a JSON file with a picture as base64 text, imageData. "
+            f"Received: {name} ({type(error).__name__})"
+        ) from None

@@ -1,7 +1,7 @@
 """Decoding and resizing of single pictures."""
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 from keras_maskrcnn.data.pipeline import resize_image
 from keras_maskrcnn.data.reading import read_image
@@ -42,8 +42,9 @@ def test_picture_formats(tmp_path):
     assert Image.open(tmp_path / "rgb.jpg").getexif()[0x112] == 6
     image = read_image(tmp_path / "rgb.jpg")
     assert image.dtype == np.uint8
-    assert image.shape == (36, 48, 3)  # as stored, although EXIF asks for a quarter turn
-    difference = image.astype(int) - np.asarray(Image.open(tmp_path / "rgb.jpg"))
+    assert image.shape == (48, 36, 3)  # EXIF asks for a quarter turn.
+    turned = ImageOps.exif_transpose(Image.open(tmp_path / "rgb.jpg"))
+    difference = image.astype(int) - np.asarray(turned)
     assert np.abs(difference).max() <= 1
     smooth.convert("L").save(tmp_path / "grey.png")
     grey = np.asarray(smooth.convert("L"))

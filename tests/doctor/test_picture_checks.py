@@ -41,9 +41,10 @@ def test_sizes_and_orientations(tmp_path):
     exif = Image.Exif()
     exif[ORIENTATION] = 6
     turned = save(tmp_path / "turned.jpg", pixels(92, 80, 60), exif=exif)
-    (finding,) = found(tmp_path, record(50, turned, size=(60, 80)), kind="exif_conflict")
-    assert finding.numbers == numbers | {"orientation": 6}
-    (finding,) = found(tmp_path, record(50, turned, size=(80, 60)), kind="exif_orientation")
+    (finding,) = found(tmp_path, record(50, turned, size=(80, 60)), kind="size_conflict")
+    upright = {"annotated_height": 80, "annotated_width": 60, "height": 60, "width": 80}
+    assert finding.numbers == upright | {"orientation": 6}
+    (finding,) = found(tmp_path, record(50, turned, size=(60, 80)), kind="exif_orientation")
     assert finding.numbers["orientation"] == 6
     assert found(tmp_path, record(50, tall, size=(80, 60)), kind="exif_orientation") == []
     # Half a turn does not change the sides: another size is another picture.

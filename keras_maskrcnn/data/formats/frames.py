@@ -18,7 +18,7 @@ from keras_maskrcnn.checks import one_of
 from keras_maskrcnn.data.formats.problems import ItemError, shown
 from keras_maskrcnn.data.headers import PictureHeader, read_header
 from keras_maskrcnn.data.moving import InstanceMover
-from keras_maskrcnn.data.picture_files import MAX_PIXELS
+from keras_maskrcnn.data.picture_files import MAX_PIXELS, is_embedded, read_picture_file
 from keras_maskrcnn.data.records import ImageRecord
 from keras_maskrcnn.images.orientation import stored_to_upright, upright_size
 
@@ -103,7 +103,7 @@ class Frames:
         if annotated is None:
             return size
         turned = self._turned.get(path)
-        before = turned and turned.frame
+        before = None if turned is None else turned.frame
         fitted = self.fit(path, size, annotated)
         if turned is None or not is_relative:
             return fitted
@@ -156,7 +156,7 @@ class Frames:
             sizes = " or ".join(f"{h} x {w}" for h, w in dict.fromkeys(choices.values()))
             raise ItemError(
                 reason,
-                f" ({annotated[0]} x {annotated[1]}, but {shown(path)} has {sizes})",
+                f" ({annotated[0]} x {annotated[1]}, not {sizes})",
             )
         if turned is not None and len(fitting) == 1:
             turned.frame = fitting[0]
@@ -235,6 +235,8 @@ def _name(record: ImageRecord) -> str:
 def picture_header(path: str) -> PictureHeader:
     """What a picture file says of itself; `ItemError` where it cannot be read or is none."""
     try:
+        if is_embedded(path):
+            return read_header(read_picture_file(path))
         length = os.stat(path).st_size
         with open(path, "rb") as file:
             start = b""

@@ -29,7 +29,8 @@ class LabelMe(Reader):
     """`shapes` of `label`, `points` and `shape_type`.
 
     Shapes of one label and `group_id` are parts of one object. Sizes and points are of the picture
-    as its EXIF orientation turns it. A picture that is only embedded (`imageData`) is not read.
+    as its EXIF orientation turns it. Of a picture that is only embedded (`imageData`), the path is
+    the JSON file's.
     """
 
     title = "LabelMe JSON"
@@ -56,10 +57,11 @@ class LabelMe(Reader):
         size = check_size(entry.get("imageHeight"), entry.get("imageWidth"))
         try:
             path = found.find_picture(entry.get("imagePath"), [file.parent])
-        except ItemError as problem:
-            if isinstance(entry.get("imageData"), str):
-                raise ItemError(f"{problem}, and is only embedded", problem.details) from None
-            raise
+        except ItemError:
+            if not isinstance(entry.get("imageData"), str):
+                raise
+            # What is embedded is the picture as it was shown.
+            path = str(file)
         image = found.add_picture(path, annotated=size, turned=True)
         objects: dict[Any, list[tuple[int, list[float] | Patch]]] = {}
         for number, value in enumerate(shapes):

@@ -7,6 +7,9 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
+from keras_maskrcnn.data.headers import read_header
+from keras_maskrcnn.data.picture_files import is_embedded, read_picture_file
+
 
 def picture_names(
     paths: Sequence[str], *, keeps_spaces: bool = True, is_numbered: bool = False
@@ -36,12 +39,19 @@ def picture_names(
         while stem.casefold() in taken:
             stem, number = f"{base}_{number}", number + 1
         taken.add(stem.casefold())
-        names.append(stem + path.suffix)
+        names.append(stem + _suffix(path))
     return names
 
 
+def _suffix(path: Path) -> str:
+    if not is_embedded(path):
+        return path.suffix
+    kind = read_header(read_picture_file(path)).format
+    return {"JPEG": ".jpg"}.get(kind, f".{kind.lower()}")
+
+
 def place_picture(source: str, target: Path, *, link: bool) -> None:
-    """Copies a picture, or makes a hard link of it.
+    """Copies a picture, or makes a hard link of it; one that is embedded in JSON becomes a file.
 
     A symbolic link would break with either folder's move, and readers of data that nobody vouches
     for do not follow one out of its folder.
@@ -49,6 +59,9 @@ def place_picture(source: str, target: Path, *, link: bool) -> None:
     Raises:
         ValueError: if it cannot be linked, such as to another file system.
     """
+    if is_embedded(source):
+        target.write_bytes(read_picture_file(source))
+        return
     if not link:
         shutil.copyfile(source, target)
         return

@@ -9,7 +9,6 @@ from PIL import Image
 from pycocotools import mask as coco_mask
 
 from keras_maskrcnn.data import Collector, ItemError, Patch, load_dataset
-from keras_maskrcnn.data.formats.picture_size import stored_size
 from keras_maskrcnn.data.formats.picture_tree import PictureTree
 
 SQUARE = [1, 1, 5, 1, 5, 5, 1, 5]
@@ -192,24 +191,3 @@ def test_links_out_of_the_folder_are_refused(tmp_path):
             tree.find(name)
     with pytest.raises(ValueError, match="which no reader recognises"):
         load_dataset(tmp_path / "in")
-
-
-def test_sizes(tmp_path):
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    Image.new("RGB", (8, 6)).save(tmp_path / "turned.jpg", exif=exif)
-    Image.fromarray(np.random.default_rng(0).integers(0, 255, (300, 400, 3), np.uint8)).save(
-        tmp_path / "big.png"
-    )
-    assert os.path.getsize(tmp_path / "big.png") > 1 << 16
-    assert stored_size(str(tmp_path / "big.png"), annotated=(300, 400), turned=True) == (300, 400)
-    assert stored_size(str(tmp_path / "turned.jpg")) == (6, 8)
-    with pytest.raises(ItemError, match="turned by its EXIF orientation") as error:
-        stored_size(str(tmp_path / "turned.jpg"), annotated=(8, 6), turned=True)
-    assert "orientation 6" in error.value.details
-    with pytest.raises(ItemError, match="annotated height and width are not the picture's"):
-        stored_size(str(tmp_path / "turned.jpg"), annotated=(8, 6))
-    (tmp_path / "no.jpg").write_bytes(b"nothing")
-    for name in ("no.jpg", "gone.jpg"):
-        with pytest.raises(ItemError, match="picture cannot be read"):
-            stored_size(str(tmp_path / name))

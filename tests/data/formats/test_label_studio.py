@@ -169,8 +169,9 @@ def test_one_annotation_counts(tmp_path):
     assert data.class_names == ["fig", "pear"]
 
 
-def test_turned_pictures_are_refused_by_name(tmp_path):
-    """Sizes of a photo may be written unturned, so that a check of sizes passes."""
+def test_turned_pictures(tmp_path):
+    """Trap of `formats.md` (issue 6608): the size of a photograph may be written unturned, so that
+    a check of sizes passes, while the points are parts of the upright picture."""
     save_picture(tmp_path / "b.jpg", orientation=6)
     save_picture(tmp_path / "c.jpg")
     rotated = result("polygon", **POLYGON) | {"image_rotation": 90}
@@ -180,11 +181,14 @@ def test_turned_pictures_are_refused_by_name(tmp_path):
         task(result("polygon", **POLYGON), image="b.jpg", number=2),
         task(rotated, image="c.jpg", number=3),
     )
-    load(
+    data = load(
         tmp_path,
-        "task 2: picture is turned by its EXIF orientation",
         "task 3: picture was turned while it was annotated (90 degrees)",
     )
+    plain, turned = data.records
+    assert (turned.height, turned.width) == (80, 60)
+    scale = np.array([60 / 80, 80 / 60] * 2)
+    np.testing.assert_allclose(turned.instances[0].box, plain.instances[0].box * scale)
 
 
 def test_what_cannot_be_used_is_named(tmp_path):

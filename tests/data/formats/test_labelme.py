@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from format_files import base64_png, drawn, load, outline_of, save_picture, write_json
 
-from keras_maskrcnn.data import load_dataset
+from keras_maskrcnn.data import DetectionData, load_dataset, save_dataset
+from keras_maskrcnn.data.reading import read_image
 
 TRIANGLE = [[10, 10], [30.5, 12.25], [20, 40]]
 
@@ -143,20 +144,54 @@ def test_a_picture_beside_its_file_is_meant(tmp_path):
     ]
 
 
-@pytest.mark.parametrize("orientation", range(2, 9))
-def test_embedded_and_turned_pictures_are_refused_by_name(tmp_path, orientation):
+def test_embedded_pictures(tmp_path):
+    """A folder of nothing but JSON files, as LabelMe's users hand them on."""
+    pixels = np.random.default_rng(0).integers(0, 255, (60, 80, 3), np.uint8)
+    write(tmp_path / "in", shape(), imagePath="gone.jpg", imageData=base64_png(pixels))
+    (tmp_path / "in" / "a.jpg").unlink()
+    (record,) = load(tmp_path / "in").records
+    assert record.path == str(tmp_path / "in" / "a.json")
+    np.testing.assert_array_equal(read_image(record.path), pixels)
+    for name in ("coco", "yolo"):
+        read = DetectionData([record], ["a"], [1])
+        saved = save_dataset(read, tmp_path / name, name, verbose=False)
+        assert saved.pictures == 1
+        (again,) = load(tmp_path / name).records
+        assert again.path.endswith("a.png")
+        np.testing.assert_array_equal(read_image(again.path), pixels)
+        np.testing.assert_allclose(again.instances[0].box, record.instances[0].box, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        ("AAAA", "expected a JPEG, PNG, BMP or GIF file"),
+        ("no base64!", "a picture as base64 text"),
+        ("", "expected a JPEG, PNG, BMP or GIF file"),
+    ],
+)
+def test_embedded_pictures_that_are_none(tmp_path, data, words):
     write(tmp_path, shape())
-    write(tmp_path, shape(), name="b", imagePath="gone.jpg", imageData="AAAA")
-    write(tmp_path, shape(), shape(), name="c", imageHeight=80, imageWidth=60)
-    save_picture(tmp_path / "c.jpg", orientation=orientation)
-    data = load(
-        tmp_path,
-        "b.json: picture is missing, and is only embedded (gone.jpg",
-        f"c.json: picture is turned by its EXIF orientation, and so are its annotations "
-        f"(orientation {orientation}",
-    )
-    assert data.warnings[1].endswith("and with it its 2 annotations")
-    assert len(data) == 1
+    write(tmp_path, shape(), name="b", imagePath="gone.jpg", imageData=data)
+    read = load(tmp_path, "b.json: picture cannot be read (")
+    assert words in read.warnings[0]
+    assert len(read) == 1
+
+
+def test_turned_pictures_are_annotated_upright(tmp_path):
+    """Trap of `formats.md`: sizes and points are of the turned picture."""
+    write(tmp_path, shape(), imageHeight=80, imageWidth=60)
+    save_picture(tmp_path / "a.jpg", orientation=6)
+    (record,) = load(tmp_path).records
+    assert (record.height, record.width) == (80, 60)
+    (expected,) = load(_unturned(tmp_path)).records[0].instances
+    assert record.instances[0].box == expected.box
+
+
+def _unturned(tmp_path):
+    write(tmp_path / "plain", shape(), imageHeight=80, imageWidth=60)
+    save_picture(tmp_path / "plain" / "a.jpg", 80, 60)
+    return tmp_path / "plain"
 
 
 def test_flags_do_no_harm(tmp_path):

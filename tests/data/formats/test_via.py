@@ -108,8 +108,6 @@ def test_shapes_and_pictures_that_cannot_be_used(tmp_path):
     content["none"] = {"filename": "a.jpg", "size": 2, "regions": None}
     content["again"] = {"filename": "a.jpg", "size": 2, "regions": []}
     content["text"] = "text"
-    content |= entry(tmp_path, region(), name="turned.jpg")
-    save_picture(tmp_path / "turned.jpg", orientation=3)
     write_json(tmp_path / "a.json", content)
     data = load(
         tmp_path,
@@ -126,7 +124,6 @@ def test_shapes_and_pictures_that_cannot_be_used(tmp_path):
         "picture none: regions is neither a list nor a JSON object",
         "picture again: its picture was annotated before",
         "picture text: entry is no JSON object",
-        "picture turned.jpg12345: picture is turned by its EXIF orientation",
     )
     assert data.warnings[9].endswith("and with it its 1 annotations")
     assert labels(data) == ["object"]

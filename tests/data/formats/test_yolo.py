@@ -132,11 +132,14 @@ def test_without_yaml_the_classes_stand_in_a_text_file(tmp_path):
 
 
 @pytest.mark.parametrize("orientation", [3, 6, 8])
-def test_turned_pictures_are_refused_by_name(tmp_path, orientation):
+def test_turned_pictures_are_annotated_upright(tmp_path, orientation):
     write(tmp_path, a=f"0 {TRIANGLE}", b=f"0 {TRIANGLE}")
     save_picture(tmp_path / "images" / "train" / "a.jpg", orientation=orientation)
-    data = load(tmp_path, f"{'labels/train/a.txt'}: picture is turned by its EXIF orientation")
-    assert len(data) == 1
+    turned, plain = load(tmp_path).records
+    height, width = (60, 80) if orientation == 3 else (80, 60)
+    assert (turned.height, turned.width) == (height, width)
+    scale = np.array([width / 80, height / 60] * 2)
+    np.testing.assert_allclose(turned.instances[0].box, plain.instances[0].box * scale)
 
 
 def test_stray_files_are_passed_over(tmp_path):

@@ -125,14 +125,19 @@ def test_names_that_several_pictures_have(tmp_path):
         assert [len(r.objects) for r in again.records] == [1, 1]
 
 
-def test_turned_pictures_are_never_written_with_outlines_that_are_not(tmp_path):
+def test_what_not_every_tool_turns_is_told(tmp_path):
+    """The picture keeps its orientation; see `formats/test_orientation.py` for what is read."""
     records = [
-        ImageRecord(1, str(save_picture(tmp_path / "from" / "a.jpg", orientation=6)), 60, 80),
+        ImageRecord(1, str(save_picture(tmp_path / "from" / "a.jpg", orientation=6)), 80, 60),
         ImageRecord(2, str(save_picture(tmp_path / "from" / "b.jpg")), 60, 80),
+        ImageRecord(3, str(save_picture(tmp_path / "from" / "c.jpg", orientation=6)), 60, 80),
     ]
     data = DetectionData(records, CLASSES, [1, 2])
     for name in sorted(LAYOUTS):
         saved = save_dataset(data, tmp_path / name, name, verbose=False)
-        turned = name not in ("coco", "voc")
-        assert saved.pictures == 2 - turned
-        assert any("turned by its EXIF orientation" in line for line in saved.losses) == turned
+        assert saved.pictures == 2
+        told = [line for line in saved.losses if "as its EXIF orientation shows it" in line]
+        assert len(told) == (name in ("coco", "voc"))
+        assert all(line.startswith("a.jpg: ") for line in told)
+        (left_out,) = [line for line in saved.losses if "picture is left out" in line]
+        assert "c.jpg: " in left_out and "(60 x 80, but it has 80 x 60)" in left_out
