@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from process_memory import return_memory, spare_memory, status_bytes
+from process_memory import keep_memory, return_memory, status_bytes
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 # Set where the development data must be there: without it these tests fail rather than skip.
@@ -21,8 +21,8 @@ REQUIRE_SHARED = "REQUIRE_SHARED"
 # Bytes that a test may leave behind before they are collected, which takes a tenth of a second.
 GROWTH = 100_000_000
 
-os.environ["TF_ONEDNN_USE_SYSTEM_ALLOCATOR"] = "1"  # see `spare_memory`
-spare_memory()
+os.environ["TF_ONEDNN_USE_SYSTEM_ALLOCATOR"] = "1"  # see `keep_memory`
+keep_memory()
 
 
 @pytest.fixture(scope="session")

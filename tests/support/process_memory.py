@@ -6,7 +6,8 @@ import ctypes
 import gc
 from pathlib import Path
 
-_M_MMAP_THRESHOLD = -3  # of <malloc.h>
+# Of <malloc.h>.
+_M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
 
 
 def status_bytes(field: str, process: int | str = "self") -> int:
@@ -30,18 +31,20 @@ def status_bytes(field: str, process: int | str = "self") -> int:
     return int(rest.split()[0]) * 1024 if found else 0
 
 
-def spare_memory() -> None:
-    """Lets what is freed go back to the system, rather than stay for later. Changes no number.
+def keep_memory() -> None:
+    """Lets what is freed stay in the process for later, until `return_memory`. Changes no number.
 
-    glibc keeps blocks of a size once some of it were freed; from a limit that is set it takes each
-    block from the system and returns it. oneDNN's kernels have a pool of their own, which never
-    shrinks: whoever calls this sets `TF_ONEDNN_USE_SYSTEM_ALLOCATOR` before TensorFlow is imported.
+    Else glibc returns every large tensor to the system once it is freed, and the next comes as
+    pages that must be cleared: 40 % of the time of a tiny model's training step. oneDNN's kernels
+    have a pool of their own, which never shrinks: whoever calls this sets
+    `TF_ONEDNN_USE_SYSTEM_ALLOCATOR` before TensorFlow is imported.
     """
-    _call_libc("mallopt", _M_MMAP_THRESHOLD, 1 << 20)
+    _call_libc("mallopt", _M_MMAP_MAX, 0)
+    _call_libc("mallopt", _M_TRIM_THRESHOLD, 2**31 - 1)
 
 
 def return_memory() -> None:
-    """Gives back what is free now."""
+    """Gives back to the system what is free now."""
     gc.collect()
     _call_libc("malloc_trim", 0)
 
