@@ -10,9 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_maskrcnn.cli.options import load_model, say
-
-# What the data pipeline decodes.
-PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif")
+from keras_maskrcnn.images.formats import is_picture_name, named, picture_formats
 
 # Of many paths, how many are named.
 _NAMED = 5
@@ -21,8 +19,8 @@ _DESCRIPTION = """\
 Find objects in pictures.
 
 For each picture NAME.EXT the output folder receives NAME.png with the objects drawn into it.
-predictions.json holds all of them in COCO's results format, in pixels of the pictures as
-they are on disk, with the picture's file and the class name added to each.
+predictions.json holds all of them in COCO's results format, in pixels of the upright
+pictures, with the picture's file and the class name added to each.
 Picture and category ids are those of --annotations, or else counted from 1.
 
 With --server the pictures go to a TensorFlow Serving that holds the model, and none is loaded here.
@@ -157,7 +155,9 @@ def find_pictures(given: list[str]) -> tuple[list[Path], list[Path], list[str]]:
                 files.extend(p for p, is_picture in inside.items() if is_picture)
                 skipped.extend(p for p, is_picture in inside.items() if not is_picture)
                 if not any(inside.values()):
-                    failed.append(f"Expected pictures {PICTURE_SUFFIXES} in the folder {path}")
+                    failed.append(
+                        f"Expected pictures ({named(picture_formats())}) in the folder {path}"
+                    )
             elif path.is_file():
                 files.append(path)
             else:
@@ -170,7 +170,7 @@ def find_pictures(given: list[str]) -> tuple[list[Path], list[Path], list[str]]:
 
 
 def _is_picture(path: Path) -> bool:
-    return path.suffix.lower() in PICTURE_SUFFIXES and path.is_file()
+    return is_picture_name(path) and path.is_file()
 
 
 def _overlay_names(files: list[Path]) -> list[str]:

@@ -1,19 +1,28 @@
 """What a picture file says of itself, read without decoding any of it.
 
-The formats and what is read of them follow TensorFlow's decoders, which the exported model holds.
+What is read of JPEG, PNG, GIF and BMP follows TensorFlow's decoders, which exported models hold.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import io
 import struct
+from collections.abc import Callable
+
+from keras_maskrcnn.images.formats import format_of, named, picture_formats
+from keras_maskrcnn.optional import needed_for
 
 _JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _JPEG_WITHOUT_LENGTH = frozenset({0x01, *range(0xD0, 0xD9)})
 # A progressive file can hold any number of scans, each of which costs a pass over all pixels.
 # Cameras and editors write about ten.
 _JPEG_SCANS = 500
-_ORIENTATION_TAG = 0x0112
+_WIDTH_TAG, _HEIGHT_TAG, _BITS_TAG, _ORIENTATION_TAG = 0x0100, 0x0101, 0x0102, 0x0112
+# No directory of a real file has as many.
+_TIFF_TAGS = 4096
+# An animation has one for each frame.
+_WEBP_CHUNKS = 10_000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,10 +30,11 @@ class PictureHeader:
     """Format and size of a picture.
 
     Args:
-        format: `"JPEG"`, `"PNG"`, `"GIF"` or `"BMP"`.
+        format: name of a `images.formats.PictureFormat`.
         height, width: as stored, in pixels.
         pixels: that decoding holds in memory: of all frames, in a GIF.
         orientation: EXIF's, 1 (as stored) to 8.
+        bits: of each channel: 8; 16 of PNG; 8, 16, 32 or 64 of TIFF.
     """
 
     format: str
@@ -32,37 +42,37 @@ class PictureHeader:
     width: int
     pixels: int
     orientation: int = 1
+    bits: int = 8
 
 
 def read_header(content: bytes) -> PictureHeader:
-    """Reads the header of a JPEG, PNG, GIF or BMP file.
+    """Reads the header of a picture file.
 
     Args:
-        content: the whole file.
+        content: the whole file, or so much of its beginning that the header is within.
 
     Raises:
-        ValueError: when it is no such file, or its header is damaged.
+        ValueError: when it is of no format that is read, its header is damaged or not there, or a
+            package is not installed that the format needs.
     """
-    for start, name, read in (
-        (b"\xff\xd8\xff", "JPEG", _read_jpeg),
-        (b"\x89PNG\r\n\x1a\n", "PNG", _read_png),
-        (b"GIF8", "GIF", _read_gif),
-        (b"BM", "BMP", _read_bmp),
-    ):
-        if content.startswith(start):
-            try:
-                header = read(content)
-            except (struct.error, IndexError):
-                header = None
-            if header is None or header.height < 1 or header.width < 1:
-                raise ValueError(
-                    f"expected a whole {name} file. Received: {len(content)} bytes without a "
-                    "valid size of the picture"
-                )
-            return header
-    raise ValueError(
-        f"expected a JPEG, PNG, BMP or GIF file. Received: {len(content)} bytes that are none"
-    )
+    format = format_of(content)
+    if format is None:
+        raise ValueError(
+            f"expected a {named(picture_formats())} file. Received: {len(content)} bytes that are "
+            "none"
+        )
+    try:
+        header = _READERS[format.name](content)
+    except (struct.error, IndexError):
+        header = None
+    except ImportError as error:
+        raise ValueError(str(error)) from None
+    if header is None or header.height < 1 or header.width < 1:
+        raise ValueError(
+            f"expected a whole {format.name} file. Received: {len(content)} bytes without a "
+            "valid size of the picture"
+        )
+    return header
 
 
 def _read_jpeg(content: bytes) -> PictureHeader | None:
@@ -104,7 +114,8 @@ def _read_png(content: bytes) -> PictureHeader | None:
         if kind == b"eXIf":
             orientation = _orientation(content[at + 8 : at + 8 + length])
         at += 12 + length
-    return PictureHeader("PNG", height, width, height * width, orientation)
+    bits = 16 if content[24] == 16 else 8
+    return PictureHeader("PNG", height, width, height * width, orientation, bits)
 
 
 def _read_gif(content: bytes) -> PictureHeader | None:
@@ -135,6 +146,77 @@ def _read_bmp(content: bytes) -> PictureHeader:
     return PictureHeader("BMP", abs(height), width, abs(height) * width)
 
 
+def _read_webp(content: bytes) -> PictureHeader | None:
+    """The first chunk tells what follows; EXIF comes after all pixels."""
+    kind, flags = content[12:16], content[20]
+    orientation = 1
+    if kind == b"VP8 ":
+        width, height = (value & 0x3FFF for value in struct.unpack_from("<HH", content, 26))
+    elif kind == b"VP8L":
+        (sides,) = struct.unpack_from("<I", content, 21)
+        width, height = (sides & 0x3FFF) + 1, (sides >> 14 & 0x3FFF) + 1
+    elif kind == b"VP8X":
+        width, height = (
+            1 + int.from_bytes(content[start : start + 3], "little") for start in (24, 27)
+        )
+        if flags & 0x08:
+            orientation = _webp_orientation(content)
+    else:
+        return None
+    return PictureHeader("WebP", height, width, height * width, orientation)
+
+
+def _webp_orientation(content: bytes) -> int:
+    at = 12
+    for _ in range(_WEBP_CHUNKS):
+        (length,) = struct.unpack_from("<I", content, at + 4)
+        if content[at : at + 4] == b"EXIF":
+            exif = content[at + 8 : at + 8 + length]
+            return _orientation(exif.removeprefix(b"Exif\0\0"))
+        at += 8 + length + length % 2
+    return 1
+
+
+def _read_tiff(content: bytes) -> PictureHeader | None:
+    """The first picture of the file, by its own directory."""
+    order = "<" if content.startswith(b"II") else ">"
+    is_big = content[2:4] in (b"+\0", b"\0+")
+    offset, count, size = ("Q", "Q", 20) if is_big else ("I", "H", 12)
+    (at,) = struct.unpack_from(f"{order}{offset}", content, 8 if is_big else 4)
+    (entries,) = struct.unpack_from(f"{order}{count}", content, at)
+    if entries > _TIFF_TAGS:
+        return None
+    first = at + (8 if is_big else 2)
+    tags: dict[int, int] = {}
+    for entry in range(first, first + size * entries, size):
+        tag, kind = struct.unpack_from(f"{order}HH", content, entry)
+        (length,) = struct.unpack_from(f"{order}{offset}", content, entry + 4)
+        letter = {1: "B", 3: "H", 4: "I", 16: "Q"}.get(kind)
+        if letter is None:
+            continue
+        place = entry + (12 if is_big else 8)
+        if length * struct.calcsize(letter) > (8 if is_big else 4):
+            (place,) = struct.unpack_from(f"{order}{offset}", content, place)
+        if tag in (_WIDTH_TAG, _HEIGHT_TAG, _BITS_TAG, _ORIENTATION_TAG):
+            (tags[tag],) = struct.unpack_from(f"{order}{letter}", content, place)
+    height, width = tags.get(_HEIGHT_TAG, 0), tags.get(_WIDTH_TAG, 0)
+    orientation = tags.get(_ORIENTATION_TAG, 1)
+    orientation = orientation if 1 <= orientation <= 8 else 1
+    bits = max(8, tags.get(_BITS_TAG, 1))
+    return PictureHeader("TIFF", height, width, height * width, orientation, bits)
+
+
+def _read_heic(content: bytes) -> PictureHeader | None:
+    """Its decoder turns the picture upright by itself."""
+    with needed_for("reading HEIC", "maskrcnn-keras[heic]"):
+        import pillow_heif
+    try:
+        width, height = pillow_heif.open_heif(io.BytesIO(content)).size
+    except Exception:  # The package raises of several kinds for damaged files.
+        return None
+    return PictureHeader("HEIC", height, width, height * width)
+
+
 def _orientation(exif: bytes) -> int:
     """Of a TIFF block; 1 where it has none or is damaged, as viewers do."""
     try:
@@ -149,3 +231,14 @@ def _orientation(exif: bytes) -> int:
     except (KeyError, struct.error):
         pass
     return 1
+
+
+_READERS: dict[str, Callable[[bytes], PictureHeader | None]] = {
+    "JPEG": _read_jpeg,
+    "PNG": _read_png,
+    "GIF": _read_gif,
+    "BMP": _read_bmp,
+    "WebP": _read_webp,
+    "TIFF": _read_tiff,
+    "HEIC": _read_heic,
+}

@@ -10,12 +10,16 @@ from typing import Any
 
 import numpy as np
 
+from keras_maskrcnn.data.picture_files import read_picture_header
 from keras_maskrcnn.data.reading import read_picture
 from keras_maskrcnn.data.records import DetectionData
 from keras_maskrcnn.data.transforms.base import Sample, Transform, transform_sample
 from keras_maskrcnn.images.input_size import resize_shape
 from keras_maskrcnn.outlines import MASK_SIDE
 from keras_maskrcnn.outlines.raster import turn_cells
+
+# Ends of the formats that may have more than 8 bits per channel.
+_DEEP = (".png", ".tif", ".tiff", ".json")
 
 
 class PictureLoader:
@@ -58,7 +62,8 @@ class PictureLoader:
         self.cache = cache
         self.samples: dict[int, Sample] = {}
         self.masks: dict[int, np.ndarray] = {}
-        self.pixels = np.dtype(np.float32 if any(t.gives_floats for t in transforms) else np.uint8)
+        gives_floats = any(t.gives_floats for t in transforms) or _has_depth(data)
+        self.pixels = np.dtype(np.float32 if gives_floats else np.uint8)
         self.shapes: dict[str, list[int | None]] = {
             "images": [None, None, 3],
             "image_sizes": [2],
@@ -189,6 +194,18 @@ class PictureLoader:
         for row, (outline, box) in enumerate(outlines):
             masks[row] = outline.draw_whole(*sides) if self.whole_masks else outline.draw(box)
         return masks
+
+
+def _has_depth(data: DetectionData) -> bool:
+    """Whether any picture has more than 8 bits; of formats that may, the headers are read."""
+    for record in data.records:
+        if record.path.lower().endswith(_DEEP):
+            try:
+                if read_picture_header(record.path).bits > 8:
+                    return True
+            except (OSError, ValueError):
+                continue  # It is told where the picture is read.
+    return False
 
 
 def _padded(values: np.ndarray, length: int, dtype: type, fill: int = 0) -> np.ndarray:

@@ -8,17 +8,19 @@ import json
 import os
 import stat
 
-from keras_maskrcnn.data.headers import read_header
+from keras_maskrcnn.data.headers import PictureHeader, read_header
 
 # The one place of these limits. A file of a few kilobytes can announce a picture of gigabytes;
 # as many pixels as here decode to 300 MB, and an exported model takes as many.
 MAX_PIXELS = 100_000_000
+# What a header takes: most end within the first of these, nearly all within the second.
+_FIRST_BYTES = (1 << 12, 1 << 16)
 # What a picture of that many pixels takes without any compression.
 MAX_FILE_BYTES = 3 * MAX_PIXELS
 
 
 def read_picture_file(path: str | os.PathLike[str]) -> bytes:
-    """Reads a JPEG, PNG, BMP or GIF file whose picture fits into memory.
+    """Reads a picture file whose picture fits into memory.
 
     Args:
         path: path of the file; of a link, the file that it leads to counts. Of a JSON file, which
@@ -64,6 +66,33 @@ def read_picture_file(path: str | os.PathLike[str]) -> bytes:
             f"to {header.pixels} pixels, of height {header.height} and width {header.width}"
         )
     return content
+
+
+def read_picture_header(path: str | os.PathLike[str]) -> PictureHeader:
+    """What a picture file says of itself, of which no more is read than is needed.
+
+    Args:
+        path: as `read_picture_file` takes it; of a regular file.
+
+    Raises:
+        OSError: if it cannot be opened.
+        ValueError: if it is no picture file, or its header is damaged.
+    """
+    if is_embedded(path):
+        return read_header(read_picture_file(path))
+    length = os.stat(path).st_size
+    with open(path, "rb") as file:
+        start = b""
+        for most in _FIRST_BYTES:
+            start += file.read(most - len(start))
+            # A GIF is as large as its largest frame.
+            if len(start) == length or start.startswith(b"GIF8"):
+                break
+            try:
+                return read_header(start)
+            except ValueError:
+                continue
+        return read_header(start + file.read(MAX_FILE_BYTES))
 
 
 def is_embedded(path: str | os.PathLike[str]) -> bool:

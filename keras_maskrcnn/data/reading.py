@@ -5,19 +5,16 @@ from __future__ import annotations
 import os
 
 import numpy as np
-import tensorflow as tf
 
+from keras_maskrcnn.data.decoding import decode_picture
 from keras_maskrcnn.data.headers import read_header
 from keras_maskrcnn.data.picture_files import read_picture_file
 from keras_maskrcnn.data.records import ImageRecord
 from keras_maskrcnn.images.orientation import upright
-from keras_maskrcnn.tensorflow_errors import without_internals
-
-_JPEG_START = b"\xff\xd8\xff"
 
 
 def read_image(path: str | os.PathLike[str]) -> np.ndarray:
-    """Decodes a JPEG, PNG, BMP or GIF (first frame) file, and turns it upright.
+    """Decodes a file of one of `images.formats`, and turns it upright.
 
     Grey and transparent pictures become RGB (transparency is dropped). An EXIF orientation is
     applied, as viewers and annotation tools do (and detectron2; torchvision and the COCO tools do
@@ -27,24 +24,19 @@ def read_image(path: str | os.PathLike[str]) -> np.ndarray:
         path: path of the file.
 
     Returns:
-        uint8 `[H, W, 3]`, RGB.
+        `[H, W, 3]`, RGB: uint8; of more than 8 bits, float32 0..255 with all of their depth.
 
     Raises:
         ValueError: if the file is missing, no regular file, beyond the limits of
             `data.picture_files`, or cannot be decoded; the message names it.
     """
     content = read_picture_file(path)
+    header = read_header(content)
     try:
-        with tf.device("CPU"):
-            if content.startswith(_JPEG_START):
-                image = tf.io.decode_jpeg(content, channels=3, dct_method="INTEGER_ACCURATE")
-            else:
-                image = tf.io.decode_image(content, channels=3, expand_animations=False)
-            return upright(image.numpy(), read_header(content).orientation)
-    except tf.errors.InvalidArgumentError as error:
+        return upright(decode_picture(content, header), header.orientation)
+    except ValueError as error:
         raise ValueError(
-            f"Cannot decode the picture {os.fspath(path)} ({len(content)} bytes): "
-            f"{without_internals(error.message)}"
+            f"Cannot decode the picture {os.fspath(path)} ({len(content)} bytes): {error}"
         ) from None
 
 

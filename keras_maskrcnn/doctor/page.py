@@ -14,6 +14,7 @@ from keras_maskrcnn.doctor.findings import Finding, Place
 from keras_maskrcnn.doctor.report import Report, known_kinds
 from keras_maskrcnn.doctor.statistics import Histogram
 from keras_maskrcnn.doctor.thumbnails import thumbnail
+from keras_maskrcnn.images.depth import to_bytes
 
 # Of each kind; the JSON holds all. A page of all pictures could not be opened.
 _SHOWN = 12
@@ -214,7 +215,7 @@ def _drawn(report: Report, place: Place, ids: Sequence[int]) -> str:
     from keras_maskrcnn.data.reading import read_image
 
     try:
-        image = read_image(place.path)
+        image = to_bytes(read_image(place.path))
     except ValueError:
         return ""
     wanted = set(ids)

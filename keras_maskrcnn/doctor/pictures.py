@@ -16,6 +16,7 @@ from PIL import Image
 from keras_maskrcnn.data.headers import read_header
 from keras_maskrcnn.data.picture_files import read_picture_file
 from keras_maskrcnn.data.records import ImageRecord
+from keras_maskrcnn.images.depth import to_bytes
 
 # Columns and rows of the small picture; neighbours in a row make 8 x 8 bits.
 _SMALL = 9, 8
@@ -91,7 +92,7 @@ def picture_facts(path: str) -> PictureFacts:
 
     try:
         content = read_picture_file(path)
-        image = read_image(path)
+        image = to_bytes(read_image(path))
     except ValueError as error:
         return PictureFacts(problem=str(error))
     picture = Image.fromarray(image)

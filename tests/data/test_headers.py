@@ -80,9 +80,12 @@ JPEG = save(PIXELS, "JPEG")
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (b"", "JPEG, PNG, BMP or GIF file. Received: 0 bytes"),
+        (b"", "JPEG, PNG, BMP, GIF, WebP, TIFF or HEIC file. Received: 0 bytes"),
         (b"<html>not found</html>", "Received: 22 bytes that are none"),
-        (b"RIFF\0\0\0\0WEBPVP8 ", "that are none"),
+        (b"RIFF\0\0\0\0WEBPVP8 ", "whole WebP file"),
+        (b"RIFF\0\0\0\0WAVEVP8 ", "that are none"),
+        (b"II*\0\x08\0\0\0", "whole TIFF file"),
+        (b"II*\0\x08\0\0\0\xff\xff" + bytes(99), "whole TIFF file"),
         (JPEG[:30], "whole JPEG file. Received: 30 bytes"),
         (JPEG[:3], "whole JPEG file. Received: 3 bytes"),
         (b"\xff\xd8\xff\xda\0\x08", "whole JPEG file"),

@@ -15,6 +15,7 @@ from PIL import Image
 from keras_maskrcnn.data.formats.problems import ItemError, shown
 from keras_maskrcnn.data.headers import read_header
 from keras_maskrcnn.data.picture_files import MAX_PIXELS, read_picture_file
+from keras_maskrcnn.images.tiff import decode_tiff
 
 # A PNG that compresses nothing takes as many bytes for each pixel, and some for its parts.
 _BYTES_PER_PIXEL, _MORE_BYTES = 4, 1 << 16
@@ -51,7 +52,8 @@ def _most_bytes(pixels: int) -> int:
 
 
 def png_values(content: bytes, mode: str | None = None, pixels: int = MAX_PIXELS) -> np.ndarray:
-    """The values of a PNG as they are stored: of a palette the indices, never its colours.
+    """The values of a PNG, or of a TIFF of ids, as they are stored: of a PNG's palette the indices,
+    never its colours.
 
     Args:
         content: the file.
@@ -62,23 +64,31 @@ def png_values(content: bytes, mode: str | None = None, pixels: int = MAX_PIXELS
         `[h, w]` of unsigned integers or bools; `[h, w, c]` where it has several channels.
 
     Raises:
-        ItemError: if it is no PNG (JPEG changes the values), too large, or damaged.
+        ItemError: if it is of another format (JPEG changes the values), too large, or damaged.
     """
     try:
         header = read_header(content)
     except ValueError as error:
         raise ItemError("mask cannot be decoded", f" ({error})") from None
-    if header.format != "PNG":
+    if header.format != "PNG" and (header.format != "TIFF" or mode is not None):
         raise ItemError("mask is no PNG, so that its values are not exact", f" ({header.format})")
     if header.pixels > pixels:
         raise ItemError(
             "mask has more pixels than its picture may have", f" ({header.height} x {header.width})"
         )
     try:
+        if header.format == "TIFF":
+            return _integers(decode_tiff(content))
         with Image.open(io.BytesIO(content), formats=["PNG"]) as picture:
             return np.asarray(picture if mode is None else picture.convert(mode))
     except Exception as error:  # Pillow raises of several kinds for damaged files.
         raise ItemError("mask cannot be decoded", f" ({shown(str(error))})") from None
+
+
+def _integers(values: np.ndarray) -> np.ndarray:
+    if values.dtype.kind not in "bui":
+        raise ValueError(f"expected integers. Received: values of type {values.dtype}")
+    return values
 
 
 def mask_file(path: Path, mode: str | None = None) -> np.ndarray:

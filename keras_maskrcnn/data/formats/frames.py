@@ -8,7 +8,6 @@ see it, its frame, so that they can be held against its size; at the end it is b
 from __future__ import annotations
 
 import dataclasses
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,15 +15,13 @@ import numpy as np
 
 from keras_maskrcnn.checks import one_of
 from keras_maskrcnn.data.formats.problems import ItemError, shown
-from keras_maskrcnn.data.headers import PictureHeader, read_header
+from keras_maskrcnn.data.headers import PictureHeader
 from keras_maskrcnn.data.moving import InstanceMover
-from keras_maskrcnn.data.picture_files import MAX_PIXELS, is_embedded, read_picture_file
+from keras_maskrcnn.data.picture_files import MAX_PIXELS, read_picture_header
 from keras_maskrcnn.data.records import ImageRecord
 from keras_maskrcnn.images.orientation import stored_to_upright, upright_size
 
 ORIENTATIONS = ("auto", "upright", "stored")
-# What a header takes: most end within the first of these, nearly all within the second.
-_FIRST_BYTES = (1 << 12, 1 << 16)
 OTHER_SIZE = "annotated height and width are not the picture's"
 
 Size = tuple[int, int]
@@ -235,21 +232,7 @@ def _name(record: ImageRecord) -> str:
 def picture_header(path: str) -> PictureHeader:
     """What a picture file says of itself; `ItemError` where it cannot be read or is none."""
     try:
-        if is_embedded(path):
-            return read_header(read_picture_file(path))
-        length = os.stat(path).st_size
-        with open(path, "rb") as file:
-            start = b""
-            for most in _FIRST_BYTES:
-                start += file.read(most - len(start))
-                # A GIF is as large as its largest frame.
-                if len(start) == length or start.startswith(b"GIF8"):
-                    break
-                try:
-                    return read_header(start)
-                except ValueError:
-                    continue
-            return read_header(start + file.read(3 * MAX_PIXELS))
+        return read_picture_header(path)
     except OSError as error:
         raise ItemError("picture cannot be read", f" ({shown(path)}: {error.strerror})") from None
     except ValueError as error:

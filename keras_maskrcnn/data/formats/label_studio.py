@@ -16,12 +16,12 @@ from keras_maskrcnn.data.formats.checks import (
 )
 from keras_maskrcnn.data.formats.collector import Collector
 from keras_maskrcnn.data.formats.making import Patch
-from keras_maskrcnn.data.formats.picture_tree import PICTURE_SUFFIXES
 from keras_maskrcnn.data.formats.problems import ItemError, MissingPictureError, shown
 from keras_maskrcnn.data.formats.reader import FORMATS, Reader
 from keras_maskrcnn.data.formats.shapes import ellipse, turned
 from keras_maskrcnn.data.formats.source import Source
 from keras_maskrcnn.data.records import ImageRecord
+from keras_maskrcnn.images.formats import is_picture_name
 
 _LABELS = ("polygonlabels", "rectanglelabels", "ellipselabels", "brushlabels", "labels")
 # Results that say something of the whole picture.
@@ -120,7 +120,7 @@ def _find(task: dict[str, Any], folder: Path, found: Collector) -> str:
         if not isinstance(value, str):
             continue
         local = local_path(value)
-        if Path(local).suffix.lower() in PICTURE_SUFFIXES:
+        if is_picture_name(local):
             names.append(local)
     if len(names) != 1:
         raise ItemError("task has not one picture", f" ({shown(task.get('data'))})")

@@ -9,8 +9,9 @@ from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
 from typing import Any
 
 from keras_maskrcnn.data.formats.problems import ItemError, MissingPictureError, shown
+from keras_maskrcnn.images.formats import is_picture_name, picture_formats
 
-PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif"})
+_SUFFIXES = sorted(suffix for format in picture_formats() for suffix in format.suffixes)
 _LONGEST_NAME = 4096
 
 
@@ -43,11 +44,6 @@ def _is_file(entry: os.DirEntry[str]) -> bool:
         return False
 
 
-def is_picture(file: Path) -> bool:
-    """Whether its name ends as a picture's."""
-    return os.path.splitext(file.name)[1].lower() in PICTURE_SUFFIXES
-
-
 def split_name(name: str) -> tuple[str, ...]:
     """The parts of a path that was written on any system, without what leads out of a folder."""
     pure: PurePath = PureWindowsPath(name) if "\\" in name else PurePosixPath(name)
@@ -70,9 +66,8 @@ class PictureTree:
         self.folder = folder
         self._root = os.path.realpath(folder)
         self._places: dict[str, list[Path]] = defaultdict(list)
-        self.pictures = [
-            file for file in (listed_files(folder) if files is None else files) if is_picture(file)
-        ]
+        listed = listed_files(folder) if files is None else files
+        self.pictures = [file for file in listed if is_picture_name(file)]
         for picture in self.pictures:
             self._places[picture.name.casefold()].append(picture)
 
@@ -96,7 +91,7 @@ class PictureTree:
     def with_stem(self, parts: tuple[str, ...], near: Sequence[Path] = ()) -> str:
         """The path of a picture of which the last suffix is not known; see `find`."""
         stem = parts[-1].casefold()
-        found = [self._places.get(f"{stem}{suffix}", []) for suffix in sorted(PICTURE_SUFFIXES)]
+        found = [self._places.get(f"{stem}{suffix}", []) for suffix in _SUFFIXES]
         places = [place for group in found for place in group]
         return self.checked(self._nearest(places, parts, near))
 

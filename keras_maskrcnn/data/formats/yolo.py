@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from keras_maskrcnn.data.formats.collector import Collector
-from keras_maskrcnn.data.formats.picture_tree import is_picture, listed_files, split_name
+from keras_maskrcnn.data.formats.picture_tree import listed_files, split_name
 from keras_maskrcnn.data.formats.problems import ItemError, shown
 from keras_maskrcnn.data.formats.reader import FORMATS, SPLITS, Reader
 from keras_maskrcnn.data.formats.source import Source
 from keras_maskrcnn.data.formats.yaml_file import read_yaml
 from keras_maskrcnn.data.records import ImageRecord
+from keras_maskrcnn.images.formats import is_picture_name
 
 _SETTINGS = (".yaml", ".yml")
 _LINE = re.compile(r"\d+( +-?[\d.]+(e-?\d+)?){4,}\s*$")
@@ -137,7 +138,7 @@ def _pictures(source: Source, found: Collector) -> list[Path]:
             start = os.path.join(target, "")
             inside = [p for p in source.pictures.pictures if str(p).startswith(start)]
             # A link to a folder elsewhere below is not followed there.
-            result += inside or [p for p in listed_files(target) if is_picture(p)]
+            result += inside or [p for p in listed_files(target) if is_picture_name(p)]
             continue
         for line in target.read_text(encoding="utf-8", errors="replace").splitlines():
             if line.strip():

@@ -4,6 +4,7 @@ import io
 
 import numpy as np
 import pytest
+import tifffile
 from format_files import drawn, load, outline_of, png_bytes, save_picture
 from PIL import Image
 
@@ -187,3 +188,18 @@ def test_cityscapes_values(tmp_path):
     assert data.category_ids == [24, 25, 26, 27, 28, 31, 32, 33]
     assert record.path.endswith("aachen_000000_000019_leftImg8bit.png")
     assert [len(r.instances) for r in load(tmp_path, split="val").records] == [0]
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16, np.int32])
+def test_ids_of_a_tiff(tmp_path, kind):
+    """As microscopes' tools write them, with more than 255 objects."""
+    ids = np.zeros((60, 80), kind)
+    ids[5:25, 10:30], ids[30:50, 40:70] = 7, 120 if kind == np.uint8 else 700
+    for folder, values in (("images", np.zeros((60, 80), np.uint8)), ("masks", ids)):
+        (tmp_path / folder).mkdir()
+        tifffile.imwrite(tmp_path / folder / "a.tif", values)
+    (record,) = load(tmp_path).records
+    assert [o.box for o in record.objects] == [(10, 5, 30, 25), (40, 30, 70, 50)]
+    tifffile.imwrite(tmp_path / "masks" / "a.tif", ids.astype(np.float32))
+    with pytest.raises(ValueError, match="expected integers. Received: values of type float32"):
+        load_dataset(tmp_path)
