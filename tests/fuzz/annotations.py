@@ -221,6 +221,7 @@ def _has_a_sound_frame(document: dict[str, Any]) -> bool:
 
 def _shown_id(value: Any) -> str:
     # 1.0 is 1 in JSON.
+    value = _number(value)
     return repr(int(value) if isinstance(value, float) and value.is_integer() else value)
 
 
@@ -289,8 +290,13 @@ def _difference(entry: dict[str, Any], instance: Any, record: Any, data: Any) ->
 
 
 def _same(value: Any, key: Any) -> bool:
-    # 1.0 is 1 in JSON; true is not.
-    return value == key and not isinstance(value, bool | str)
+    # 1.0 is 1 in JSON; true is not. VIA writes ids as text.
+    return _number(value) == key and not isinstance(value, bool)
+
+
+def _number(value: Any) -> Any:
+    is_text = isinstance(value, str) and value.isascii() and value.isdecimal()
+    return int(value) if is_text else value
 
 
 def _check_use(data: Any) -> None:

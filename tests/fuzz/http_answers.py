@@ -32,13 +32,14 @@ class Answer:
     body: bytes
 
 
-def exchange(port: int, request: bytes, complete: bool) -> bytes | None:
+def exchange(port: int, request: bytes, complete: bool, count: int = 1) -> bytes | None:
     """Sends bytes and reads until the server ends the connection.
 
     Args:
         port: on this machine.
         request: to send.
         complete: whether the server owes an answer; without one, it is left alone soon.
+        count: how many it owes.
 
     Returns:
         What came back; `None` when the server did not end it in time.
@@ -48,13 +49,14 @@ def exchange(port: int, request: bytes, complete: bool) -> bytes | None:
         try:
             client.sendall(request)
             while True:
-                waits = _LIMIT if complete and not received else _PATIENCE
+                owes = complete and received.count(b"HTTP/1.1 ") < count
+                waits = _LIMIT if owes else _PATIENCE
                 client.settimeout(waits)
                 try:
                     part = client.recv(1 << 16)
                 except TimeoutError:
                     # It is kept open for the next request, or waits for the rest of this one.
-                    return None if complete and not received else bytes(received)
+                    return None if owes else bytes(received)
                 if not part:
                     return bytes(received)
                 received += part

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 from fuzz.fuzzer import Fuzzer
 from fuzz.mutations import mutate_bytes, truncate
@@ -23,6 +23,7 @@ from fuzz.verdicts import (
     UnclearError,
     check_refusal,
 )
+from keras_maskrcnn.images.orientation import upright
 
 _HEIGHT, _WIDTH = 37, 53
 _PNG_MARK = b"\x89PNG\r\n\x1a\n"
@@ -156,7 +157,29 @@ _WRITERS: dict[str, Callable[[np.ndarray], bytes]] = {
     "gif animation": _animation,
     "bmp": _writer("BMP"),
     "bmp grey": _writer("BMP", "L"),
+    "webp": _writer("WEBP", lossless=True),
+    "tif": _writer("TIFF"),
+    "tif grey": _writer("TIFF", "L", compression="tiff_adobe_deflate"),
 }
+
+
+def _size_webp(content: bytes, height: int, width: int) -> bytes:
+    (sides,) = struct.unpack_from("<I", content, 21)
+    sides = sides >> 28 << 28 | (height - 1) % 16384 << 14 | (width - 1) % 16384
+    return content[:21] + struct.pack("<I", sides) + content[25:]
+
+
+def _size_tif(content: bytes, height: int, width: int) -> bytes:
+    changed = bytearray(content)
+    (at,) = struct.unpack_from("<I", content, 4)
+    (count,) = struct.unpack_from("<H", content, at)
+    for entry in range(at + 2, at + 2 + 12 * count, 12):
+        tag, kind = struct.unpack_from("<HH", content, entry)
+        value = {256: width, 257: height}.get(tag)
+        if value is not None:
+            form, limit = ("<H", 1 << 16) if kind == 3 else ("<I", 1 << 32)
+            struct.pack_into(form, changed, entry + 8, value % limit)
+    return bytes(changed)
 
 
 def _size_jpg(content: bytes, height: int, width: int) -> bytes:
@@ -181,7 +204,14 @@ def _size_bmp(content: bytes, height: int, width: int) -> bytes:
     return content[:18] + struct.pack("<II", width, height) + content[26:]
 
 
-_SIZES = {"jpg": _size_jpg, "png": _size_png, "gif": _size_gif, "bmp": _size_bmp}
+_SIZES = {
+    "jpg": _size_jpg,
+    "png": _size_png,
+    "gif": _size_gif,
+    "bmp": _size_bmp,
+    "webp": _size_webp,
+    "tif": _size_tif,
+}
 
 
 def _chunk(kind: bytes, body: bytes) -> bytes:
@@ -220,7 +250,7 @@ def _check_pixels(image: np.ndarray, case: Case) -> None:
     if image.nbytes > _LARGEST:
         return  # It is told by the memory that it took.
     if content == whole:
-        reference = np.asarray(_opened(whole).convert("RGB"))
+        reference = np.asarray(ImageOps.exif_transpose(_opened(whole)).convert("RGB"))
         worst = np.abs(reference.astype(int) - image).max()
         if reference.shape != image.shape or worst > (4 if kind.startswith("jpg") else 0):
             raise SilentError(f"a whole file differs by {worst}")
@@ -233,7 +263,10 @@ def _check_pixels(image: np.ndarray, case: Case) -> None:
     if kind.startswith("gif"):  # Its frames have sizes of their own.
         return
     try:
-        stated = _opened(content).size[::-1]
+        picture = _opened(content)
+        stated = picture.size[::-1]
+        if picture.getexif().get(0x0112) in (5, 6, 7, 8):
+            stated = picture.size
     except Exception:  # Pillow refuses it, which need not be a mistake of TensorFlow's.
         return
     if image.shape[:2] != stated:
@@ -249,9 +282,13 @@ def _opened(content: bytes) -> Image.Image:
 def _decoded(content: bytes) -> np.ndarray:
     import tensorflow as tf
 
-    if content.startswith(b"\xff\xd8\xff"):
-        return tf.io.decode_jpeg(content, channels=3, dct_method="INTEGER_ACCURATE").numpy()
-    return tf.io.decode_image(content, channels=3, expand_animations=False).numpy()
+    if content.startswith((b"RIFF", b"II")):
+        image = np.asarray(_opened(content).convert("RGB"))
+    elif content.startswith(b"\xff\xd8\xff"):
+        image = tf.io.decode_jpeg(content, channels=3, dct_method="INTEGER_ACCURATE").numpy()
+    else:
+        image = tf.io.decode_image(content, channels=3, expand_animations=False).numpy()
+    return upright(image, _opened(content).getexif().get(0x0112, 1))
 
 
 FUZZER = PictureFuzzer
