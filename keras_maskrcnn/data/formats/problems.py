@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import reprlib
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,20 @@ class Problems:
         more = len(self.lines) - NAMED_IN_SUMMARY
         rest = f"; and {more} more, see DetectionData.warnings" if more > 0 else ""
         return f"{self.file}: left out {len(self.lines)} items ({counts}): {named}{rest}"
+
+
+def count_reasons(lines: Sequence[str], reasons: Mapping[str, int]) -> list[str]:
+    """A line for each reason: how often it occurs, and its first item.
+
+    Args:
+        lines, reasons: those of `Problems`.
+    """
+    counted = []
+    for reason, count in reasons.items():
+        parts = (line.partition(f": {reason}") for line in lines)
+        first = next(item for item, found, _ in parts if found)
+        counted.append(f"  {count} x {reason} (first: {first})")
+    return counted
 
 
 def shown(value: Any) -> str:
