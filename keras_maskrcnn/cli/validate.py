@@ -24,7 +24,7 @@ The output folder receives report.html, one page with each finding drawn, and re
 The exit code is 0 where training makes sense, whatever the warnings, and 1 where it does not.
 
 With --fix FILE.json a cleaned data set is written as COCO: FILE.json, or FILE_SPLIT.json for each
-split. Nothing that is there is ever changed, and what only a person can decide is left.
+split. It replaces no file, changes none of the data, and leaves what only a person can decide.
 """
 
 _EPILOG = """\
