@@ -34,7 +34,15 @@ class MissingPictureError(ItemError):
 
 
 class Problems:
-    """Collects what was left out: a line per item, a count per reason."""
+    """Collects what was left out, or changed: a line per item, a count per reason.
+
+    Args:
+        file: what is read or written, for `summary`.
+
+    Attributes:
+        lines: the item, the reason and its details.
+        reasons: how often each occurs.
+    """
 
     def __init__(self, file: Path) -> None:
         self.file = file
@@ -43,6 +51,7 @@ class Problems:
         self._line_of: dict[str, int] = {}
 
     def add(self, item: str, problem: ItemError) -> None:
+        """Notes why an item was left out."""
         self._line_of[item] = len(self.lines)
         self.lines.append(f"{item}: {problem}{problem.details}")
         self.reasons[str(problem)] += 1
@@ -52,6 +61,7 @@ class Problems:
         self.lines[self._line_of[item]] += text
 
     def summary(self) -> str:
+        """One line: the count of each reason, and the first few items."""
         counts = ", ".join(f"{count} x {reason}" for reason, count in self.reasons.most_common())
         named = "; ".join(self.lines[:NAMED_IN_SUMMARY])
         more = len(self.lines) - NAMED_IN_SUMMARY

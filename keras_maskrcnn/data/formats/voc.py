@@ -20,6 +20,7 @@ from keras_maskrcnn.data.formats.text_file import read_lines
 from keras_maskrcnn.data.formats.words import words_as_floats
 from keras_maskrcnn.data.formats.xml_file import xml_elements
 from keras_maskrcnn.data.records import ImageRecord
+from keras_maskrcnn.outlines.base import Box
 
 _OBJECTS, _CLASSES, _BOXES = "SegmentationObject", "SegmentationClass", "Annotations"
 # Value 255 of the palette is the border around objects; as a colour, it is this.
@@ -164,7 +165,7 @@ def _add_boxes(file: Path, stem: str, image: ImageRecord, found: Collector) -> N
             found.add_object(image, element.findtext("name", "").strip(), box=_box(element))
 
 
-def _box(element: Element) -> tuple[float, float, float, float]:
+def _box(element: Element) -> Box:
     box = element.find("bndbox")
     if box is None:
         raise ItemError("object has no bndbox", f" ({shown(element.findtext('name'))})")
