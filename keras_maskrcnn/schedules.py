@@ -8,7 +8,7 @@ from typing import Any
 import keras
 from keras import ops
 
-DECAYS = ("step", "cosine", "constant")
+from keras_maskrcnn.names import DECAYS
 
 
 @keras.saving.register_keras_serializable(package="keras_maskrcnn")

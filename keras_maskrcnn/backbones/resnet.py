@@ -118,12 +118,6 @@ class ResNet(Backbone):
         return build_resnet_stage5(self.name, dtype=dtype, **self._residual)
 
 
-def resnet_channels(name: str, outputs: Sequence[str] = ("C2", "C3", "C4", "C5")) -> dict[str, int]:
-    """Channels of the feature maps C2..C5 of the network `name`."""
-    spec = resnet_spec(name)
-    return {output: spec.output_channels(_stage_of(output)) for output in outputs}
-
-
 def build_resnet(
     name: str,
     *,

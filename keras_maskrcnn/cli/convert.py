@@ -6,15 +6,13 @@ import argparse
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from keras_maskrcnn import names
 from keras_maskrcnn.cli.data import telling
 from keras_maskrcnn.cli.options import say
 
 if TYPE_CHECKING:
     from keras_maskrcnn.data import DetectionData
 
-# As `data.WRITERS` and `preannotations.ORDERS`, which the parser does without: they need numpy.
-FORMATS = ("coco", "cvat", "label_studio", "labelme", "voc", "yolo")
-ORDERS = ("given", "uncertainty")
 _THRESHOLD = 0.5
 
 _DESCRIPTION = """\
@@ -54,7 +52,7 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     )
     parser.add_argument("output", metavar="OUT", help="new folder")
     parser.add_argument("--data", metavar="PATH", help="data folder, or annotation file")
-    parser.add_argument("--to", required=True, choices=FORMATS, help="format to write")
+    parser.add_argument("--to", required=True, choices=names.WRITERS, help="format to write")
     parser.add_argument(
         "--format", default="auto", help="format of --data, where it cannot be told"
     )
@@ -71,7 +69,7 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
         help=f"lowest score of --predictions that is written: {_THRESHOLD}",
     )
     parser.add_argument(
-        "--order", choices=ORDERS, help="which pictures of --predictions come first: given"
+        "--order", choices=names.ORDERS, help="which pictures of --predictions come first: given"
     )
     return parser
 
@@ -109,9 +107,9 @@ def _read_data(args: argparse.Namespace) -> DetectionData | dict[str, DetectionD
         return _load(args, args.split)
     data = {split: _load(args, split) for split in splits}
     # Formats that list no classes have those of the objects, which may differ from split to split.
-    names = list(dict.fromkeys(name for part in data.values() for name in part.class_names))
+    classes = list(dict.fromkeys(name for part in data.values() for name in part.class_names))
     return {
-        split: part if part.class_names == names else _load(args, split, class_names=names)
+        split: part if part.class_names == classes else _load(args, split, class_names=classes)
         for split, part in data.items()
     }
 

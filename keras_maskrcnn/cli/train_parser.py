@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from keras_maskrcnn import names
 from keras_maskrcnn.cli.data import DATA_HELP, data_arguments
 
 _DESCRIPTION = f"""\
@@ -93,7 +94,7 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
         "--batch-size", type=int, metavar="N", default=2, help="default: %(default)s"
     )
     training.add_argument(
-        "--optimizer", choices=("sgd", "adam"), default="sgd", help="default: %(default)s"
+        "--optimizer", choices=names.OPTIMIZERS, default="sgd", help="default: %(default)s"
     )
     training.add_argument(
         "--learning-rate",
@@ -103,7 +104,7 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     )
     training.add_argument(
         "--schedule",
-        choices=("step", "cosine", "constant"),
+        choices=names.DECAYS,
         default="step",
         help="default: %(default)s",
     )

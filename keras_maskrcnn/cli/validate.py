@@ -24,7 +24,7 @@ The output folder receives report.html, one page with each finding drawn, and re
 The exit code is 0 where training makes sense, whatever the warnings, and 1 where it does not.
 
 With --fix FILE.json a cleaned data set is written as COCO: FILE.json, or FILE_SPLIT.json for each
-split. Nothing that is there is ever changed, and what only a person can decide is left.
+split. It replaces no file, changes none of the data, and leaves what only a person can decide.
 """
 
 _EPILOG = """\
@@ -121,14 +121,17 @@ def _fix_files(file: Path, splits: list[str]) -> dict[str, Path]:
 
 
 def _write_cleaned(report: Report, files: dict[str, Path]) -> None:
+    from keras_maskrcnn.data.formats.problems import count_reasons
+    from keras_maskrcnn.data.writers.coco import write_coco
     from keras_maskrcnn.doctor import clean
-    from keras_maskrcnn.doctor.coco_file import write_coco_file
 
     cleaned = clean(report)
     paths = [os.path.dirname(os.path.abspath(r.path)) for d in cleaned.values() for r in d.records]
     root = Path(os.path.commonpath(paths))
     for split, file in files.items():
         file.parent.mkdir(parents=True, exist_ok=True)
-        write_coco_file(cleaned[split], file, root)
+        changed = write_coco(cleaned[split], file, root)
         objects = sum(len(record.objects) for record in cleaned[split].records)
         say(f"{file}: {len(cleaned[split])} pictures, {objects} objects; pictures in {root}")
+        for line in count_reasons(changed.lines, changed.reasons):
+            say(line)

@@ -135,6 +135,9 @@ def make_pooler(
             settings are taken over.
         output_size, strides, name: of the pooler that is made.
         backend: likewise; `None` keeps the choice's.
+
+    Raises:
+        ValueError: for an unknown name or setting; the nearest right one is named.
     """
     given: dict[str, Any] = {"output_size": output_size, "strides": strides, "name": name}
     if backend is not None:
@@ -144,7 +147,8 @@ def make_pooler(
     if isinstance(choice, str):
         choice = {"name": choice}
     settings = {key: value for key, value in choice.items() if key != "name"}
-    cls = POOLERS.find(choice.get("name", "roi_align"))
-    known = [name for name in inspect.signature(cls).parameters if name != "kwargs"]
-    known_names(f"pooler {choice.get('name')!r}", settings, known)
+    kind = choice.get("name", "roi_align")
+    cls = POOLERS.find(kind)
+    known = [key for key in inspect.signature(cls).parameters if key != "kwargs"]
+    known_names(f"pooler {kind!r}", settings, known)
     return cls(**{**settings, **given})

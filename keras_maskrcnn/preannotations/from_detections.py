@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
-import numpy as np
-
 from keras_maskrcnn.checks import fraction
 from keras_maskrcnn.conversions import to_polygons
 from keras_maskrcnn.data.records import DetectionData, ImageRecord, Instance
@@ -109,7 +107,7 @@ def _instances(found: Detections, count: int) -> tuple[Instance, ...]:
                 annotated_area=area,
                 annotation_id=count + i + 1,
                 keypoints=keypoints,
-                attributes={SCORE: float(np.float64(found.scores[i]))},
+                attributes={SCORE: float(found.scores[i])},
             )
         )
     return tuple(instances)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_maskrcnn.checks import fraction
+from keras_maskrcnn.checks import fraction, one_of
 from keras_maskrcnn.data.formats.checks import (
     check_box,
     check_entry,
@@ -26,6 +26,7 @@ from keras_maskrcnn.data.formats.reader import Reader, run_reader
 from keras_maskrcnn.data.formats.source import Source
 from keras_maskrcnn.data.records import DetectionData, ImageRecord, Instance
 from keras_maskrcnn.data.writers.base import SCORE
+from keras_maskrcnn.names import ORDERS
 from keras_maskrcnn.outlines import Outline, Polygons
 from keras_maskrcnn.preannotations.ordering import places_in_order
 
@@ -65,7 +66,7 @@ def results_to_data(
             cannot be used.
     """
     fraction(threshold=threshold)
-    places_in_order([], order)
+    one_of("order", order, ORDERS)
     if (data is None) == (image_dir is None):
         raise ValueError(
             f"Expected either data or image_dir. Received: data={data!r}, image_dir={image_dir!r}"

@@ -7,8 +7,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from keras_maskrcnn.checks import one_of
-
-ORDERS = ("given", "uncertainty")
+from keras_maskrcnn.names import ORDERS
 
 
 def uncertainty(scores: Iterable[float]) -> float:

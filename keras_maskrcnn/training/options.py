@@ -6,9 +6,8 @@ import dataclasses
 
 import keras
 
-from keras_maskrcnn.schedules import DECAYS, WarmupSchedule
-
-OPTIMIZERS = ("sgd", "adam")
+from keras_maskrcnn.names import DECAYS, OPTIMIZERS
+from keras_maskrcnn.schedules import WarmupSchedule
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -7,20 +7,21 @@ import pytest
 from format_files import load, save_picture, write_json
 from written_scenes import make_dataset, plain_objects
 
-from keras_maskrcnn.cli import convert, main
+from keras_maskrcnn import names
+from keras_maskrcnn.cli import main
 from keras_maskrcnn.data import WRITERS, load_dataset, save_dataset
-from keras_maskrcnn.preannotations import ORDERS
 
 
-def test_the_parser_knows_what_there_is():
-    assert sorted(WRITERS) == list(convert.FORMATS)
-    assert convert.ORDERS == ORDERS
+def test_a_writer_has_the_name_of_its_file():
+    assert tuple(WRITERS) == names.WRITERS
+    for name, writer in WRITERS.items():
+        assert type(writer).__module__ == f"keras_maskrcnn.data.writers.{name}"
 
 
 def test_to_every_format_and_back(tmp_path, capsys):
     save_dataset(make_dataset(tmp_path / "a"), tmp_path / "coco", verbose=False)
     source = tmp_path / "coco"
-    for name in (*convert.FORMATS, "coco"):
+    for name in (*names.WRITERS, "coco"):
         target = tmp_path / f"{source.name}_{name}"
         assert main(["convert", "--data", str(source), "--to", name, str(target)]) == 0
         assert f"{target}: {WRITERS[name].title}, 3 pictures\n" in capsys.readouterr().out
@@ -80,8 +81,8 @@ def test_predictions_with_their_folder(tmp_path, capsys):
     words = ["convert", "--predictions", str(file), "--images", str(tmp_path / "new")]
     words += ["--order", "uncertainty", "--to"]
     assert main([*words, "labelme", str(tmp_path / "to")]) == 0
-    names = sorted(p.name for p in (tmp_path / "to").iterdir())
-    assert names == ["1_b.jpg", "1_b.json", "2_a.jpg", "2_a.json"]
+    written = sorted(p.name for p in (tmp_path / "to").iterdir())
+    assert written == ["1_b.jpg", "1_b.json", "2_a.jpg", "2_a.json"]
     assert main([*words, "label_studio", str(tmp_path / "ls"), "--threshold", "0.2"]) == 0
     tasks = json.loads((tmp_path / "ls" / "tasks.json").read_text())
     assert [len(t["predictions"][0]["result"]) for t in tasks] == [2, 1]

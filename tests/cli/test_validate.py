@@ -3,9 +3,11 @@
 import json
 
 import pytest
-from doctor_data import loop, pixels, save
+from doctor_data import data_of, examined, loop, pixels, record, save, sound, thing
+from written_scenes import with_hole
 
 from keras_maskrcnn.cli import main
+from keras_maskrcnn.cli.validate import _write_cleaned
 from keras_maskrcnn.data import load_coco
 
 
@@ -59,6 +61,18 @@ def test_warnings_do_not_fail_and_are_fixed(tmp_path, capsys):
     cleaned = load_coco(tmp_path / "clean" / "all_train.json", data, on_error="raise")
     assert [r.image_id for r in cleaned.records] == [0, 1, 2, 4, 5, 6, 7, 8, 9]
     assert len(load_coco(tmp_path / "clean" / "all_valid.json", data, on_error="raise")) == 10
+
+
+def test_what_a_cleaned_file_cannot_hold_is_told(tmp_path, capsys):
+    holed = thing(2000, (35, 20, 55, 40), with_hole())
+    path = save(tmp_path / "x.png", pixels(99))
+    report = examined(data_of([*sound(tmp_path), record(77, path, [holed])]))
+    _write_cleaned(report, {"data": tmp_path / "new" / "x.json"})
+    assert capsys.readouterr().out.splitlines() == [
+        f"{tmp_path / 'new' / 'x.json'}: 11 pictures, 11 objects; pictures in {tmp_path}",
+        "  1 x holes are joined to their outline by bridges of no width "
+        "(first: x.png, object 2000)",
+    ]
 
 
 def test_no_objects_is_a_failure(tmp_path, capsys):

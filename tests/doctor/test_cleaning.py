@@ -1,16 +1,9 @@
 """What is put right, and what is left to a person."""
 
-import json
-
-import numpy as np
 import pytest
-from doctor_data import SQUARE, data_of, examined, loop, pixels, record, save, sound, thing
-from format_files import outline_of
+from doctor_data import data_of, examined, loop, pixels, record, save, sound, thing
 
-from keras_maskrcnn.data import DetectionData, ImageRecord, Instance, load_coco
 from keras_maskrcnn.doctor import clean
-from keras_maskrcnn.doctor.coco_file import write_coco_file
-from keras_maskrcnn.outlines import Bitmap, Polygons
 
 
 def cleaned(tmp_path, *things):
@@ -71,37 +64,3 @@ def test_a_part_of_which_nothing_is_left(tmp_path):
     data = data_of([record(1, tmp_path / "a.png", [thing(1)])])
     with pytest.raises(ValueError, match="'train'. Received: 1 pictures"):
         clean(examined((data, data)))
-
-
-def test_coco_file_is_read_back(tmp_path):
-    path = save(tmp_path / "pictures" / "sub" / "a b.png", pixels(1))
-    bits = Bitmap(np.eye(20, dtype=bool), 5, 6)
-    points = np.array([[10.5, 20.5, 2], [0, 0, 0]], np.float32)
-    things = (
-        Instance(0, (10, 10.25, 42, 42), Polygons([loop(SQUARE), [11, 12, 30, 12, 11, 39]]), False,
-                 99.5, 3, points),
-        Instance(1, (5, 6, 25, 26), bits, False, 20.0, 5),
-        Instance(1, (0, 0, 9, 9), None, True, 81.0, 8),
-    )  # fmt: skip
-    data = DetectionData(
-        [ImageRecord(7, str(path), 60, 80, things)], ["cat", "dog"], [4, 9], ["a", "b"], name="x"
-    )
-    file = tmp_path / "out.json"
-    write_coco_file(data, file, tmp_path / "pictures")
-    back = load_coco(file, tmp_path / "pictures", on_error="raise")
-    assert (back.class_names, back.category_ids) == (["cat", "dog"], [4, 9])
-    assert back.keypoint_names == ["a", "b"]
-    (record_,) = back.records
-    assert (record_.image_id, record_.path, record_.height) == (7, str(path), 60)
-    for before, after in zip(things, record_.instances, strict=True):
-        for name in ("category", "box", "is_crowd", "area", "annotation_id"):
-            assert getattr(before, name) == getattr(after, name), name
-    assert outline_of(record_.instances[0]) == things[0].outline.to_coco(60, 80)
-    np.testing.assert_array_equal(
-        record_.instances[1].outline.draw_whole(60, 80), bits.draw_whole(60, 80)
-    )
-    assert record_.instances[2].outline is None
-    np.testing.assert_array_equal(record_.instances[0].keypoints, points)
-    assert json.loads(file.read_text())["images"][0]["file_name"] == "sub/a b.png"
-    with pytest.raises(FileExistsError):
-        write_coco_file(data, file, tmp_path)

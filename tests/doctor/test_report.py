@@ -5,6 +5,7 @@ import dataclasses
 import inspect
 import io
 import json
+import re
 from html.parser import HTMLParser
 from types import SimpleNamespace
 
@@ -16,9 +17,11 @@ from PIL import Image
 import keras_maskrcnn
 from keras_maskrcnn.data import DetectionData
 from keras_maskrcnn.doctor import Kind, Severity, case, check, examining, validate
+from keras_maskrcnn.doctor.report import known_kinds
 from keras_maskrcnn.doctor.thumbnails import thumbnail
 from keras_maskrcnn.images.input_size import InputSize
 from keras_maskrcnn.outlines import Bitmap
+from keras_maskrcnn.parts import setting_names
 
 HOSTILE = "</title><script>alert(1)</script>\"'><img src=x onerror=alert(2)>&amp;"
 
@@ -198,6 +201,16 @@ def test_default_anchors_are_those_of_the_model():
     ratios = inspect.signature(RPN).parameters["anchor_ratios"].default
     assert ratios == examining._ANCHOR_RATIOS
     assert tuple(8.0 * stride for stride in (4, 8, 16, 32, 64)) == examining._ANCHOR_SIZES
+
+
+def test_settings_that_advice_names_are_there():
+    from keras_maskrcnn.heads import RPN, Box
+
+    text = " ".join(kind.advice for kind in known_kinds().values())
+    named = re.findall(r"\b(box|rpn)\.(\w+)", text)
+    known = {"box": setting_names(Box), "rpn": setting_names(RPN)}
+    assert ("box", "max_detections") in named
+    assert [pair for pair in named if pair[1] not in known[pair[0]]] == []
 
 
 def test_progress_is_told_on_standard_error(tmp_path, capsys):

@@ -85,6 +85,8 @@ def test_made_from_what_a_user_may_say():
         make_pooler("roi_aling", 7, (4,), "c")
     with pytest.raises(ValueError, match="no setting .sampling.*mean .sampling_ratio"):
         make_pooler({"name": "roi_align", "sampling": 2}, 7, (4,), "d")
+    with pytest.raises(ValueError, match="pooler 'roi_align' has no setting 'sampling'"):
+        make_pooler({"sampling": 2}, 7, (4,), "e")
 
 
 def test_roi_warp_by_hand():

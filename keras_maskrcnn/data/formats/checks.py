@@ -10,8 +10,7 @@ import numpy as np
 from keras_maskrcnn.data.formats.json_file import RepeatedKeys
 from keras_maskrcnn.data.formats.problems import ItemError, shown
 from keras_maskrcnn.data.records import ImageRecord
-
-Box = tuple[float, float, float, float]
+from keras_maskrcnn.outlines.base import Box
 
 # JSON's numbers; `bool` is one of Python's `int`, but no number.
 NUMBERS = frozenset({int, float})
@@ -81,6 +80,7 @@ def check_area(entry: dict[str, Any]) -> float | None:
 
 
 def check_crowd(entry: dict[str, Any]) -> bool:
+    """Whether `iscrowd` is 1; it may be missing."""
     value = entry.get("iscrowd", 0)
     if type(value) not in NUMBERS or value not in (0, 1):
         raise ItemError("iscrowd is neither 0 nor 1", f" ({shown(value)})")

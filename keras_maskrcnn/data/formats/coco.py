@@ -16,8 +16,7 @@ from keras_maskrcnn.data.formats.checks import (
     check_entry,
     check_keypoints,
 )
-from keras_maskrcnn.data.formats.coco_file import is_panoptic
-from keras_maskrcnn.data.formats.coco_layout import coco_files, picture_folders, splits_of
+from keras_maskrcnn.data.formats.coco_layout import CocoFiles, picture_folders
 from keras_maskrcnn.data.formats.coco_parts import (
     check_id,
     drop_root,
@@ -33,7 +32,7 @@ from keras_maskrcnn.data.formats.outlines import check_outline
 from keras_maskrcnn.data.formats.picture_folder import PictureFolder
 from keras_maskrcnn.data.formats.picture_tree import PictureTree
 from keras_maskrcnn.data.formats.problems import ItemError, MissingPictureError, shown
-from keras_maskrcnn.data.formats.reader import FORMATS, Reader, run_reader
+from keras_maskrcnn.data.formats.reader import FORMATS, run_reader
 from keras_maskrcnn.data.formats.source import Source
 from keras_maskrcnn.data.records import DetectionData, ImageRecord, Instance
 
@@ -110,21 +109,16 @@ def load_coco(
 
 
 @FORMATS.register("coco")
-class CocoReader(Reader):
+class CocoReader(CocoFiles):
     """One JSON file for many pictures; see `load_coco`."""
 
     title = "COCO JSON"
+    is_panoptic = False
 
     def __init__(self, *, crowd: str = "auto") -> None:
         if crowd not in CROWD:
             raise ValueError(f"Expected crowd to be one of {CROWD}. Received: {crowd=}")
         self.crowd = crowd
-
-    def finds(self, source: Source) -> bool:
-        return bool(_files(source))
-
-    def splits(self, source: Source) -> dict[str, Source]:
-        return splits_of(_files(source), source)
 
     def read(self, source: Source, found: Collector) -> None:
         file = source.path
@@ -188,10 +182,6 @@ class CocoReader(Reader):
                 "single objects, read them by crowd='objects'"
             )
         return True
-
-
-def _files(source: Source) -> list[Path]:
-    return [file for file in coco_files(source) if not is_panoptic(file)]
 
 
 def _read_instance(

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
+from typing import ClassVar
 
-from keras_maskrcnn.data.formats.coco_file import looks_like_coco
-from keras_maskrcnn.data.formats.reader import SPLITS
+from keras_maskrcnn.data.formats.coco_file import is_panoptic, looks_like_coco
+from keras_maskrcnn.data.formats.reader import SPLITS, Reader
 from keras_maskrcnn.data.formats.source import Source
 
 # A folder with more JSON files holds one for each picture.
@@ -14,27 +14,38 @@ _MOST_FILES = 64
 _KINDS = ("instances_", "panoptic_")
 
 
-def coco_files(source: Source) -> list[Path]:
-    """The files that look like COCO's."""
-    return [file for file in source.with_suffix(".json")[:_MOST_FILES] if looks_like_coco(file)]
+class CocoFiles(Reader):
+    """A reader of files with the three lists of COCO's, each of which is one split.
 
-
-def splits_of(files: Sequence[Path], source: Source) -> dict[str, Source]:
-    """The splits by name.
-
-    Raises:
-        ValueError: if two files are of one.
+    Attributes:
+        is_panoptic: whether it reads those that list segments of PNG files, or the others.
     """
-    parts: dict[str, Source] = {}
-    for file in files:
-        name = _split_name(file, source)
-        if name in parts:
-            raise ValueError(
-                f"{source.path}: expected one COCO file for each split. Received: "
-                f"{parts[name].path} and {file}"
-            )
-        parts[name] = source.part(file)
-    return parts if source.path.is_dir() else {}
+
+    is_panoptic: ClassVar[bool]
+
+    def finds(self, source: Source) -> bool:
+        return bool(self._files(source))
+
+    def splits(self, source: Source) -> dict[str, Source]:
+        """The splits by name; see `Reader`.
+
+        Raises:
+            ValueError: if two files are of one.
+        """
+        parts: dict[str, Source] = {}
+        for file in self._files(source):
+            name = _split_name(file, source)
+            if name in parts:
+                raise ValueError(
+                    f"{source.path}: expected one COCO file for each split. Received: "
+                    f"{parts[name].path} and {file}"
+                )
+            parts[name] = source.part(file)
+        return parts if source.path.is_dir() else {}
+
+    def _files(self, source: Source) -> list[Path]:
+        files = source.with_suffix(".json")[:_MOST_FILES]
+        return [f for f in files if looks_like_coco(f) and is_panoptic(f) == self.is_panoptic]
 
 
 def picture_folders(source: Source) -> list[Path]:

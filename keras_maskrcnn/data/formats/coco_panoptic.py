@@ -13,20 +13,19 @@ from keras_maskrcnn.data.formats.checks import (
     check_integer,
     check_list,
 )
-from keras_maskrcnn.data.formats.coco_file import is_panoptic
-from keras_maskrcnn.data.formats.coco_layout import coco_files, picture_folders, splits_of
+from keras_maskrcnn.data.formats.coco_layout import CocoFiles, picture_folders
 from keras_maskrcnn.data.formats.coco_parts import read_categories, read_images, read_parts
 from keras_maskrcnn.data.formats.collector import Collector
 from keras_maskrcnn.data.formats.embedded import colour_file
 from keras_maskrcnn.data.formats.id_masks import fitted, patches_of
 from keras_maskrcnn.data.formats.problems import ItemError
-from keras_maskrcnn.data.formats.reader import FORMATS, Reader
+from keras_maskrcnn.data.formats.reader import FORMATS
 from keras_maskrcnn.data.formats.source import Source
 from keras_maskrcnn.data.records import ImageRecord
 
 
 @FORMATS.register("coco_panoptic")
-class CocoPanoptic(Reader):
+class CocoPanoptic(CocoFiles):
     """`panoptic_train2017.json`, and PNG files in a folder of the same name.
 
     The id of a pixel is red + 256 green + 65536 blue; 0 is nothing. Segments of categories with
@@ -34,12 +33,7 @@ class CocoPanoptic(Reader):
     """
 
     title = "COCO panoptic"
-
-    def finds(self, source: Source) -> bool:
-        return bool(_files(source))
-
-    def splits(self, source: Source) -> dict[str, Source]:
-        return splits_of(_files(source), source)
+    is_panoptic = True
 
     def read(self, source: Source, found: Collector) -> None:
         file = source.path
@@ -82,10 +76,6 @@ class CocoPanoptic(Reader):
             found.problems.add(f"image id {key}", ItemError("picture has no mask"))
         if passed_over:
             found.note(f"{passed_over} segments are of {len(stuff)} categories that are no things")
-
-
-def _files(source: Source) -> list[Path]:
-    return [file for file in coco_files(source) if is_panoptic(file)]
 
 
 def _ids(colours: np.ndarray) -> np.ndarray:

@@ -11,8 +11,7 @@ from pycocotools import mask as coco_mask
 
 from keras_maskrcnn.data.formats.problems import ItemError
 from keras_maskrcnn.outlines import RLE, Outline, Polygons
-
-Box = tuple[float, float, float, float]
+from keras_maskrcnn.outlines.base import Box
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from collections import defaultdict
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -93,21 +94,30 @@ def _prefix(file: Path) -> str:
 def _rows(tables: list[Path], source: Source) -> Iterator[tuple[str, dict[str, str | None]]]:
     for table in tables:
         name = table.relative_to(source.root) if table.is_relative_to(source.root) else table
-        try:
-            with open(table, newline="", encoding="utf-8-sig") as stream:
-                for number, row in enumerate(csv.DictReader(stream), 2):
-                    yield f"{name}, line {number}", row
-        except (csv.Error, UnicodeDecodeError) as error:
-            raise ValueError(f"{table} is not a valid CSV file: {error}") from None
+        with _csv_errors(table), open(table, newline="", encoding="utf-8-sig") as stream:
+            for number, row in enumerate(csv.DictReader(stream), 2):
+                yield f"{name}, line {number}", row
 
 
 def _class_names(tables: list[Path]) -> dict[str, str]:
     names = {}
     for table in tables:
         if _head(table).startswith("/m/"):
-            with open(table, newline="", encoding="utf-8", errors="replace") as stream:
+            with (
+                _csv_errors(table),
+                open(table, newline="", encoding="utf-8", errors="replace") as stream,
+            ):
                 names.update({row[0]: row[1] for row in csv.reader(stream) if len(row) == 2})
     return names
+
+
+@contextmanager
+def _csv_errors(table: Path) -> Iterator[None]:
+    """`ValueError` that names the table, for what is wrong with it."""
+    try:
+        yield
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise ValueError(f"{table} is not a valid CSV file: {error}") from None
 
 
 def _name(row: dict[str, str | None], names: dict[str, str]) -> str | None:

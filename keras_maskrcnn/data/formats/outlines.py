@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from keras_maskrcnn.data.formats.checks import NUMBERS, Box, check_entry
+from keras_maskrcnn.data.formats.checks import NUMBERS, check_entry
 from keras_maskrcnn.data.formats.problems import ItemError
 from keras_maskrcnn.data.records import ImageRecord
 from keras_maskrcnn.outlines import RLE, Outline, Polygons, decode_counts
+from keras_maskrcnn.outlines.base import Box
 
 # pycocotools walks along an outline in steps of a fifth of a pixel and keeps them all: about
 # 50 bytes per pixel of length. An outline around all of a picture of 100 million pixels is 40,000

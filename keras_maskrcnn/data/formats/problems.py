@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import reprlib
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,15 @@ class MissingPictureError(ItemError):
 
 
 class Problems:
-    """Collects what was left out: a line per item, a count per reason."""
+    """Collects what was left out, or changed: a line per item, a count per reason.
+
+    Args:
+        file: what is read or written, for `summary`.
+
+    Attributes:
+        lines: the item, the reason and its details.
+        reasons: how often each occurs.
+    """
 
     def __init__(self, file: Path) -> None:
         self.file = file
@@ -42,6 +51,7 @@ class Problems:
         self._line_of: dict[str, int] = {}
 
     def add(self, item: str, problem: ItemError) -> None:
+        """Notes why an item was left out."""
         self._line_of[item] = len(self.lines)
         self.lines.append(f"{item}: {problem}{problem.details}")
         self.reasons[str(problem)] += 1
@@ -51,11 +61,26 @@ class Problems:
         self.lines[self._line_of[item]] += text
 
     def summary(self) -> str:
+        """One line: the count of each reason, and the first few items."""
         counts = ", ".join(f"{count} x {reason}" for reason, count in self.reasons.most_common())
         named = "; ".join(self.lines[:NAMED_IN_SUMMARY])
         more = len(self.lines) - NAMED_IN_SUMMARY
         rest = f"; and {more} more, see DetectionData.warnings" if more > 0 else ""
         return f"{self.file}: left out {len(self.lines)} items ({counts}): {named}{rest}"
+
+
+def count_reasons(lines: Sequence[str], reasons: Mapping[str, int]) -> list[str]:
+    """A line for each reason: how often it occurs, and its first item.
+
+    Args:
+        lines, reasons: those of `Problems`.
+    """
+    counted = []
+    for reason, count in reasons.items():
+        parts = (line.partition(f": {reason}") for line in lines)
+        first = next(item for item, found, _ in parts if found)
+        counted.append(f"  {count} x {reason} (first: {first})")
+    return counted
 
 
 def shown(value: Any) -> str:

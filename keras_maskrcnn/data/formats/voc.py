@@ -16,9 +16,11 @@ from keras_maskrcnn.data.formats.picture_tree import PictureTree
 from keras_maskrcnn.data.formats.problems import ItemError, shown
 from keras_maskrcnn.data.formats.reader import FORMATS, Reader
 from keras_maskrcnn.data.formats.source import Source
+from keras_maskrcnn.data.formats.text_file import read_lines
 from keras_maskrcnn.data.formats.words import words_as_floats, words_as_integers
 from keras_maskrcnn.data.formats.xml_file import xml_elements
 from keras_maskrcnn.data.records import ImageRecord
+from keras_maskrcnn.outlines.base import Box
 
 _OBJECTS, _CLASSES, _BOXES = "SegmentationObject", "SegmentationClass", "Annotations"
 # Value 255 of the palette is the border around objects; as a colour, it is this.
@@ -61,7 +63,7 @@ class Voc(Reader):
         is_coloured = masks and any(f.name == "labelmap.txt" for f in source.files)
         wanted = sorted({*masks, *boxes})
         if source.split is not None:
-            lines = _split_files(source)[source.split].read_text(encoding="utf-8").split("\n")
+            lines = read_lines(_split_files(source)[source.split])
             wanted = [line.split()[0] for line in lines if line.strip()]
         for stem in wanted:
             with found.item(stem):
@@ -105,14 +107,14 @@ def _class_names(source: Source) -> Mapping[int, str]:
     files = {file.name: file for file in source.with_suffix(".txt")}
     if "labelmap.txt" in files:
         names = {}
-        for line in files["labelmap.txt"].read_text(encoding="utf-8").splitlines():
+        for line in read_lines(files["labelmap.txt"]):
             match = re.match(r"([^#:][^:]*):(\d{1,3}),(\d{1,3}),(\d{1,3}):", line)
             if match and match[1] != "background":
                 red, green, blue = map(int, match.groups()[1:])
                 names[red << 16 | green << 8 | blue] = match[1]
         return names
     if "class_names.txt" in files:
-        lines = files["class_names.txt"].read_text(encoding="utf-8").split("\n")
+        lines = read_lines(files["class_names.txt"])
         lines = [line.strip() for line in lines if line.strip() and line.strip() != "__ignore__"]
         return dict(enumerate(lines[1:], 1))  # The first is the background.
     return dict(enumerate(_NAMES, 1))
@@ -174,7 +176,7 @@ def _annotated_size(sizes: list[Element]) -> tuple[int, int] | None:
     return height, width
 
 
-def _box(element: Element) -> tuple[float, float, float, float]:
+def _box(element: Element) -> Box:
     box = element.find("bndbox")
     if box is None:
         raise ItemError("object has no bndbox", f" ({shown(element.findtext('name'))})")

@@ -87,8 +87,11 @@ def _settings_file(source: Source) -> Path | None:
 def _first_line(texts: list[Path]) -> str:
     """Of the first file that is not empty: those of pictures without objects may be."""
     for file in texts[:_MOST_EMPTY]:
-        with open(file, "rb") as stream:
-            line = stream.readline(1 << 20)
+        try:
+            with open(file, "rb") as stream:
+                line = stream.readline(1 << 20)
+        except OSError:
+            continue
         if line.strip():
             return line.decode("utf-8", "replace")
     return ""

@@ -1,8 +1,9 @@
-"""Writes COCO's annotation JSON."""
+"""Writes COCO's annotation JSON: with its pictures, or alone."""
 
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path, PurePath
 from typing import Any
@@ -12,6 +13,29 @@ from keras_maskrcnn.data.records import DetectionData, ImageRecord, Instance
 from keras_maskrcnn.data.writers.base import UNDIVIDED, Part, Writer, item_of, register
 from keras_maskrcnn.data.writers.regions import region_of
 from keras_maskrcnn.outlines import Bitmap
+
+
+def write_coco(
+    data: DetectionData, file: str | os.PathLike[str], root: str | os.PathLike[str]
+) -> Problems:
+    """Writes a COCO file alone; `load_coco(file, root)` reads it. Pictures stay where they are.
+
+    Args:
+        data: the pictures and their objects, whose ids stay as `CocoWriter` says.
+        file: what is written; it must not be there, and its folder must.
+        root: folder to which the names of pictures are relative.
+
+    Returns:
+        What was changed, such as a hole that is joined to its outline.
+
+    Raises:
+        FileExistsError: if there is such a file.
+        OSError: if it cannot be written.
+    """
+    names = [Path(os.path.relpath(record.path, root)).as_posix() for record in data.records]
+    lost = Problems(Path(file))
+    _write_file(Path(file), Part("", data, names), lost)
+    return lost
 
 
 @register("coco")
@@ -33,9 +57,14 @@ class CocoWriter(Writer):
         place = folder / "annotations"
         place.mkdir()
         for part in parts:
-            text = json.dumps(_content(part, lost), ensure_ascii=False)
-            file = place / f"instances_{part.split or UNDIVIDED}.json"
-            file.write_text(text + "\n", encoding="utf-8")
+            _write_file(place / f"instances_{part.split or UNDIVIDED}.json", part, lost)
+
+
+def _write_file(file: Path, part: Part, lost: Problems) -> None:
+    text = json.dumps(_content(part, lost), ensure_ascii=False)
+    # What no UTF-8 holds, such as bytes of a picture's name that are none, JSON writes so too.
+    with open(file, "x", encoding="utf-8", errors="backslashreplace") as stream:
+        stream.write(text + "\n")
 
 
 def _content(part: Part, lost: Problems) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path, PurePath
 
 from keras_maskrcnn.data.formats.frames import picture_header
-from keras_maskrcnn.data.formats.problems import ItemError, Problems
+from keras_maskrcnn.data.formats.problems import ItemError, Problems, count_reasons
 from keras_maskrcnn.data.formats.reader import SPLITS
 from keras_maskrcnn.data.records import DetectionData, ImageRecord
 from keras_maskrcnn.data.writers.base import Part, Writer, find_writer
@@ -37,12 +37,8 @@ class SavedData:
 
     def summary(self) -> str:
         """What was written, and a line for each reason for which something was lost."""
-        lines = [f"{self.folder}: {self.title}, {self.pictures} pictures"]
-        for reason, count in self.reasons.items():
-            parts = (line.partition(f": {reason}") for line in self.losses)
-            first = next(item for item, found, _ in parts if found)
-            lines.append(f"  {count} x {reason} (first: {first})")
-        return "\n".join(lines)
+        title = f"{self.folder}: {self.title}, {self.pictures} pictures"
+        return "\n".join([title, *count_reasons(self.losses, self.reasons)])
 
 
 def save_dataset(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from keras_maskrcnn.doctor.case import Case, check
-from keras_maskrcnn.doctor.checks.twins import overlapping
+from keras_maskrcnn.doctor.checks.twins import ALIKE, overlapping
 from keras_maskrcnn.doctor.findings import Finding, Kind, Severity
 
 MANY = Kind(
@@ -13,7 +13,7 @@ MANY = Kind(
     Severity.WARNING,
     "Pictures with more than 100 objects",
     "A model gives back at most 100 objects of a picture by default; COCO's scores count as many. "
-    "Raise the limit (box.detections), or cut the pictures into tiles.",
+    "Raise the limit (box.max_detections), or cut the pictures into tiles.",
 )
 HIDDEN = Kind(
     "hidden_by_neighbours",
@@ -26,7 +26,6 @@ HIDDEN = Kind(
 # Defaults of the detections of a `MaskRCNN`.
 _MOST_OBJECTS = 100
 _NMS_IOU = 0.5
-_TWIN_IOU = 0.9  # Duplicates, which `twins` tells.
 
 
 @check(MANY, HIDDEN)
@@ -36,7 +35,7 @@ def crowding(case: Case) -> Iterator[Finding]:
         if len(objects) > _MOST_OBJECTS:
             yield MANY.found(f"{len(objects)} objects", seen.place, objects=len(objects))
         boxes = [o.box for o in objects]
-        twins = set(overlapping(boxes, _TWIN_IOU))
+        twins = set(overlapping(boxes, ALIKE))
         hidden = sorted(
             {
                 second

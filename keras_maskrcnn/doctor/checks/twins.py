@@ -28,7 +28,8 @@ TWO_CLASSES = Kind(
     "Two objects of different classes cover the same. Which is right must be said by a person.",
 )
 
-_ALIKE = 0.9
+# Intersection over union from which on two objects are one.
+ALIKE = 0.9
 _SIDE = 64
 # Rows of the matrix of overlaps that are made at a time.
 _ROWS = 256
@@ -40,10 +41,10 @@ def duplicated_objects(case: Case) -> Iterator[Finding]:
         objects = seen.record.objects
         names = case.splits[seen.place.split].class_names
         gone: set[int] = set()
-        for first, second in overlapping([o.box for o in objects], _ALIKE):
+        for first, second in overlapping([o.box for o in objects], ALIKE):
             one, other = objects[first], objects[second]
             is_same_class = one.category == other.category
-            if (is_same_class and {first, second} & gone) or outline_overlap(one, other) < _ALIKE:
+            if (is_same_class and {first, second} & gone) or outline_overlap(one, other) < ALIKE:
                 continue
             ids = [one.annotation_id, other.annotation_id]
             named = f"objects {ids[0]} and {ids[1]}"
@@ -52,10 +53,8 @@ def duplicated_objects(case: Case) -> Iterator[Finding]:
                 words = f"{named} ({names[one.category]}) cover the same"
                 yield TWIN.found(words, seen.place, annotation_ids=ids)
             else:
-                words = (
-                    f"{named} cover the same as {names[one.category]} and as "
-                    + (names[other.category])
-                )
+                both = f"{names[one.category]} and as {names[other.category]}"
+                words = f"{named} cover the same as {both}"
                 yield TWO_CLASSES.found(words, seen.place, annotation_ids=ids)
 
 

@@ -1,6 +1,7 @@
 """Open Images' tables of masks."""
 
 import numpy as np
+import pytest
 from format_files import drawn, load, outline_of, png_bytes, save_picture
 
 from keras_maskrcnn.data import dataset_splits, load_dataset
@@ -93,3 +94,15 @@ def test_what_cannot_be_used_is_named(tmp_path):
     )
     assert data.warnings[-1].endswith("and with it its 2 annotations")
     assert len(data.records[0].objects) == 1
+
+
+@pytest.mark.parametrize("name", ["train-annotations-object-segmentation.csv", "names.csv"])
+def test_a_table_that_cannot_be_parsed_is_refused_by_name(tmp_path, name):
+    save_picture(tmp_path / "00a1.jpg")
+    put_mask(tmp_path, "m.png", np.ones((60, 80)))
+    write(tmp_path, [("m.png", "00a1", "/m/01")])
+    (tmp_path / "names.csv").write_text("/m/01,Pear")
+    with open(tmp_path / name, "a") as stream:
+        stream.write(f"\n/m/02,{'x' * 200_000}\n")
+    with pytest.raises(ValueError, match=f"{name} is not a valid CSV file: field larger"):
+        load_dataset(tmp_path, verbose=False)

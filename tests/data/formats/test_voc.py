@@ -1,6 +1,7 @@
 """Pascal VOC's folders, and CVAT's "Segmentation mask"."""
 
 import io
+import re
 
 import numpy as np
 import pytest
@@ -178,3 +179,20 @@ def test_what_cannot_be_used_is_named(tmp_path):
     # A picture whose masks cannot be read is not one without objects.
     assert [r.path[-5:] for r in data.records] == ["a.jpg", "d.jpg", "g.jpg"]
     assert len(data.records[0].objects) == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "split"),
+    [
+        ("labelmap.txt", None),
+        ("class_names.txt", None),
+        ("ImageSets/Segmentation/train.txt", "train"),
+    ],
+)
+def test_text_of_another_encoding_is_refused_by_name(tmp_path, name, split):
+    write(tmp_path)
+    file = tmp_path / name
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text("Bäume:1,2,3::\n", encoding="latin-1")
+    with pytest.raises(ValueError, match=rf"{re.escape(str(file))} is not valid UTF-8: .*0xe4"):
+        load_dataset(tmp_path, split=split, verbose=False)

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from format_files import drawn, load, outline_of, save_picture
 
-from keras_maskrcnn.data import dataset_splits, load_dataset
+from keras_maskrcnn.data import Source, dataset_splits, load_dataset
+from keras_maskrcnn.data.formats.yolo import Yolo
 
 TRIANGLE = "0.125 0.5 0.5 0.25 0.75 0.75"  # Of 80 x 60: (10, 30), (40, 15), (60, 45).
 
@@ -152,6 +153,15 @@ def test_stray_files_are_passed_over(tmp_path):
     ):
         (tmp_path / name).write_bytes(b"\x00\x05\x16\x07")
     assert len(load(tmp_path)) == 1
+
+
+def test_labels_that_cannot_be_opened_do_not_hide_the_format(tmp_path):
+    line = f"0 {TRIANGLE}"
+    write(tmp_path, yaml=None, a=line, b=line)
+    source = Source(tmp_path)
+    assert tmp_path / "labels" / "train" / "a.txt" in source.files
+    (tmp_path / "labels" / "train" / "a.txt").unlink()
+    assert Yolo().finds(source)
 
 
 def test_lines_that_cannot_be_used_are_named(tmp_path):

@@ -1,0 +1,13 @@
+"""Names that the command line offers, apart from what they stand for.
+
+What they stand for needs NumPy or TensorFlow, and `maskrcnn --help` does not wait for these.
+"""
+
+# Files of `data/writers/`, each with the writer of that name.
+WRITERS = ("coco", "cvat", "label_studio", "labelme", "voc", "yolo")
+# In which pictures come that a person should correct; see `preannotations.ordering`.
+ORDERS = ("given", "uncertainty")
+# See `training.options`.
+OPTIMIZERS = ("sgd", "adam")
+# Of the learning rate; see `schedules`.
+DECAYS = ("step", "cosine", "constant")
