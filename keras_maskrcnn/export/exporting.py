@@ -34,8 +34,9 @@ def export_model(
     ops. It takes pictures as clients have them and answers in their own pixels:
 
     - `serving_default`: `images`, uint8 `[B, h, w, 3]`, RGB, of any size;
-    - `encoded`: `image_bytes`, string `[B]`, whole JPEG, PNG, BMP or GIF files, of unlike sizes. A
-      file that cannot be decoded, or whose header announces more than `max_pixels`, fails the call,
+    - `encoded`: `image_bytes`, string `[B]`, whole JPEG, PNG, BMP or GIF files, of unlike sizes.
+      Each is turned upright, as its EXIF orientation says; the answer is in upright pixels. A file
+      that cannot be decoded, or whose header announces more than `max_pixels`, fails the call,
       with its position in the message (`refusals.read_refusal`).
 
     Both return, for `D` slots per picture, best score first, padding last: `boxes` float32

@@ -13,7 +13,7 @@ import tensorflow as tf
 Tensor = Any
 
 JPEG_START = b"\xff\xd8\xff"
-_PNG_START = b"\x89PNG\r\n\x1a\n"
+PNG_START = b"\x89PNG\r\n\x1a\n"
 _GIF_START = b"GIF8"
 _BMP_START = b"BM"
 
@@ -42,7 +42,7 @@ def count_pixels(content: Tensor) -> Tensor:
     """
     return tf.case(
         [
-            (starts_with(content, _PNG_START), lambda: _png_pixels(content)),
+            (starts_with(content, PNG_START), lambda: _png_pixels(content)),
             (starts_with(content, _BMP_START), lambda: _bmp_pixels(content)),
             (starts_with(content, _GIF_START), lambda: _gif_pixels(content)),
         ],

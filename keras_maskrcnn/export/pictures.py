@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from keras_maskrcnn.data.pipeline import resize_image
 from keras_maskrcnn.export.headers import JPEG_START, count_jpeg_pixels, count_pixels, starts_with
+from keras_maskrcnn.export.orientation import read_orientation, upright
 from keras_maskrcnn.export.refusals import refusal_parts
 from keras_maskrcnn.images.input_size import InputSize
 
@@ -56,7 +57,7 @@ def decode_batch(contents: Tensor, input_size: InputSize, max_pixels: int) -> di
         max_pixels: of one picture. A larger one is refused before memory is spent on it.
 
     Returns:
-        as `letterbox_batch`.
+        as `letterbox_batch`, of the pictures as EXIF says that they are to be looked at.
 
     Raises:
         tf.errors.InvalidArgumentError: when run, for a file that cannot be decoded or has too many
@@ -99,7 +100,7 @@ def _pad(pictures: Tensor, size: Tensor, canvas: Tensor, batched: bool) -> Tenso
 
 
 def _decode(content: Tensor, position: Tensor, max_pixels: int) -> Tensor:
-    """uint8 `[h, w, 3]` of one file, decoded as `data.reading.read_image` does.
+    """uint8 `[h, w, 3]` of one file, decoded and turned as `data.reading.read_image` does.
 
     A decoder's own error does not tell which picture of the batch it was about. A data set of one
     element that drops what fails is the one way of stock ops to go on after an error. It is made
@@ -125,9 +126,10 @@ def _decode(content: Tensor, position: Tensor, max_pixels: int) -> Tensor:
         return tf.ensure_shape(picture, [None, None, 3]), pixels
 
     nothing, zero = tf.zeros([0, 0, 3], tf.uint8), tf.zeros([], tf.int64)
-    pixels = count_pixels(content)
+    pixels, orientation = count_pixels(content), read_orientation(content)
     # No file of unknown size gets to the decoders, which know more formats.
     safe = starts_with(content, JPEG_START) | ((pixels > 0) & (pixels <= max_pixels))
+    safe &= orientation > 0
     decoded = tf.data.Dataset.from_tensors(tf.where(safe, content, "")).map(decode).ignore_errors()
     picture, jpeg_pixels = decoded.reduce((nothing, zero), lambda _, decoded: decoded)
     pixels = tf.maximum(pixels, jpeg_pixels)
@@ -147,7 +149,7 @@ def _decode(content: Tensor, position: Tensor, max_pixels: int) -> Tensor:
         " bytes",
     )
     with tf.control_dependencies([whole]):
-        return tf.ensure_shape(tf.identity(picture), [None, None, 3])
+        return upright(tf.ensure_shape(tf.identity(picture), [None, None, 3]), orientation)
 
 
 def _expect(condition: Tensor, position: Tensor, *words: Any) -> Tensor:

@@ -28,7 +28,7 @@ def to_original(
     Args:
         found: the model's outputs.
         image_sizes: int32 `[B, 2]` `(h, w)` of the pictures in the network's input.
-        original_sizes: int32 `[B, 2]` `(h, w)` of the pictures as sent.
+        original_sizes: int32 `[B, 2]` `(h, w)` of the pictures as sent, files turned upright.
         keypoint_shift: of the model.
 
     Returns:

@@ -29,11 +29,11 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from keras_maskrcnn.data.headers import PictureHeader, read_header
-from keras_maskrcnn.images.orientation import upright
+from keras_maskrcnn.images.orientation import upright_size
 from keras_maskrcnn.serving import rest
 from keras_maskrcnn.serving.answers import detections_answer, error_answer
 from keras_maskrcnn.serving.batching import Batcher, Outputs
-from keras_maskrcnn.serving.model import FILES, PIXELS, BrokenPictureError, ServedModel
+from keras_maskrcnn.serving.model import FILES, BrokenPictureError, ServedModel
 from keras_maskrcnn.serving.requests import (
     Limits,
     RequestError,
@@ -162,7 +162,7 @@ class _Service:
             )
         if asked.signature == FILES:
             headers = [self.check_file(row, i, asked.place(i)) for i, row in enumerate(asked.rows)]
-            key = self.model.canvas([(header.height, header.width) for header in headers])
+            key = self.model.canvas([_upright_size(header) for header in headers])
         else:
             key = asked.rows[0].shape
         try:
@@ -173,18 +173,13 @@ class _Service:
         return _json(await self._in_thread(rest.predict_answer, outputs, asked.by_rows))
 
     async def detect(self, request: Request) -> Response:
-        """Takes one file, and answers for it as EXIF says that it is to be looked at."""
+        """Takes one file, and answers for it in the pixels of the upright picture."""
         check_content_type(request, _PICTURE_TYPES)
         content = await read_body(request, self.limits)
         header = self.check_file(content, 0, "the picture")
         try:
-            if header.orientation == 1:
-                key = self.model.canvas([(header.height, header.width)])
-                outputs = await self._run(FILES, key, [content])
-            else:
-                stored = await self._in_thread(self.model.decode, content)
-                picture = upright(stored, header.orientation)
-                outputs = await self._run(PIXELS, picture.shape, [picture])
+            key = self.model.canvas([_upright_size(header)])
+            outputs = await self._run(FILES, key, [content])
         except BrokenPictureError:
             raise _broken(header, content, 0, "the picture") from None
         return _json(
@@ -231,6 +226,11 @@ class _Service:
 
     async def _in_thread(self, function: Callable[..., Any], *args: Any) -> Any:
         return await anyio.to_thread.run_sync(function, *args, limiter=self._readers)
+
+
+def _upright_size(header: PictureHeader) -> tuple[int, int]:
+    """Of the picture as the model sees it, which turns it as EXIF says."""
+    return upright_size(header.height, header.width, header.orientation)
 
 
 def _broken(header: PictureHeader, content: bytes, position: int, place: str) -> RequestError:

@@ -88,7 +88,8 @@ class Client:
             batch_size: pictures per request.
 
         Returns:
-            one `Detections` per picture, in the pixels of the picture as given.
+            one `Detections` per picture, in its pixels: of a file turned upright, as its EXIF
+            orientation says; of pixels as they are given.
 
         Raises:
             TypeError, ValueError: for what is no picture, here or to the server; the message names

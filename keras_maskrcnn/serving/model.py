@@ -78,7 +78,7 @@ class ServedModel:
         influence on what is found at its border. Where this is equal, so are the results.
 
         Args:
-            sizes: `(height, width)` of each.
+            sizes: `(height, width)` of each, of files when turned upright.
         """
         resized = np.array([resize_shape(*size, *self._size_rule) for size in sizes])
         height, width = (int(side) for side in -(-resized.max(0) // self._divisor))
@@ -106,22 +106,6 @@ class ServedModel:
                 raise
             raise BrokenPictureError(refusal.picture) from None
         return {name: output.numpy() for name, output in sorted(outputs.items())}
-
-    def decode(self, content: bytes) -> np.ndarray:
-        """uint8 `[h, w, 3]`: the pixels that the model itself makes of a file.
-
-        Raises:
-            BrokenPictureError: when it cannot be decoded.
-        """
-        try:
-            with tf.device("CPU"):
-                if content.startswith(b"\xff\xd8\xff"):
-                    image = tf.io.decode_jpeg(content, channels=3, dct_method="INTEGER_ACCURATE")
-                else:
-                    image = tf.io.decode_image(content, channels=3, expand_animations=False)
-            return image.numpy()
-        except tf.errors.InvalidArgumentError:
-            raise BrokenPictureError(0) from None
 
     def warm_up(self) -> None:
         """Runs both signatures once: the first call takes longer."""

@@ -5,7 +5,9 @@ from exported_model import (
     assert_results_equal,
     distinct_model,
     encode,
+    encode_turned,
     make_picture,
+    same_arithmetic,
 )
 
 __all__ = [
@@ -13,5 +15,7 @@ __all__ = [
     "assert_results_equal",
     "distinct_model",
     "encode",
+    "encode_turned",
     "make_picture",
+    "same_arithmetic",
 ]

@@ -14,7 +14,12 @@ from keras_maskrcnn.export import export_model, saved_model
 from keras_maskrcnn.export.refusals import Refusal, read_refusal
 from keras_maskrcnn.ops.paste import paste_crop
 
-from .conftest import EXPORTED_DETECTIONS, assert_results_equal
+from .conftest import (
+    EXPORTED_DETECTIONS,
+    assert_results_equal,
+    encode_turned,
+    same_arithmetic,
+)
 
 _STRANGER = """
 import sys
@@ -130,6 +135,25 @@ def test_broken_picture_is_named_by_position(exported, loaded, damage):
         "Cannot decode the picture: expected a whole JPEG, PNG, BMP or GIF file. "
         f"Received: {len(broken)} bytes",
     )
+
+
+@pytest.mark.parametrize("format", ["PNG", "JPEG"])
+def test_a_photograph_is_the_same_however_it_is_stored(exported, loaded, format):
+    """Turned as EXIF says, all eight files show the same pixels."""
+    picture = np.repeat(np.repeat(exported.pictures[0][::8, ::8], 8, 0), 8, 1)
+    first = None
+    for orientation in range(1, 9):
+        content = encode_turned(picture, format, orientation)
+        outputs = loaded.signatures["encoded"](tf.constant([content]))
+        outputs = {name: value.numpy() for name, value in outputs.items()}
+        first = first or outputs
+        for name, value in outputs.items():
+            np.testing.assert_array_equal(value, first[name], err_msg=f"{name}, {orientation}")
+    assert first["image_sizes"].tolist() == [[152, 216]]
+    if format == "PNG":
+        with same_arithmetic():
+            (expected,) = exported.model.predict(picture, verbose=0)
+        assert_results_equal(first, 0, expected[:EXPORTED_DETECTIONS])
 
 
 def test_picture_without_pixels_is_refused(loaded):

@@ -11,11 +11,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
+from exported_model import encode, encode_turned
 
 from keras_maskrcnn.serving.hosts import AllowedHosts
 from keras_maskrcnn.serving.model import ServedModel
 from keras_maskrcnn.serving.requests import Limits
 from keras_maskrcnn.serving.server import Server, open_socket
+
+__all__ = ["encode", "encode_turned"]
 
 NAME = "tiny"
 

@@ -17,6 +17,8 @@ from keras_maskrcnn.ops.paste import paste_crop
 from keras_maskrcnn.serving import Client, ServerError, client
 from keras_maskrcnn.serving.results import to_detections
 
+from .conftest import encode_turned
+
 APIS = ("rest", "grpc")
 
 
@@ -74,6 +76,21 @@ def test_pixels_and_bytes_equal_predict(url, exported, served):
         assert_same(png, exported.by_pixels[1])
         assert_same(client.predict(str(exported.files[1]))[0], exported.by_pixels[1])
         assert client.predict([]) == []
+
+
+def test_files_are_turned_upright_and_pixels_are_not(url, exported, tmp_path):
+    """EXIF's orientation is the file's; all eight show the same picture."""
+    picture, expected = exported.pictures[0], exported.by_pixels[0]
+    files = [encode_turned(picture, "PNG", orientation) for orientation in range(1, 9)]
+    on_disk = tmp_path / "turned.png"
+    on_disk.write_bytes(files[5])
+    stored = np.asarray(Image.open(on_disk))
+    assert stored.shape == (210, 150, 3)
+    with Client(url, "photos") as client:
+        for found in client.predict([*files, on_disk], batch_size=4):
+            assert_same(found, expected)
+        (found,) = client.predict(stored)
+        assert found.image_size == (210, 150)
 
 
 def test_broken_file_among_good_ones_is_named(url, exported, served, tmp_path):

@@ -7,10 +7,9 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from .conftest import detect, running
-from .test_pictures import PIXELS, save
+from .conftest import detect, encode, running
 
-PICTURE = save(PIXELS, "PNG")
+PICTURE = encode(np.zeros((13, 29, 3), np.uint8), "PNG")
 
 
 def slow_model(seconds):

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from keras_maskrcnn.serving.model import FILES, BrokenPictureError
 
@@ -36,10 +36,10 @@ def save(path, pixels, **options):
 
 
 def decode(content):
-    """As stored, as TensorFlow does."""
+    """Turned upright, as an exported model does."""
     try:
         with Image.open(io.BytesIO(content)) as picture:
-            return np.asarray(picture.convert("RGB"))
+            return np.asarray(ImageOps.exif_transpose(picture).convert("RGB"))
     except OSError:
         raise BrokenPictureError(0) from None
 
@@ -75,7 +75,6 @@ def server():
         max_pixels=None,
         canvas=lambda sizes: sizes[0],
         run=find,
-        decode=decode,
     )
     with running(model, max_pixels=1_000_000) as port:
         yield f"http://127.0.0.1:{port}/"

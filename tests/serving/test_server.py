@@ -2,24 +2,34 @@
 
 import base64
 import http.client
-import io
 import json
 import re
+import struct
+import zlib
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from google.protobuf import json_format
-from PIL import Image, ImageOps
 from pycocotools import mask as coco_mask
 from tensorflow.core.protobuf import meta_graph_pb2
 
 from keras_maskrcnn.detections import Detections
 from keras_maskrcnn.serving import Client
 from keras_maskrcnn.serving.model import ServedModel
+from keras_maskrcnn.serving.requests import RequestError
 
-from .conftest import NAME, ask, assert_outputs_equal, detect, predict, running
-from .test_pictures import png_header
+from .conftest import (
+    NAME,
+    ask,
+    assert_outputs_equal,
+    detect,
+    encode,
+    encode_turned,
+    predict,
+    running,
+)
 
 PREDICT = f"/v1/models/{NAME}:predict"
 
@@ -28,10 +38,17 @@ def in_base64(content):
     return {"b64": base64.b64encode(content).decode()}
 
 
-def encode(pixels, format="PNG", **options):
-    content = io.BytesIO()
-    Image.fromarray(pixels).save(content, format, **options)
-    return content.getvalue()
+def blocks(picture):
+    """Blocks of 8 x 8 pixels, of a size that JPEG has no need to fill up."""
+    return np.repeat(np.repeat(picture[::8, ::8], 8, 0), 8, 1)
+
+
+def png_header(width, height):
+    """A PNG file of a few bytes that announces a picture of any size."""
+    content = bytearray(encode(np.zeros((1, 1, 3), np.uint8), "PNG"))
+    content[16:24] = struct.pack(">II", width, height)
+    content[29:33] = struct.pack(">I", zlib.crc32(content[12:29]))
+    return bytes(content)
 
 
 @pytest.fixture(scope="module")
@@ -132,21 +149,60 @@ def test_detect(port, direct, files, model):
         assert np.mean(coco_mask.decode(found["mask"]) != expected.masks[i]) < 1e-3
 
 
-def test_detect_turns_the_picture_as_viewers_do(port, direct, exported):
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    for format, media_type in (("JPEG", "image/jpeg"), ("PNG", "image/png")):
-        content = encode(exported.pictures[0], format, exif=exif)
-        status, _, answer = detect(port, content, media_type)
-        assert status == 200
-        assert (answer["height"], answer["width"], answer["exif_orientation"]) == (210, 150, 6)
-        with Image.open(io.BytesIO(content)) as picture:
-            turned = np.asarray(ImageOps.exif_transpose(picture))
-        outputs = direct("serving_default", turned[None])
-        boxes = [found["box"] for found in answer["detections"]]
-        # Pillow and TensorFlow round colours of a JPEG file alike but for 1 here and there.
-        atol = 1e-3 if format == "PNG" else 1.0
-        np.testing.assert_allclose(boxes, outputs["boxes"][0][: len(boxes)], atol=atol)
+@pytest.mark.parametrize("format", ["PNG", "JPEG"])
+def test_detect_is_the_same_however_the_picture_is_stored(port, direct, exported, format):
+    """Turned as EXIF says, all eight files show the same pixels."""
+    picture = blocks(exported.pictures[0])
+    status, _, expected = detect(port, encode_turned(picture, format, 1), f"image/{format.lower()}")
+    assert (status, expected["height"], expected["width"]) == (200, 152, 216)
+    for orientation in range(2, 9):
+        content = encode_turned(picture, format, orientation)
+        status, _, answer = detect(port, content, f"image/{format.lower()}")
+        assert (status, answer) == (200, {**expected, "exif_orientation": orientation})
+    if format == "PNG":
+        outputs = direct("serving_default", picture[None])
+        count = outputs["counts"][0]
+        boxes = [found["box"] for found in expected["detections"]]
+        np.testing.assert_allclose(boxes, outputs["boxes"][0][:count], atol=1e-3)
+        assert count > 0
+
+
+@pytest.mark.parametrize("format", ["PNG", "JPEG"])
+def test_predict_is_the_same_however_the_picture_is_stored(port, direct, exported, format):
+    picture = blocks(exported.pictures[0])
+    outputs = direct("encoded", [encode_turned(picture, format, 1)])
+    for orientations in ((1, 2, 3, 4), (5, 6, 7, 8)):
+        files = [encode_turned(picture, format, orientation) for orientation in orientations]
+        status, _, answer = predict(port, encoded(*map(in_base64, files)))
+        assert (status, len(answer["predictions"])) == (200, 4)
+        for found in answer["predictions"]:
+            assert_outputs_equal(found, outputs, 0)
+
+
+def test_pictures_share_a_call_by_their_upright_sizes():
+    """Two files of one upright size, stored lying and standing."""
+    sizes = []
+
+    def canvas(asked):
+        sizes.append(asked)
+        raise RequestError(400, "that is all")
+
+    model = SimpleNamespace(
+        name=NAME, version=1, class_names=[], max_pixels=None, canvas=canvas, run=None
+    )
+    files = [encode_turned(np.zeros((9, 20, 3), np.uint8), "PNG", turn) for turn in (1, 6)]
+    with running(model) as port:
+        for file in files:
+            assert detect(port, file)[2] == {"error": "that is all"}
+        assert predict(port, encoded(*map(in_base64, files)))[2] == {"error": "that is all"}
+    assert sizes == [[(9, 20)], [(9, 20)], [(9, 20), (9, 20)]]
+
+
+def test_broken_turned_picture_is_told_as_it_is_stored(port, exported):
+    content = encode_turned(exported.pictures[0], "JPEG", 6)
+    status, _, answer = detect(port, content[: len(content) // 2], "image/jpeg")
+    assert status == 400
+    assert "whole JPEG file of 150 x 210 pixels, as its header says" in answer["error"]
 
 
 def test_description_and_page(port):
@@ -160,7 +216,7 @@ def test_description_and_page(port):
         assert "default-src 'self'" in headers["Content-Security-Policy"]
 
 
-GOOD = in_base64(encode(np.zeros((9, 9, 3), np.uint8)))
+GOOD = in_base64(encode(np.zeros((9, 9, 3), np.uint8), "PNG"))
 BOMB = png_header(30_000, 30_000)
 
 
@@ -247,7 +303,7 @@ def test_each_request_gets_its_own_answer(model, direct, exported, files, monkey
     # Turned upside down, moved and dimmed: unlike pictures of one size.
     first = exported.pictures[0]
     pictures = [first, first[::-1], first[:, ::-1], np.roll(first, 40, 1), first // 2, 255 - first]
-    requests = [encode(np.ascontiguousarray(picture)) for picture in pictures]
+    requests = [encode(np.ascontiguousarray(picture), "PNG") for picture in pictures]
     broken = [files[0][:2000], BOMB, b"", requests[0][:200]]
     requests += files + broken
     expected = [None if content in broken else direct("encoded", [content]) for content in requests]

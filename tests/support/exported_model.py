@@ -7,6 +7,7 @@ import io
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -33,10 +34,36 @@ def make_picture(height: int, width: int, seed: int) -> np.ndarray:
     return picture
 
 
-def encode(picture: np.ndarray, format: str) -> bytes:
+def encode(picture: np.ndarray, format: str, **options: Any) -> bytes:
     content = io.BytesIO()
-    Image.fromarray(picture).save(content, format)
+    Image.fromarray(picture).save(content, format, **options)
     return content.getvalue()
+
+
+# What undoes the turn that an orientation asks for; all but the quarter turns undo themselves.
+_BACK = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_90,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_270,
+}
+
+
+def encode_turned(picture: np.ndarray, format: str, orientation: int) -> bytes:
+    """A file that shows the picture once it is turned as its EXIF orientation (1 to 8) says.
+
+    A JPEG file of blocks of 8 pixels, each of one colour, keeps a colour alike wherever it stands:
+    then all orientations show exactly the same picture.
+    """
+    image, exif = Image.fromarray(picture), Image.Exif()
+    if orientation in _BACK:
+        image = image.transpose(_BACK[orientation])
+    exif[0x0112] = orientation
+    options = {"quality": 100, "subsampling": 0} if format == "JPEG" else {}
+    return encode(np.asarray(image), format, exif=exif, **options)
 
 
 def distinct_model(gain=4.0, **changes):
