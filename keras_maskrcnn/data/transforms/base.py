@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import abc
 import dataclasses
+import sys
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
@@ -106,7 +107,9 @@ def make_transforms(augment: Any) -> tuple[Transform, ...]:
 
     Args:
         augment: `None` or `False`: none; `True`: `"flip"`; a name, a dict of settings with `name`,
-            a `Transform`, or a sequence of these, which happen in turn.
+            a `Transform`, a Keras layer that changes pixels alone (see `KerasLayerTransform`), a
+            function of `(image, instances, rng)` (see `FunctionTransform`), or a sequence of these,
+            which happen in turn.
 
     Raises:
         ValueError: for an unknown name or setting, with the nearest that is known.
@@ -117,7 +120,7 @@ def make_transforms(augment: Any) -> tuple[Transform, ...]:
     if augment is True:
         augment = "flip"
     choices = augment if isinstance(augment, list | tuple) else [augment]
-    made = tuple(TRANSFORMS.make(choice, default="") for choice in choices)
+    made = tuple(TRANSFORMS.make(_wrapped(choice), default="") for choice in choices)
     for choice, transform in zip(choices, made, strict=True):
         if not isinstance(transform, Transform):
             raise TypeError(
@@ -125,6 +128,16 @@ def make_transforms(augment: Any) -> tuple[Transform, ...]:
                 f"these. Received: {choice!r}"
             )
     return made
+
+
+def _wrapped(choice: Any) -> Any:
+    """Settings of the transform that a Keras layer or a function is made into; else the choice."""
+    # Only where Keras is imported can there be a layer.
+    if "keras" in sys.modules and isinstance(choice, sys.modules["keras"].Layer):
+        return {"name": "keras_layer", "layer": choice}
+    if callable(choice) and not isinstance(choice, type | Transform):
+        return {"name": "function", "function": choice}
+    return choice
 
 
 def transform_sample(
