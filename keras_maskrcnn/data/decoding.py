@@ -5,13 +5,11 @@ from __future__ import annotations
 import io
 
 import numpy as np
-import tensorflow as tf
 from PIL import Image
 
 from keras_maskrcnn.data.headers import PictureHeader
 from keras_maskrcnn.images.tiff import decode_tiff, with_one_error
 from keras_maskrcnn.optional import needed_for
-from keras_maskrcnn.tensorflow_errors import without_internals
 
 # Values of 16 bits as parts of 255: 65535 is white, as 255 is of 8 bits.
 _WHITE_16 = 257.0
@@ -43,6 +41,15 @@ def decode_picture(content: bytes, header: PictureHeader) -> np.ndarray:
         return with_one_error(lambda: pillow_heif.read_heif(content).to_pillow())
     if header.format == "WebP":
         return with_one_error(lambda: Image.open(io.BytesIO(content), formats=["WEBP"]))
+    return _as_picture(_decoded_by_tensorflow(content, header))
+
+
+def _decoded_by_tensorflow(content: bytes, header: PictureHeader) -> np.ndarray:
+    # A client of a server needs none of it for the other formats.
+    import tensorflow as tf
+
+    from keras_maskrcnn.tensorflow_errors import without_internals
+
     try:
         with tf.device("CPU"):
             if header.format == "JPEG":
@@ -51,9 +58,9 @@ def decode_picture(content: bytes, header: PictureHeader) -> np.ndarray:
                 image = tf.io.decode_png(content, channels=3, dtype=tf.uint16)
             else:
                 image = tf.io.decode_image(content, channels=3, expand_animations=False)
+            return image.numpy()
     except tf.errors.InvalidArgumentError as error:
         raise ValueError(without_internals(error.message)) from None
-    return _as_picture(image.numpy())
 
 
 def _as_picture(values: np.ndarray) -> np.ndarray:

@@ -18,6 +18,7 @@ class PictureFormat:
         starts: bytes that its files may begin with.
         in_exports: whether exported models decode it, by stock TensorFlow operations; else it is
             decoded before.
+        in_browsers: whether browsers show it.
         package: that pip must install for it; empty where the package's own requirements do.
     """
 
@@ -26,15 +27,17 @@ class PictureFormat:
     media_type: str
     starts: tuple[bytes, ...]
     in_exports: bool = False
+    in_browsers: bool = False
     package: str = ""
 
 
+# The last two: whether exported models decode it, and browsers show it.
 _FORMATS = (
-    PictureFormat("JPEG", (".jpg", ".jpeg"), "image/jpeg", (b"\xff\xd8\xff",), in_exports=True),
-    PictureFormat("PNG", (".png",), "image/png", (b"\x89PNG\r\n\x1a\n",), in_exports=True),
-    PictureFormat("BMP", (".bmp",), "image/bmp", (b"BM",), in_exports=True),
-    PictureFormat("GIF", (".gif",), "image/gif", (b"GIF8",), in_exports=True),
-    PictureFormat("WebP", (".webp",), "image/webp", (b"RIFF",)),
+    PictureFormat("JPEG", (".jpg", ".jpeg"), "image/jpeg", (b"\xff\xd8\xff",), True, True),
+    PictureFormat("PNG", (".png",), "image/png", (b"\x89PNG\r\n\x1a\n",), True, True),
+    PictureFormat("BMP", (".bmp",), "image/bmp", (b"BM",), True, True),
+    PictureFormat("GIF", (".gif",), "image/gif", (b"GIF8",), True, True),
+    PictureFormat("WebP", (".webp",), "image/webp", (b"RIFF",), False, True),
     PictureFormat(
         "TIFF", (".tif", ".tiff"), "image/tiff", (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
     ),

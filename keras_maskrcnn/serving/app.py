@@ -22,18 +22,21 @@ from typing import Any
 
 import anyio
 import anyio.to_thread
+import numpy as np
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from keras_maskrcnn.data.decoding import decode_picture
 from keras_maskrcnn.data.headers import PictureHeader, read_header
-from keras_maskrcnn.images.orientation import upright_size
+from keras_maskrcnn.images.formats import named, picture_formats
+from keras_maskrcnn.images.orientation import upright, upright_size
 from keras_maskrcnn.serving import rest
 from keras_maskrcnn.serving.answers import detections_answer, error_answer
 from keras_maskrcnn.serving.batching import Batcher, Outputs
-from keras_maskrcnn.serving.model import FILES, BrokenPictureError, ServedModel
+from keras_maskrcnn.serving.model import FILES, PIXELS, BrokenPictureError, ServedModel
 from keras_maskrcnn.serving.requests import (
     Limits,
     RequestError,
@@ -43,7 +46,9 @@ from keras_maskrcnn.serving.requests import (
 
 # curl's -d says the last but one, which TensorFlow Serving's own examples rely on.
 _JSON_TYPES = ("application/json", "application/x-www-form-urlencoded", "")
-_PICTURE_TYPES = ("image/jpeg", "image/png", "image/bmp", "image/gif")
+_PICTURE_TYPES = tuple(format.media_type for format in picture_formats())
+# What the model decodes by itself.
+_EXPORTED = frozenset(format.name for format in picture_formats(in_exports=True))
 _MODEL_PATH = re.compile(
     r"/v1/models/(?P<name>[^/:]+)(?:/versions/(?P<version>\d+))?(?P<verb>:[a-z]+|/metadata)?"
 )
@@ -162,6 +167,8 @@ class _Service:
             )
         if asked.signature == FILES:
             headers = [self.check_file(row, i, asked.place(i)) for i, row in enumerate(asked.rows)]
+            for i, header in enumerate(headers):
+                _check_exported(header, i, asked.place(i))
             key = self.model.canvas([_upright_size(header) for header in headers])
         else:
             key = asked.rows[0].shape
@@ -178,8 +185,12 @@ class _Service:
         content = await read_body(request, self.limits)
         header = self.check_file(content, 0, "the picture")
         try:
-            key = self.model.canvas([_upright_size(header)])
-            outputs = await self._run(FILES, key, [content])
+            if header.format in _EXPORTED:
+                key = self.model.canvas([_upright_size(header)])
+                outputs = await self._run(FILES, key, [content])
+            else:
+                pixels = await self._in_thread(_decoded, content, header)
+                outputs = await self._run(PIXELS, pixels.shape, [pixels])
         except BrokenPictureError:
             raise _broken(header, content, 0, "the picture") from None
         return _json(
@@ -195,6 +206,7 @@ class _Service:
             "max_body": self.limits.max_body,
             "max_pixels": self.limits.max_pixels,
             "content_types": _PICTURE_TYPES,
+            "page_formats": {f.name: f.media_type for f in picture_formats() if f.in_browsers},
         }
         return _json(rest.to_json(answer))
 
@@ -226,6 +238,33 @@ class _Service:
 
     async def _in_thread(self, function: Callable[..., Any], *args: Any) -> Any:
         return await anyio.to_thread.run_sync(function, *args, limiter=self._readers)
+
+
+def _check_exported(header: PictureHeader, position: int, place: str) -> None:
+    """Refuses what TensorFlow Serving would refuse, which has the model's own decoders alone."""
+    if header.format not in _EXPORTED:
+        raise RequestError(
+            400,
+            f"{place}: expected a {named(picture_formats(in_exports=True))} file. "
+            f"Received: {header.format}",
+            picture=position,
+        )
+
+
+def _decoded(content: bytes, header: PictureHeader) -> np.ndarray:
+    """uint8 `[h, w, 3]`, upright, of a file that the model cannot decode."""
+    try:
+        pixels = upright(decode_picture(content, header), header.orientation)
+    except ValueError as error:
+        raise RequestError(400, f"the picture: {error}", picture=0) from None
+    if pixels.dtype != np.uint8:
+        raise RequestError(
+            400,
+            "the picture: expected 8 bits per channel, as the exported model takes. Received: "
+            f"{header.bits} bits",
+            picture=0,
+        )
+    return pixels
 
 
 def _upright_size(header: PictureHeader) -> tuple[int, int]:

@@ -12,6 +12,8 @@ from typing import Any, Protocol, Self
 import numpy as np
 
 from keras_maskrcnn.detections import Detections
+from keras_maskrcnn.images.formats import format_of
+from keras_maskrcnn.images.orientation import upright
 from keras_maskrcnn.serving.client_rest import RestTransport
 from keras_maskrcnn.serving.errors import ServerError
 from keras_maskrcnn.serving.results import to_detections
@@ -83,8 +85,9 @@ class Client:
         """Finds the objects of pictures.
 
         Args:
-            pictures: a picture's path, the content of a JPEG, PNG, BMP or GIF file as bytes, pixels
-                as uint8 `[h, w, 3]` (RGB; sent as PNG), or a list of these.
+            pictures: a picture's path, the content of a picture file as bytes, pixels as uint8
+                `[h, w, 3]` (RGB), or a list of these. Pixels, and files of formats that exported
+                models do not decode, are sent as PNG.
             batch_size: pictures per request.
 
         Returns:
@@ -149,23 +152,40 @@ class Client:
 
 
 def _as_file(item: Any, position: int) -> tuple[str, bytes]:
-    """A name for messages, and the content."""
-    if isinstance(item, bytes):
-        return f"picture {position}", item
+    """A name for messages, and the content of a file that exported models decode."""
+    name = f"picture {position}"
     if isinstance(item, str | os.PathLike):
+        name = os.fspath(item)
         try:
-            return os.fspath(item), Path(item).read_bytes()
+            item = Path(item).read_bytes()
         except OSError as error:
-            raise ValueError(f"Cannot read the picture {os.fspath(item)}: {error}") from error
+            raise ValueError(f"Cannot read the picture {name}: {error}") from error
+    if isinstance(item, bytes):
+        format = format_of(item)
+        if format is None or format.in_exports:
+            return name, item  # What is no picture, the server says best.
+        item = _decoded(item, name)
     pixels = np.asarray(item)
     if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[-1] != 3 or 0 in pixels.shape:
         raise ValueError(
             "a picture must be a path, bytes of a file, or an array uint8 [height, width, 3]. "
-            f"Received: picture {position} of shape {pixels.shape}, dtype {pixels.dtype}"
+            f"Received: {name} of shape {pixels.shape}, dtype {pixels.dtype}"
         )
     # Of no use before there are pixels to send.
     from PIL import Image
 
     content = io.BytesIO()
     Image.fromarray(pixels).save(content, "PNG", compress_level=1)
-    return f"picture {position}", content.getvalue()
+    return name, content.getvalue()
+
+
+def _decoded(content: bytes, name: str) -> np.ndarray:
+    """Upright, of a file that exported models cannot decode."""
+    from keras_maskrcnn.data.decoding import decode_picture
+    from keras_maskrcnn.data.headers import read_header
+
+    try:
+        header = read_header(content)
+        return upright(decode_picture(content, header), header.orientation)
+    except ValueError as error:
+        raise ValueError(f"Cannot decode the picture {name}: {error}") from None

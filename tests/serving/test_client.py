@@ -78,6 +78,17 @@ def test_pixels_and_bytes_equal_predict(url, exported, served):
         assert client.predict([]) == []
 
 
+def test_formats_that_exports_do_not_decode_are_sent_as_png(url, exported, tmp_path):
+    Image.fromarray(exported.pictures[0]).save(tmp_path / "a.webp", lossless=True)
+    Image.fromarray(exported.pictures[0]).save(tmp_path / "a.tif")
+    with Client(url, "photos") as client:
+        for found in client.predict([tmp_path / "a.webp", (tmp_path / "a.tif").read_bytes()]):
+            assert_same(found, exported.by_pixels[0])
+        (tmp_path / "a.tif").write_bytes((tmp_path / "a.tif").read_bytes()[:2000])
+        with pytest.raises(ValueError, match="a.tif"):
+            client.predict(tmp_path / "a.tif")
+
+
 def test_files_are_turned_upright_and_pixels_are_not(url, exported, tmp_path):
     """EXIF's orientation is the file's; all eight show the same picture."""
     picture, expected = exported.pictures[0], exported.by_pixels[0]

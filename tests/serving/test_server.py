@@ -2,6 +2,7 @@
 
 import base64
 import http.client
+import io
 import json
 import re
 import struct
@@ -11,6 +12,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import tifffile
 from google.protobuf import json_format
 from pycocotools import mask as coco_mask
 from tensorflow.core.protobuf import meta_graph_pb2
@@ -147,6 +149,30 @@ def test_detect(port, direct, files, model):
         np.testing.assert_allclose(found["box"], expected.boxes[i], atol=1e-3)
         np.testing.assert_allclose(found["keypoints"], outputs["keypoints"][0][i], atol=1e-3)
         assert np.mean(coco_mask.decode(found["mask"]) != expected.masks[i]) < 1e-3
+
+
+@pytest.mark.parametrize("format", ["WEBP", "TIFF"])
+def test_detect_of_formats_that_exports_do_not_decode(port, exported, format):
+    picture = exported.pictures[0]
+    _, _, expected = detect(port, encode(picture, "PNG"), "image/png")
+    lossless = {"lossless": True} if format == "WEBP" else {}
+    content = encode(picture, format, **lossless)
+    status, _, answer = detect(port, content, f"image/{format.lower()}")
+    assert (status, answer) == (200, expected)
+    # As TensorFlow Serving, which has the model alone.
+    status, _, answer = predict(port, encoded(in_base64(content)))
+    assert status == 400
+    assert "expected a JPEG, PNG, BMP or GIF file. Received: " in answer["error"]
+    status, _, answer = detect(port, content[: len(content) // 2], f"image/{format.lower()}")
+    assert status == 400
+
+
+def test_detect_never_lowers_the_depth_in_silence(port):
+    stream = io.BytesIO()
+    tifffile.imwrite(stream, np.zeros((30, 40, 3), np.uint16), photometric="rgb")
+    status, _, answer = detect(port, stream.getvalue(), "image/tiff")
+    assert status == 400
+    assert "expected 8 bits per channel" in answer["error"] and "16 bits" in answer["error"]
 
 
 @pytest.mark.parametrize("format", ["PNG", "JPEG"])

@@ -151,8 +151,11 @@ async function describeModel() {
   document.title = `${model.name}: Mask R-CNN`;
   const megabytes = Math.floor(model.max_body / 1e5) / 10;
   const megapixels = Math.floor(model.max_pixels / 1e5) / 10;
+  const formats = Object.keys(model.page_formats);
+  const last = formats.pop();
+  byId("file").accept = Object.values(model.page_formats).join();
   byId("limits").textContent =
-    `JPEG, PNG, BMP or GIF, up to ${megabytes} MB and ${megapixels} megapixels`;
+    `${formats.join(", ")} or ${last}, up to ${megabytes} MB and ${megapixels} megapixels`;
 }
 
 byId("file").addEventListener("change", (event) => {
