@@ -21,9 +21,9 @@ def test_unreadable_pictures_are_those_that_training_leaves_out(tmp_path):
     cut.write_bytes(whole.read_bytes()[:-400])
     text = tmp_path / "text.png"
     text.write_text("no picture")
-    # Pillow reads TIFF, which training does not.
-    tiff = save(tmp_path / "a.tif", pixels(91))
-    paths = [whole, cut, text, tiff, tmp_path / "missing.png"]
+    # Pillow reads ICO, which training does not.
+    icon = save(tmp_path / "a.ico", pixels(91))
+    paths = [whole, cut, text, icon, tmp_path / "missing.png"]
     records = [record(50 + k, path, [thing(k)]) for k, path in enumerate(paths)]
     lines = found(tmp_path, *records, kind="unreadable_picture")
     assert [line.pictures[0].image_id for line in lines] == [51, 52, 53, 54]
