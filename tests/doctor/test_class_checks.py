@@ -106,6 +106,14 @@ def test_what_the_reader_left_out(tmp_path):
     assert [line.words for line in lines] == [f"data: {line}" for line in data.warnings]
 
 
+def test_what_the_reader_decided(tmp_path):
+    data = data_of(sound(tmp_path))
+    data.notes = ["3 of 3 objects are marked iscrowd=1"]
+    (line,) = findings(examined(data), "decided")
+    assert line.words == f"data: {data.notes[0]}"
+    assert examined(data).makes_sense
+
+
 def test_objects_on_the_border_are_fine(tmp_path):
     path = save(tmp_path / "x.png", pixels(99))
     box = (0, 0, 80, 60)

@@ -60,8 +60,10 @@ class Yolo(Reader):
         names = _read_names(source)
         found.declare_classes(list(names.values()), list(names))
         start = os.path.join(source.root, "")
+        used = set()
         for picture in _pictures(source, found):
             file = _label_file(str(picture))
+            used.add(file)
             name = file.removeprefix(start)
             with found.item(name):
                 lines = _lines(file, source.root)
@@ -70,6 +72,17 @@ class Yolo(Reader):
                     item = f"{name}, line {number}"
                     with found.item(item):
                         _read_line(line, image, names, item, found)
+        # Folders of labels alone: beside pictures, texts of any kind may lie.
+        folders = {os.path.dirname(file) for file in used}
+        for text in sorted(set(map(str, source.with_suffix(".txt"))) - used):
+            folder = os.path.dirname(text)
+            if folder in folders and "labels" in Path(folder).parts and not _is_names(text):
+                problem = ItemError("label file is of no picture")
+                found.problems.add(text.removeprefix(start), problem)
+
+
+def _is_names(path: str) -> bool:
+    return os.path.basename(path) == "classes.txt"
 
 
 def _settings_file(source: Source) -> Path | None:

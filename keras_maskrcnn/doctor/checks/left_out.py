@@ -1,4 +1,4 @@
-"""What the reader could not use."""
+"""What the reader could not use, and what it decided."""
 
 from __future__ import annotations
 
@@ -16,8 +16,23 @@ LEFT_OUT = Kind(
 )
 
 
+DECIDED = Kind(
+    "decided",
+    Severity.NOTE,
+    "Where the annotations can be understood in two ways",
+    "This is how they were read; each line tells how to read them otherwise.",
+)
+
+
 @check(LEFT_OUT)
 def left_out_by_reader(case: Case) -> Iterator[Finding]:
     for split, data in case.splits.items():
         for line in data.warnings:
             yield LEFT_OUT.found(f"{split}: {line}")
+
+
+@check(DECIDED)
+def decided_by_reader(case: Case) -> Iterator[Finding]:
+    for split, data in case.splits.items():
+        for line in data.notes:
+            yield DECIDED.found(f"{split}: {line}")

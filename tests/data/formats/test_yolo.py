@@ -143,6 +143,13 @@ def test_turned_pictures_are_annotated_upright(tmp_path, orientation):
     np.testing.assert_allclose(turned.instances[0].box, plain.instances[0].box * scale)
 
 
+def test_labels_of_no_picture_are_named(tmp_path):
+    write(tmp_path, a=f"0 {TRIANGLE}")
+    (tmp_path / "labels" / "train" / "gone.txt").write_text(f"0 {TRIANGLE}")
+    (tmp_path / "labels" / "train" / "classes.txt").write_text("cat\n")
+    load(tmp_path, "labels/train/gone.txt: label file is of no picture", split="train")
+
+
 def test_stray_files_are_passed_over(tmp_path):
     write(tmp_path, a=f"0 {TRIANGLE}")
     for name in (
