@@ -79,6 +79,8 @@ class KerasLayerTransform(Transform):
     of one's own must leave each pixel in its place, draw from `keras.random.SeedGenerator`s that
     its constructor makes, have no weights, and be registered with Keras where it is to be saved.
 
+    Hue and saturation of these take several times as long as those of `"color"`.
+
     Args:
         layer: the layer. A copy of it is called, made of its `get_config`.
         probability: with which it is called, in 0..1; it may itself do nothing to some pictures.

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -196,7 +197,9 @@ def test_found_again_by_module_and_name(monkeypatch, tmp_path):
     assert config == {"name": "function", "function": "shades_of_mine:dim"}
     (again,) = make_transforms(config)
     assert again.function is shades_of_mine.dim and again.get_config() == config
+    # What a script or notebook defines is found in that process only.
     monkeypatch.setattr(shades_of_mine.dim, "__module__", "__main__")
+    monkeypatch.setattr(sys.modules["__main__"], "dim", shades_of_mine.dim, raising=False)
     for hidden in (shades_of_mine.dim, lambda a, b, c: (a, b), Callable(), Callable().method):
         with pytest.raises(ValueError, match="written down by its module and name.*Received: func"):
             FunctionTransform(function=hidden).get_config()
