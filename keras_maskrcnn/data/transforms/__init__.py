@@ -9,15 +9,33 @@ from keras_maskrcnn.data.transforms.base import (
     transform_sample,
 )
 from keras_maskrcnn.data.transforms.flip import Flip
+from keras_maskrcnn.data.transforms.fused import Fused
 from keras_maskrcnn.data.transforms.move import Move
+from keras_maskrcnn.data.transforms.perspective import Perspective
+from keras_maskrcnn.data.transforms.quarter_turn import QuarterTurn
+from keras_maskrcnn.data.transforms.random_crop import RandomCrop
+from keras_maskrcnn.data.transforms.rotate import Rotate
+from keras_maskrcnn.data.transforms.scale_jitter import ScaleJitter
+from keras_maskrcnn.data.transforms.shear import Shear
+from keras_maskrcnn.data.transforms.vertical_flip import VerticalFlip
+from keras_maskrcnn.data.transforms.warp import Warp
 
 __all__ = [
     "TRANSFORMS",
     "Action",
     "Flip",
+    "Fused",
     "Move",
+    "Perspective",
+    "QuarterTurn",
+    "RandomCrop",
+    "Rotate",
     "Sample",
+    "ScaleJitter",
+    "Shear",
     "Transform",
+    "VerticalFlip",
+    "Warp",
     "make_transforms",
     "transform_sample",
 ]
