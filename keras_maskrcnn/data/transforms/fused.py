@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from keras_maskrcnn.checks import fraction
+from keras_maskrcnn.data.records import Instance
 from keras_maskrcnn.data.transforms.base import TRANSFORMS, Sample, Transform, make_transforms
 from keras_maskrcnn.data.transforms.move import Move
 from keras_maskrcnn.data.transforms.resampling import MEAN_PIXEL, Fill
@@ -46,6 +48,25 @@ class FusedMove(Warp):
 
     def describe(self) -> dict[str, Any]:
         return {**super().describe(), "moves": [move.describe() for move in self.moves]}
+
+
+class _Ahead(Sample):
+    """What a move will leave: a size, and objects that are moved when they are asked for."""
+
+    _later: Callable[[], tuple[Instance, ...]]
+
+    def __init__(self, move: Move, sample: Sample) -> None:
+        channels = sample.image.shape[2:]
+        blank = np.zeros((1, 1, *channels), sample.image.dtype)
+        image = np.broadcast_to(blank, (*move.new_size(*sample.size), *channels))
+        # As a frozen dataclass sets its fields; that of the objects is the property below.
+        object.__setattr__(self, "image", image)
+        object.__setattr__(self, "flip_pairs", sample.flip_pairs)
+        object.__setattr__(self, "_later", lambda: move.move_instances(sample))
+
+    @functools.cached_property
+    def instances(self) -> tuple[Instance, ...]:  # type: ignore[override]  # A field, elsewhere.
+        return self._later()
 
 
 @TRANSFORMS.register("fused")
@@ -98,11 +119,7 @@ class Fused(Transform):
                 )
             moves = (*moves, move)
             fused = FusedMove(moves, fill=self.fill, min_visible=self.min_visible)
-            if transform is not self.transforms[-1]:
-                blank = np.zeros((1, 1, sample.image.shape[2]), sample.image.dtype)
-                size = fused.new_size(*sample.size)
-                image = np.broadcast_to(blank, (*size, blank.shape[2]))
-                seen = Sample(image, fused.move_instances(sample), sample.flip_pairs)
+            seen = _Ahead(fused, sample)
         return fused
 
     def get_config(self) -> dict[str, Any]:

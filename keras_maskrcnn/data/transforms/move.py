@@ -32,9 +32,10 @@ class Move(Action):
     follows: outlines are cut at the old picture's border, beyond which nothing is seen, moved, and
     cut at the new picture's; a flip or turn of the whole picture cuts nothing. A box that stays one
     (its axes stay axes, and nothing of it is cut) is moved as it was annotated; else it becomes the
-    bounds of the outline that is left, or without an outline, of what is left of the moved box.
-    Keypoints that leave the picture, or were not on it, count as not labelled; a mirror exchanges
-    those of `flip_pairs`. Objects and crowd regions that leave the picture are dropped.
+    bounds of the outline that is left, or without an outline, of what is left of the moved box, and
+    its area is measured. Keypoints that leave the picture, or were not on it, count as not
+    labelled; a mirror exchanges those of `flip_pairs`. Objects and crowd regions that leave the
+    picture are dropped.
 
     Attributes:
         min_visible: the part of its area that must be left of an object that is cut; with less, it
@@ -131,10 +132,14 @@ class _Moving:
             left = whole.crop(self.frame)
             if left is None:
                 return None
-            box, area = left.bounds(), left.area()
-            is_thin = min(box[2] - box[0], box[3] - box[1]) < _THINNEST
-            if is_thin or (left is not whole and area < self.min_visible * whole.area()):
+            box = left.bounds()
+            if min(box[2] - box[0], box[3] - box[1]) < _THINNEST:
                 return None
+            is_cut = left is not whole
+            if self.min_visible and is_cut and left.area() < self.min_visible * whole.area():
+                return None
+            # That of an outline is measured when it is asked for.
+            area = None if outline else left.area()
             outline = outline and left
         points = instance.keypoints
         return dataclasses.replace(

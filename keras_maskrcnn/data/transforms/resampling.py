@@ -33,8 +33,9 @@ def resample(
     """The picture after a move, resampled once.
 
     What only flips, turns and cuts keeps its very values. Where axes stay axes, only what will be
-    seen is resized, with the weights that it has when the whole picture is. Of other moves, a
-    picture that shrinks to less than half is first resized to twice of what it will be.
+    seen is resized, with the weights that it has when the whole picture is (they are float32: some
+    values differ by 1). Of other moves, a picture that shrinks to less than half is first resized
+    to twice of what it will be.
 
     Args:
         image: uint8 or float32 `[H, W, C]`.
