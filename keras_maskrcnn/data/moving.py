@@ -25,10 +25,12 @@ Box = tuple[float, float, float, float]
 class InstanceMover:
     """Moves the instances of one picture.
 
-    Outlines are moved and cut at the new picture's border. A box that stays one (its axes stay
-    axes, and nothing of it is cut) is moved as it was annotated; else it becomes the bounds of the
-    outline that is left, or without an outline, of what is left of the moved box. Keypoints that
-    leave the picture count as not labelled. What leaves the picture is dropped.
+    Outlines are cut at the old picture's border, beyond which nothing is seen, moved, and cut at
+    the new picture's; a flip or turn of the whole picture cuts nothing. A box that stays one (its
+    axes stay axes, and nothing of it is cut) is moved as it was annotated; else it becomes the
+    bounds of the outline that is left, or without an outline, of what is left of the moved box.
+    Keypoints that leave the picture, or were not on it, count as not labelled. What leaves the
+    picture is dropped.
 
     Args:
         matrix: from x, y, 1 of the old picture to x, y of the new one, in continuous pixels:
@@ -49,6 +51,7 @@ class InstanceMover:
         min_visible: float = 0.0,
     ) -> None:
         self.matrix = as_matrix(matrix)
+        self.old_frame = (0.0, 0.0, float(old[1]), float(old[0]))
         self.frame = (0.0, 0.0, float(new[1]), float(new[0]))
         self.min_visible = min_visible
         a, b, c, d = self.matrix[:2, :2].ravel().tolist()
@@ -58,7 +61,7 @@ class InstanceMover:
         determinant = a * d - b * c if self.is_affine else float(np.linalg.det(self.matrix))
         self.scale, self.mirrors = abs(determinant), determinant < 0
         # A flip or turn of all the picture cuts nothing, even of what reached out of it before.
-        (picture,) = self._corners([(0.0, 0.0, float(old[1]), float(old[0]))])
+        (picture,) = self._corners([self.old_frame])
         self.cuts_nothing = self.keeps_axes and _bounds(picture) == self.frame
 
     def instances(
@@ -78,18 +81,28 @@ class InstanceMover:
         self, instance: Instance, corners: np.ndarray, pairs: Sequence[tuple[int, int]]
     ) -> Instance | None:
         """The moved instance; `None` where it has vanished."""
-        outline = instance.outline and instance.outline.transform(self.matrix)
+        outline = instance.outline
+        if outline is not None:
+            if not self.cuts_nothing and not _is_within(outline.bounds(), self.old_frame):
+                outline = outline.crop(self.old_frame)
+                if outline is None:
+                    return None
+            outline = outline.transform(self.matrix)
         box, area = _bounds(corners), instance.annotated_area
         area = None if area is None else area * self.scale
-        if not (self.cuts_nothing or (self.keeps_axes and self._is_inside(box))):
+        if not (self.cuts_nothing or (self.keeps_axes and _is_within(box, self.frame))):
             whole = outline or Polygons([corners])
             left = whole.crop(self.frame)
             if left is None:
                 return None
-            box, area = left.bounds(), left.area()
-            is_thin = min(box[2] - box[0], box[3] - box[1]) < _THINNEST
-            if is_thin or (left is not whole and area < self.min_visible * whole.area()):
+            box = left.bounds()
+            if min(box[2] - box[0], box[3] - box[1]) < _THINNEST:
                 return None
+            is_cut = left is not whole
+            if self.min_visible and is_cut and left.area() < self.min_visible * whole.area():
+                return None
+            # That of an outline is measured when it is asked for.
+            area = None if outline else left.area()
             outline = outline and left
         points = instance.keypoints
         return dataclasses.replace(
@@ -107,11 +120,11 @@ class InstanceMover:
             order[left], order[right] = right, left
         moved = points[order].astype(np.float64)
         labelled = moved[:, 2] > 0
+        if not self.cuts_nothing:
+            labelled &= _are_within(moved, self.old_frame)
         moved[labelled, :2] = move_points(moved[labelled, :2], self.matrix)
         if not self.cuts_nothing:
-            x1, y1, x2, y2 = self.frame
-            x, y = moved[:, 0], moved[:, 1]
-            labelled &= (x >= x1) & (y >= y1) & (x <= x2) & (y <= y2)
+            labelled &= _are_within(moved, self.frame)
         moved[~labelled] = 0.0
         return moved
 
@@ -120,12 +133,17 @@ class InstanceMover:
         corners = np.array(boxes, np.float64).reshape(-1, 4)[:, _CORNERS]
         return move_points(corners, self.matrix)
 
-    def _is_inside(self, box: Box) -> bool:
-        x1, y1, x2, y2 = self.frame
-        return box[0] >= x1 and box[1] >= y1 and box[2] <= x2 and box[3] <= y2
-
 
 def _bounds(corners: np.ndarray) -> Box:
     # Plain Python: for four points it is several times faster than arrays.
     xs, ys = zip(*corners.tolist(), strict=True)
     return min(xs), min(ys), max(xs), max(ys)
+
+
+def _is_within(box: Box, frame: Box) -> bool:
+    return box[0] >= frame[0] and box[1] >= frame[1] and box[2] <= frame[2] and box[3] <= frame[3]
+
+
+def _are_within(points: np.ndarray, frame: Box) -> np.ndarray:
+    x, y = points[:, 0], points[:, 1]
+    return (x >= frame[0]) & (y >= frame[1]) & (x <= frame[2]) & (y <= frame[3])

@@ -13,11 +13,20 @@ from keras_maskrcnn.data.transforms.color import Color
 from keras_maskrcnn.data.transforms.cutout import Cutout
 from keras_maskrcnn.data.transforms.flip import Flip
 from keras_maskrcnn.data.transforms.function import FunctionTransform
+from keras_maskrcnn.data.transforms.fused import Fused
 from keras_maskrcnn.data.transforms.jpeg import JPEG
 from keras_maskrcnn.data.transforms.keras_layer import KerasLayerTransform
 from keras_maskrcnn.data.transforms.move import Move
 from keras_maskrcnn.data.transforms.noise import Noise
+from keras_maskrcnn.data.transforms.perspective import Perspective
 from keras_maskrcnn.data.transforms.pixels import PixelAction
+from keras_maskrcnn.data.transforms.quarter_turn import QuarterTurn
+from keras_maskrcnn.data.transforms.random_crop import RandomCrop
+from keras_maskrcnn.data.transforms.rotate import Rotate
+from keras_maskrcnn.data.transforms.scale_jitter import ScaleJitter
+from keras_maskrcnn.data.transforms.shear import Shear
+from keras_maskrcnn.data.transforms.vertical_flip import VerticalFlip
+from keras_maskrcnn.data.transforms.warp import Warp
 
 __all__ = [
     "JPEG",
@@ -28,12 +37,21 @@ __all__ = [
     "Cutout",
     "Flip",
     "FunctionTransform",
+    "Fused",
     "KerasLayerTransform",
     "Move",
     "Noise",
+    "Perspective",
     "PixelAction",
+    "QuarterTurn",
+    "RandomCrop",
+    "Rotate",
     "Sample",
+    "ScaleJitter",
+    "Shear",
     "Transform",
+    "VerticalFlip",
+    "Warp",
     "make_transforms",
     "transform_sample",
 ]

@@ -6,11 +6,11 @@ Legend: `H W` pixels of a picture, `J` keypoints.
 from __future__ import annotations
 
 import abc
-from typing import ClassVar
 
 import numpy as np
 
 from keras_maskrcnn.data.moving import InstanceMover
+from keras_maskrcnn.data.records import Instance
 from keras_maskrcnn.data.transforms.base import Action, Sample
 from keras_maskrcnn.outlines.raster import moves_cells_to_cells
 
@@ -19,18 +19,20 @@ class Move(Action):
     """An action that moves the picture and all that is on it.
 
     A subclass says where points go, how large the new picture is, and makes its pixels. The rest
-    follows: outlines are moved and cut at the new picture's border. A box that stays one (its axes
-    stay axes, and nothing of it is cut) is moved as it was annotated; else it becomes the bounds of
-    the outline that is left, or without an outline, of what is left of the moved box. Keypoints
-    that leave the picture count as not labelled; a mirror exchanges those of `flip_pairs`. Objects
-    and crowd regions that leave the picture are dropped.
+    follows: outlines are cut at the old picture's border, beyond which nothing is seen, moved, and
+    cut at the new picture's; a flip or turn of the whole picture cuts nothing. A box that stays one
+    (its axes stay axes, and nothing of it is cut) is moved as it was annotated; else it becomes the
+    bounds of the outline that is left, or without an outline, of what is left of the moved box, and
+    its area is measured. Keypoints that leave the picture, or were not on it, count as not
+    labelled; a mirror exchanges those of `flip_pairs`. Objects and crowd regions that leave the
+    picture are dropped.
 
     Attributes:
         min_visible: the part of its area that must be left of an object that is cut; with less, it
             is dropped.
     """
 
-    min_visible: ClassVar[float] = 0.0
+    min_visible: float = 0.0
 
     @abc.abstractmethod
     def matrix(self, height: int, width: int) -> np.ndarray:
@@ -58,10 +60,11 @@ class Move(Action):
                 f"{type(self).__name__} must give a picture of its new_size {size}. "
                 f"Received: image of shape {image.shape}"
             )
-        mover = self._mover(sample.size)
-        return Sample(
-            image, mover.instances(sample.instances, sample.flip_pairs), sample.flip_pairs
-        )
+        return Sample(image, self.move_instances(sample), sample.flip_pairs)
+
+    def move_instances(self, sample: Sample) -> tuple[Instance, ...]:
+        """The objects and crowd regions of the sample after it."""
+        return self._mover(sample.size).instances(sample.instances, sample.flip_pairs)
 
     def _mover(self, size: tuple[int, int]) -> InstanceMover:
         return InstanceMover(self.matrix(*size), size, self.new_size(*size), self.min_visible)
