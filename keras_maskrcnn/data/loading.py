@@ -122,7 +122,10 @@ class PictureLoader:
             np.array([record.height, record.width], np.int32),
         ]
         if self.has_masks:
-            masks = self._masks(int(index), read, sample, turn)
+            try:
+                masks = self._masks(int(index), read, sample, turn)
+            except ValueError as error:
+                raise ValueError(f"Image id {record.image_id}: {error}") from error
             if self.whole_masks:
                 # The pixel that torch's nearest neighbour takes: of the cell's corner.
                 y, x = (np.arange(n) * m // n for n, m in zip(size, sample.size, strict=True))
@@ -152,6 +155,8 @@ class PictureLoader:
             sample, _, turn = transform_sample(read, self.transforms, rng)
         except ValueError as error:
             raise ValueError(f"{where}: {error}") from error
+        except Exception as error:  # Of a user's own transform, whatever it raises.
+            raise ValueError(f"{where}: {type(error).__name__}: {error}") from error
         for name, found, most in (
             ("objects", sample.objects, self.max_objects),
             ("crowd regions", sample.crowds, self.data.max_crowds),
@@ -189,6 +194,12 @@ class PictureLoader:
 
     def _drawn(self, sample: Sample) -> np.ndarray:
         outlines = [(o.outline, o.box) for o in sample.objects if o.outline is not None]
+        if len(outlines) < len(sample.objects):
+            # Else each mask would be taken for that of another object.
+            raise ValueError(
+                f"expected an outline for each of {len(sample.objects)} objects after the "
+                f"transforms. Received: {len(outlines)}"
+            )
         sides = sample.size if self.whole_masks else (MASK_SIDE, MASK_SIDE)
         masks = np.zeros((len(outlines), *sides), np.uint8)
         for row, (outline, box) in enumerate(outlines):

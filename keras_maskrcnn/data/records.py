@@ -202,8 +202,10 @@ class DetectionData:
                 that of `records`.
             augment: what happens to pictures and their objects: `True` mirrors each left to right
                 with probability 1/2, as the name `"flip"` does; else a name of
-                `data.transforms.TRANSFORMS`, a dict of settings with `name`, a `Transform`, or a
-                list of these, which happen in turn. Objects may leave the picture.
+                `data.transforms.TRANSFORMS`, a dict of settings with `name`, a `Transform`, a stock
+                Keras layer that changes pixels, a function `(image, instances, rng)` that returns
+                the new image and instances, or a list of these, which happen in turn. Objects may
+                leave the picture.
             seed: non-negative integer from which order and augmentation of each pass follow;
                 by default a random one.
             first_pass: number of the first pass over this data set: with the same seed, a run

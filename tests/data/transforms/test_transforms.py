@@ -462,3 +462,34 @@ print(sorted({"tensorflow", "keras"} & set(sys.modules)))
 """
     result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert result.stdout.strip() == "[]", result.stderr
+
+
+@pytest.mark.parametrize("error", [KeyError("k"), ValueError("v"), ZeroDivisionError("z")])
+def test_whatever_a_transform_raises_names_the_picture(tmp_path, error):
+    class Failing(Transform):
+        def draw(self, rng, sample):
+            raise error
+
+    batches = make_data(tmp_path, [(30, 40)]).batches(1, augment=Failing())
+    with pytest.raises(tf.errors.InvalidArgumentError, match=f"Image id .*{error.args[0]}"):
+        next(iter(batches))
+
+
+def test_a_transform_that_takes_outlines_away(tmp_path):
+    """The mask of one object is never taken for that of another."""
+
+    @dataclasses.dataclass(frozen=True)
+    class Strip(Action):
+        def apply(self, sample):
+            first, *rest = sample.instances
+            bare = dataclasses.replace(first, outline=None)
+            return dataclasses.replace(sample, instances=(bare, *rest))
+
+    class Stripping(Transform):
+        def draw(self, rng, sample):
+            return Strip()
+
+    data = make_data(tmp_path, [(30, 40)])
+    with pytest.raises(tf.errors.InvalidArgumentError, match="Image id .*an outline for each of"):
+        next(iter(data.batches(1, augment=Stripping())))
+    next(iter(data.batches(1, augment=Stripping(), masks=False)))
