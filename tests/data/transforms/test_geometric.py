@@ -9,6 +9,7 @@ import pytest
 from keras_maskrcnn.data.records import Instance
 from keras_maskrcnn.data.transforms import (
     Perspective,
+    QuarterTurn,
     RandomCrop,
     Rotate,
     Sample,
@@ -109,8 +110,6 @@ def test_a_picture_of_one_pixel(name):
     ("settings", "words"),
     [
         ({"name": "vertical_flip", "probability": 2}, "probability must be in 0..1"),
-        ({"name": "quarter_turn", "quarters": [1, 4]}, "quarters must be some of 0, 1, 2, 3"),
-        ({"name": "quarter_turn", "quarters": []}, "quarters must be some of"),
         ({"name": "rotate", "degrees": 10}, r"degrees must be two numbers.*degrees=10"),
         ({"name": "rotate", "degrees": [10, -10]}, r"with -360 <= low <= high <= 360"),
         ({"name": "rotate", "degrees": [0, float("nan")]}, "degrees must be two numbers"),
@@ -131,6 +130,12 @@ def test_a_picture_of_one_pixel(name):
 def test_settings_that_are_out_of_range(settings, words):
     with pytest.raises(ValueError, match=words):
         make_transforms(settings)
+
+
+@pytest.mark.parametrize("quarters", [(1, 4), ()])
+def test_quarters_that_are_none(quarters):
+    with pytest.raises(ValueError, match=r"quarters must be some of 0, 1, 2, 3"):
+        QuarterTurn(quarters=quarters)
 
 
 def test_probabilities():

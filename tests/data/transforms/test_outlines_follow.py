@@ -46,7 +46,7 @@ def fill(loops, size):
     """Which fine cells of a picture loops enclose, even-odd: each edge toggles what is right of it
     in the rows whose middle it crosses."""
     height, width = size[0] * FINE, size[1] * FINE
-    toggles = np.zeros((height, width + 1), np.int16)
+    toggles = np.zeros((height, width + 1), np.uint8)
     for loop in loops:
         ends = loop * FINE - 0.5
         for (x1, y1), (x2, y2) in zip(ends, np.roll(ends, -1, axis=0), strict=True):
@@ -54,7 +54,7 @@ def fill(loops, size):
             rows = np.arange(low, high)
             x = x1 + (rows - y1) * ((x2 - x1) / (y2 - y1)) if high > low else rows
             toggles[rows, np.clip(np.ceil(x), 0, width).astype(int)] += 1
-    return np.cumsum(toggles, axis=1)[:, :width] % 2 == 1
+    return np.cumsum(toggles, axis=1, dtype=np.uint8)[:, :width] % 2 == 1
 
 
 def drawn(outline, size):
@@ -93,12 +93,11 @@ def moved_cells(cells, matrix, size):
     back = np.linalg.inv(np.vstack([matrix, [0, 0, 1]])[:3])
     y, x = (np.indices((size[0] * FINE, size[1] * FINE)) + 0.5) / FINE
     u, v, w = (row[0] * x + row[1] * y + row[2] for row in back)
-    column, row = (np.floor(n / w * FINE).astype(int) for n in (u, v))
-    seen = (
-        (row >= 0) & (column >= 0) & (row < len(cells[0])) & (column < len(cells[0][0])) & (w > 0)
-    )
-    place = np.where(seen, row, 0), np.where(seen, column, 0)
-    return [c[place] & seen for c in cells]
+    column, row = (np.floor(n / w * FINE).astype(np.int32) for n in (u, v))
+    rows, columns = cells[0].shape
+    seen = (row >= 0) & (column >= 0) & (row < rows) & (column < columns) & (w > 0)
+    place = np.where(seen, row * columns + column, 0)
+    return [c.ravel().take(place) & seen for c in cells]
 
 
 @pytest.mark.parametrize("name", CASES)
