@@ -27,7 +27,7 @@ class TurnBy(Move):
         return np.rot90(image, -self.quarters)
 
 
-@TRANSFORMS.register("quarter_turn")
+@TRANSFORMS.register("my_quarter_turn")
 class QuarterTurn(Transform):
     """Turns each picture by 0, 1, 2 or 3 quarters, or by those of `quarters`."""
 

@@ -139,12 +139,12 @@ def test_a_pooler(data, tmp_path):
 def test_a_transform_trains(data):
     model = tiny_model()
     model.compile(keras.optimizers.SGD(1e-3))
-    train = data.batches(2, model=model, augment=["quarter_turn", Flip()], shuffle=True, seed=0)
+    train = data.batches(2, model=model, augment=["my_quarter_turn", Flip()], shuffle=True, seed=0)
     history = model.fit(train, verbose=0).history
     assert all(np.isfinite(values[0]) for values in history.values())
-    (made,) = make_transforms("quarter_turn")
+    (made,) = make_transforms("my_quarter_turn")
     assert made.get_config() == {
-        "name": "quarter_turn",
+        "name": "my_quarter_turn",
         "quarters": [0, 1, 2, 3],
     }
 
@@ -174,7 +174,7 @@ def test_a_transform_by_hand(masks, tmp_path):
     upright = np.full((112, 112), 255)
     upright[:56, 56:] = 0
     for quarters, (box, region, eye, red) in expected.items():
-        turn = {"name": "quarter_turn", "quarters": [quarters]}
+        turn = {"name": "my_quarter_turn", "quarters": [quarters]}
         size = (40, 60) if quarters == 2 else (60, 40)
         options = {"min_size": 40, "max_size": 60, "size_divisor": 1}
         batches = data.batches(1, augment=turn, whole_masks=masks == "whole", **options)
