@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import re
 import struct
 from collections.abc import Callable
 
@@ -18,6 +19,10 @@ _JPEG_WITHOUT_LENGTH = frozenset({0x01, *range(0xD0, 0xD9)})
 # A progressive file can hold any number of scans, each of which costs a pass over all pixels.
 # Cameras and editors write about ten.
 _JPEG_SCANS = 500
+_FILL = re.compile(rb"\xff+")
+# Segments of a JPEG, or chunks of a PNG, before the picture: an exported model walks over no more,
+# and over 20 MB of tiny ones Python would walk for half a minute.
+MOST_PARTS = 1 << 11
 _WIDTH_TAG, _HEIGHT_TAG, _BITS_TAG, _ORIENTATION_TAG = 0x0100, 0x0101, 0x0102, 0x0112
 # No directory of a real file has as many.
 _TIFF_TAGS = 4096
@@ -79,13 +84,12 @@ def _read_jpeg(content: bytes) -> PictureHeader | None:
     if content.count(b"\xff\xda") > _JPEG_SCANS:
         raise ValueError(f"expected a JPEG file of at most {_JPEG_SCANS} scans")
     orientation, at = 1, 2
-    while True:
+    for _ in range(MOST_PARTS):
         # What lies between segments is skipped, and so are fill bytes.
-        at = content.find(b"\xff", at)
-        if at < 0:
+        fill = _FILL.search(content, at)
+        if fill is None:
             return None
-        while content[at] == 0xFF:
-            at += 1
+        at = fill.end()
         marker = content[at]
         at += 1
         if marker in _JPEG_WITHOUT_LENGTH or marker == 0:
@@ -99,6 +103,7 @@ def _read_jpeg(content: bytes) -> PictureHeader | None:
         if marker == 0xE1 and content[at + 2 : at + 8] == b"Exif\0\0":
             orientation = _orientation(content[at + 8 : at + length])
         at += length
+    raise ValueError(f"expected a JPEG file of at most {MOST_PARTS} segments before its picture")
 
 
 def _read_png(content: bytes) -> PictureHeader | None:
@@ -106,7 +111,9 @@ def _read_png(content: bytes) -> PictureHeader | None:
         return None
     width, height = struct.unpack_from(">II", content, 16)
     orientation, at = 1, 8
-    while at + 8 <= len(content):
+    for _ in range(MOST_PARTS):
+        if at + 8 > len(content):
+            break
         (length,) = struct.unpack_from(">I", content, at)
         kind = content[at + 4 : at + 8]
         if kind == b"IDAT":
@@ -114,6 +121,8 @@ def _read_png(content: bytes) -> PictureHeader | None:
         if kind == b"eXIf":
             orientation = _orientation(content[at + 8 : at + 8 + length])
         at += 12 + length
+    else:
+        raise ValueError(f"expected a PNG file of at most {MOST_PARTS} chunks before its picture")
     bits = 16 if content[24] == 16 else 8
     return PictureHeader("PNG", height, width, height * width, orientation, bits)
 

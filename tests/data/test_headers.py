@@ -125,3 +125,27 @@ def test_damaged_exif_counts_for_none(block):
     content = b"\xff\xd8\xff\xe1" + struct.pack(">H", len(segment) + 2) + segment + JPEG[2:]
     assert read_header(content).orientation == 1
     assert read_header(content).width == 29
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"\xff\xd8" + b"\xff\xe2\0\x02" * 5_000_000, "at most 2048 segments"),
+        (b"\xff\xd8" + b"\xff\0" * 10_000_000, "at most 2048 segments"),
+        (b"\xff\xd8" + b"\xff" * 20_000_000, "whole JPEG file"),
+        (png_header(5, 5)[:33] + b"\0\0\0\0abcd____" * 2_000_000, "at most 2048 chunks"),
+        (b"RIFF____WEBPVP8X\x0a\0\0\0\x08\0\0\0" + b"\0" * 20_000_000, None),
+    ],
+)
+def test_tiny_parts_without_end_are_given_up_soon(content, words):
+    """One request of such a file stalled a server for half a minute."""
+    if words is None:
+        assert read_header(content).orientation == 1
+    else:
+        with pytest.raises(ValueError, match=words):
+            read_header(content)
+
+
+def test_as_many_segments_as_exports_walk_over():
+    comment = b"\xff\xfe\0\x02"
+    assert read_header(JPEG[:2] + comment * 2000 + JPEG[2:]).width == 29
