@@ -12,13 +12,20 @@ def pictures(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def shared_model(pictures):
-    """A compiled model, its initial state, and its state after a little training."""
+def shared_model():
+    """A compiled model and its initial state."""
     model = tiny_model()
     model.compile(keras.optimizers.Adam(2e-3))
     initial = get_state(model)
     # Sizes unknown first, so that one trace serves every data set after.
     model.fit(to_dataset([batch()]), verbose=0)
+    return model, initial
+
+
+@pytest.fixture(scope="session")
+def trained_state(shared_model, pictures):
+    """The state of the model after a little training."""
+    model, initial = shared_model
     set_state(model, initial)
     images = [record.path for record in pictures.records]
     # Processors differ in how many steps it takes to know the four pictures.
@@ -29,7 +36,7 @@ def shared_model(pictures):
             break
     else:
         raise AssertionError("400 steps did not teach the model its four pictures")
-    return model, initial, get_state(model)
+    return get_state(model)
 
 
 def _knows(found, record):
@@ -44,15 +51,15 @@ def _knows(found, record):
 @pytest.fixture
 def fresh(shared_model):
     """The model as it was built."""
-    model, initial, _ = shared_model
+    model, initial = shared_model
     set_state(model, initial)
     model._initial_epoch = None  # Keras does not forget where a `BackupAndRestore` began.
     return model
 
 
 @pytest.fixture
-def trained(shared_model):
+def trained(shared_model, trained_state):
     """The model when it finds something."""
-    model, _, state = shared_model
-    set_state(model, state)
+    model, _ = shared_model
+    set_state(model, trained_state)
     return model

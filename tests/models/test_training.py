@@ -232,14 +232,14 @@ def test_tensorboard_shows_every_loss(fresh, pictures, tmp_path):
     assert names | {"epoch_mask_ap", "epoch_box_ap"} <= tags["validation"]
 
 
-def test_evaluate_names_its_losses(trained, pictures):
+def test_evaluate_names_its_losses(fresh, pictures):
     data = pictures.batches(2, **SIZE)
-    results = trained.evaluate(data, verbose=0, return_dict=True)
+    results = fresh.evaluate(data, verbose=0, return_dict=True)
     assert set(results) == {"loss", *LOSSES}
     assert results["loss"] == pytest.approx(sum(results[name] for name in LOSSES), rel=1e-5)
-    before = [v.numpy() for v in trained.trainable_variables]
-    trained.evaluate(data, verbose=0)
-    for variable, value in zip(trained.trainable_variables, before, strict=True):
+    before = [v.numpy() for v in fresh.trainable_variables]
+    fresh.evaluate(data, verbose=0)
+    for variable, value in zip(fresh.trainable_variables, before, strict=True):
         np.testing.assert_array_equal(variable, value)
 
 
