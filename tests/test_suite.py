@@ -29,8 +29,8 @@ def test_every_file_is_in_one_group():
     assert len(groups["models with a trained one"]) == 2
     assert [name.partition("/")[0] for name in list(groups)[:4]] == [
         "models",
-        "models in training",
         "models with a trained one",
+        "models in training",
         "parity",
     ]
 
