@@ -6,11 +6,7 @@ import pytest
 from golden_weights import golden_tensors
 
 from keras_maskrcnn.backbones.base import map_channels
-from keras_maskrcnn.backbones.resnet import (
-    build_resnet,
-    build_resnet_stage5,
-    resnet_channels,
-)
+from keras_maskrcnn.backbones.resnet import build_resnet, build_resnet_stage5
 from keras_maskrcnn.layers.norms import make_norm
 from keras_maskrcnn.layers.preprocessing import ImageNormalization
 from keras_maskrcnn.necks.fpn import build_feature_pyramid
@@ -32,7 +28,9 @@ def test_sizes_and_strides(name):
     model = build_resnet(name, norm="batch")
     trained = sum(np.prod(w.shape) for w in model.trainable_weights)
     assert trained == TRAINED_PARAMETERS[name]
-    assert {k: v.shape[-1] for k, v in model.output.items()} == resnet_channels(name)
+    first = 64 if name in ("resnet18", "resnet34") else 256  # Basic blocks do not widen.
+    expected = {"C2": first, "C3": 2 * first, "C4": 4 * first, "C5": 8 * first}
+    assert {k: v.shape[-1] for k, v in model.output.items()} == expected
     # Odd sizes round up at every stride, as with symmetric padding in PyTorch.
     shapes = {k: v.shape[1:3] for k, v in model(np.zeros((1, 65, 90, 3), "float32")).items()}
     assert shapes == {"C2": (17, 23), "C3": (9, 12), "C4": (5, 6), "C5": (3, 3)}
