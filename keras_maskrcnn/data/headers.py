@@ -15,11 +15,12 @@ from keras_maskrcnn.images.formats import format_of, named, picture_formats
 from keras_maskrcnn.optional import needed_for
 
 _JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-_JPEG_WITHOUT_LENGTH = frozenset({0x01, *range(0xD0, 0xD9)})
 # A progressive file can hold any number of scans, each of which costs a pass over all pixels.
 # Cameras and editors write about ten.
 _JPEG_SCANS = 500
-_FILL = re.compile(rb"\xff+")
+# Of a segment with a length. What lies between segments is skipped, and so are fill bytes and marks
+# that stand alone.
+_JPEG_MARK = re.compile(rb"\xff[^\x00\x01\xd0-\xd8\xff]")
 # Segments of a JPEG, or chunks of a PNG, before the picture: an exported model walks over no more,
 # and over 20 MB of tiny ones Python would walk for half a minute.
 MOST_PARTS = 1 << 11
@@ -85,15 +86,10 @@ def _read_jpeg(content: bytes) -> PictureHeader | None:
         raise ValueError(f"expected a JPEG file of at most {_JPEG_SCANS} scans")
     orientation, at = 1, 2
     for _ in range(MOST_PARTS):
-        # What lies between segments is skipped, and so are fill bytes.
-        fill = _FILL.search(content, at)
-        if fill is None:
+        mark = _JPEG_MARK.search(content, at)
+        if mark is None:
             return None
-        at = fill.end()
-        marker = content[at]
-        at += 1
-        if marker in _JPEG_WITHOUT_LENGTH or marker == 0:
-            continue
+        marker, at = mark[0][1], mark.end()
         if marker in (0xD9, 0xDA):  # The end, or a scan before any frame.
             return None
         (length,) = struct.unpack_from(">H", content, at)
