@@ -11,7 +11,6 @@ from PIL import Image, ImageDraw
 
 from keras_maskrcnn.detections import Detections
 from keras_maskrcnn.drawing import CROWD_COLOR, Shape, color_shapes, draw_shapes, label_font
-from keras_maskrcnn.images.depth import to_bytes
 from keras_maskrcnn.ops.paste import paste_crop
 from keras_maskrcnn.outlines import Polygons
 
@@ -33,7 +32,7 @@ def draw_detections(
     """Draw what the model found.
 
     Args:
-        image: `[H, W, 3]` RGB, or `[H, W]`, uint8 or floats 0..255; the original picture.
+        image: uint8 `[H, W, 3]` RGB, or `[H, W]`; the original picture.
         detections: of that picture.
         threshold: objects of at least this score are drawn.
         color_by: `"class"` or `"instance"`; `None`: by class, or by instance where the model
@@ -84,7 +83,7 @@ def draw_instances(
     """Draw the annotated objects of a picture; crowd regions are grey.
 
     Args:
-        image: `[H, W, 3]` RGB, or `[H, W]`, uint8 or floats 0..255.
+        image: uint8 `[H, W, 3]` RGB, or `[H, W]`.
         record: the annotations of that picture.
         class_names: `K` names.
         color_by, boxes, labels, scale, skeleton: as in `draw_detections`.
@@ -168,15 +167,14 @@ def prediction_page(
 
 def _canvas(image: np.ndarray, size: tuple[int, int], scale: float) -> np.ndarray:
     image = np.asarray(image)
-    has_values = image.dtype == np.uint8 or image.dtype.kind == "f"
-    if not has_values or image.ndim not in (2, 3) or image.shape[:2] != tuple(size):
+    if image.dtype != np.uint8 or image.ndim not in (2, 3) or image.shape[:2] != tuple(size):
         raise ValueError(
-            "image must be [H, W, 3], uint8 or floats 0..255, of the annotated size (h, w)="
-            f"{tuple(size)}. Received: image of shape {image.shape}, dtype {image.dtype}"
+            f"image must be uint8 [H, W, 3] of the annotated size (h, w)={tuple(size)}. "
+            f"Received: image of shape {image.shape}, dtype {image.dtype}"
         )
     if not scale > 0:
         raise ValueError(f"scale must be above 0. Received: scale={scale}")
-    picture = Image.fromarray(to_bytes(image)).convert("RGB")
+    picture = Image.fromarray(image).convert("RGB")
     if scale != 1:
         width, height = (max(1, round(v * scale)) for v in picture.size)
         picture = picture.resize((width, height), Image.Resampling.BICUBIC)

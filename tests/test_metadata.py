@@ -14,6 +14,7 @@ SETUP.read(ROOT / "setup.cfg")
 # Module to distribution, where the names differ.
 DISTRIBUTIONS = {
     "PIL": "pillow",
+    "pillow_heif": "pillow-heif",
     "faster_coco_eval": "faster-coco-eval",
     "google": "tensorflow",  # protobuf, which TensorFlow's own interface hands out.
     "grpc": "tensorflow-serving-api",
@@ -48,7 +49,7 @@ def imported():
 def test_dependencies_are_those_that_are_imported():
     required = names(SETUP["options"]["install_requires"])
     extras = {key: names(text) for key, text in SETUP["options.extras_require"].items()}
-    optional = extras["plots"] | extras["serving"] | extras["onnx"]
+    optional = set().union(*(names for key, names in extras.items() if key != "dev"))
     used = {DISTRIBUTIONS.get(module, module) for module in imported()} - {None}
     assert required <= used, "declared, but not imported"
     assert used <= required | optional, "imported, but not declared"

@@ -81,6 +81,7 @@ def run(args: argparse.Namespace) -> int:
     from PIL import Image
 
     from keras_maskrcnn.data.reading import read_image
+    from keras_maskrcnn.images.depth import to_bytes
     from keras_maskrcnn.visualize import draw_detections
 
     output = Path(args.output)
@@ -99,9 +100,8 @@ def run(args: argparse.Namespace) -> int:
             continue
         ids = category_ids(found.class_names)
         found = found[found.scores >= args.threshold]
-        Image.fromarray(draw_detections(image, found, threshold=args.threshold)).save(
-            output / overlay
-        )
+        drawn = draw_detections(to_bytes(image), found, threshold=args.threshold)
+        Image.fromarray(drawn).save(output / overlay)
         for result, name in zip(found.to_coco(image_ids[file], ids), found.names, strict=True):
             results.append({**result, "file_name": str(file), "category_name": str(name)})
         bar.add(1)

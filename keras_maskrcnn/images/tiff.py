@@ -49,7 +49,7 @@ def _tiff_values(content: bytes) -> np.ndarray:
         is_own = page.compression in _OWN_COMPRESSIONS
         if page.photometric in plain and (bits != 8 or is_own):
             if not is_own:
-                with needed_for("reading this compression of TIFF", "imagecodecs"):
+                with needed_for("reading this compression of TIFF", "maskrcnn-keras[tiff]"):
                     import imagecodecs  # noqa: F401  # By tifffile.
             values = page.asarray()
             if values.ndim == 3 and page.planarconfig == 2:

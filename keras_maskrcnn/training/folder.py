@@ -199,6 +199,7 @@ class RunFolder:
             count: how many pictures, at most.
         """
         from keras_maskrcnn.data.reading import read_image
+        from keras_maskrcnn.images.depth import to_bytes
         from keras_maskrcnn.visualize import prediction_page
 
         places = np.linspace(0, len(data) - 1, min(count, len(data))).round().astype(int)
@@ -206,7 +207,7 @@ class RunFolder:
         found = model.predict([image for image, _ in chosen], verbose=0)
         with replacing(self.predictions_file) as partial:
             prediction_page(
-                [(image, record, f) for (image, record), f in zip(chosen, found, strict=True)],
+                [(to_bytes(i), record, f) for (i, record), f in zip(chosen, found, strict=True)],
                 data.class_names,
                 partial,
                 tile=480,

@@ -189,5 +189,7 @@ def test_batches_keep_the_depth(tmp_path, flips):
 def test_compressions_of_other_packages(tmp_path):
     """Pillow would read 16 bits as 8, and so is not asked."""
     saved(tmp_path / "a.tif", "TIFF", DEEP[..., 0], compression="tiff_lzw")
-    with pytest.raises(ValueError, match=r"a.tif .*needs a package .*pip install imagecodecs"):
+    with pytest.raises(
+        ValueError, match=r"a.tif .*needs a package .*pip install .maskrcnn-keras\[tiff\]"
+    ):
         read_image(tmp_path / "a.tif")

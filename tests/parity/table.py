@@ -12,11 +12,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-os.environ["TF_ONEDNN_USE_SYSTEM_ALLOCATOR"] = "1"  # see `keep_memory`
+os.environ["TF_ONEDNN_USE_SYSTEM_ALLOCATOR"] = "1"  # see `spare_memory`
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 
-from process_memory import keep_memory, status_bytes
+from process_memory import spare_memory, status_bytes
 
 from parity.cases import GOLDEN_FILES, checks_of
 from parity.golden_files import FOLDER
@@ -29,7 +29,7 @@ def main(names: list[str]) -> int:
     if unknown or not FOLDER.is_dir():
         print(f"golden files are {', '.join(GOLDEN_FILES)} in {FOLDER}. Received: {names}")
         return 2
-    keep_memory()
+    spare_memory()
     print(HEADER)
     checks = list(_printed(names or list(GOLDEN_FILES)))
     failed = [check for check in checks if not check.holds]

@@ -7,7 +7,7 @@ import gc
 from pathlib import Path
 
 # Of <malloc.h>.
-_M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_MMAP_MAX = -1, -3, -4
 
 
 def status_bytes(field: str, process: int | str = "self") -> int:
@@ -41,6 +41,11 @@ def keep_memory() -> None:
     """
     _call_libc("mallopt", _M_MMAP_MAX, 0)
     _call_libc("mallopt", _M_TRIM_THRESHOLD, 2**31 - 1)
+
+
+def spare_memory() -> None:
+    """The opposite, for whole models of full size: each block is returned once it is freed."""
+    _call_libc("mallopt", _M_MMAP_THRESHOLD, 1 << 20)
 
 
 def return_memory() -> None:
