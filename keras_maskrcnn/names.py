@@ -11,3 +11,7 @@ ORDERS = ("given", "uncertainty")
 OPTIMIZERS = ("sgd", "adam")
 # Of the learning rate; see `schedules`.
 DECAYS = ("step", "cosine", "constant")
+# Policies of `data.transforms`.
+AUGMENTATIONS = ("none", "flip", "standard", "lsj", "small_data", "microscopy", "aerial")
+# Files of `data/sampling/`.
+SAMPLINGS = ("all", "class_balanced", "repeat_factor")

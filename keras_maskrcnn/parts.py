@@ -163,3 +163,20 @@ class Registry:
         if "name" not in setting_names(cls):
             del given["name"]
         return cls(**{key: restore(value) for key, value in given.items()})
+
+
+class DataRegistry(Registry):
+    """The parts of one kind that live beside the model, in no Keras file."""
+
+    def save_with_keras(self, cls: type) -> None:
+        pass
+
+    def name_of(self, cls: type) -> str:
+        """The name that a class is registered by; `ValueError` if it is not."""
+        for name in self.names:
+            if self.find(name) is cls:
+                return name
+        raise ValueError(
+            f"{self.kind} must be registered by a name, as with @register('mine'), to be "
+            f"described. Received: {cls.__name__}"
+        )

@@ -12,6 +12,7 @@ from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from keras_maskrcnn.cli.options import parse_settings
+from keras_maskrcnn.names import AUGMENTATIONS
 
 if TYPE_CHECKING:
     from keras_maskrcnn.data.records import DetectionData
@@ -50,6 +51,19 @@ def data_arguments(parser: Any) -> None:
         metavar="PART",
         help="part of the pictures to set aside where there is no split for validation "
         f"(default: {VAL_FRACTION})",
+    )
+
+
+def augment_argument(parser: Any) -> None:
+    """`--augment`."""
+    parser.add_argument(
+        "--augment",
+        nargs="+",
+        default=["flip"],
+        metavar="NAME",
+        help=f"what happens to training pictures and their objects: {', '.join(AUGMENTATIONS)}; "
+        "or transforms that happen in turn, such as flip rotate copy_paste color, each a name or "
+        """a JSON object such as '{"name": "rotate", "degrees": [-30, 30]}' (default: flip)""",
     )
 
 

@@ -8,7 +8,17 @@ import os
 import sys
 from collections.abc import Sequence
 
-from keras_maskrcnn.cli import convert, demo, evaluate, export, predict, serve, train, validate
+from keras_maskrcnn.cli import (
+    convert,
+    demo,
+    evaluate,
+    export,
+    predict,
+    serve,
+    show,
+    train,
+    validate,
+)
 from keras_maskrcnn.cli.version import ShowVersion
 from keras_maskrcnn.tensorflow_errors import pipeline_message, without_internals
 
@@ -19,6 +29,7 @@ _EPILOG = """\
 examples:
   maskrcnn demo
   maskrcnn validate --data photos
+  maskrcnn show --data photos --augment standard
   maskrcnn train --data photos --weights imagenet --epochs 20 --output runs/photos
   maskrcnn evaluate runs/photos/best.keras --data photos
   maskrcnn predict runs/photos/best.keras holiday/*.jpg --output found
@@ -73,7 +84,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--version", action=ShowVersion, help="show the versions of what is installed, and exit"
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for module in (validate, train, evaluate, predict, convert, export, serve, demo):
+    for module in (validate, show, train, evaluate, predict, convert, export, serve, demo):
         command = module.add_parser(commands)
         command.set_defaults(run=module.run)
         command.add_argument(

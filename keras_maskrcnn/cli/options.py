@@ -70,6 +70,26 @@ def parse_settings(settings: list[str]) -> dict[str, Any]:
     return parsed
 
 
+def augment_choice(words: list[str]) -> list[Any]:
+    """The words of `--augment` as `DetectionData.batches` takes them: names, and settings as JSON.
+
+    Raises:
+        ValueError: for what begins like JSON and is none.
+    """
+    choices: list[Any] = []
+    for word in words:
+        if not word.lstrip().startswith("{"):
+            choices.append(word)
+            continue
+        try:
+            choices.append(json.loads(word))
+        except json.JSONDecodeError as error:
+            raise ValueError(
+                f"Expected a name or a JSON object: {error}. Received: --augment {word}"
+            ) from None
+    return choices
+
+
 def size_arguments(parser: argparse.ArgumentParser) -> None:
     """`--min-size` and `--max-size` for a model that is already trained."""
     parser.add_argument(

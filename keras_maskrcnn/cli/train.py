@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import logging
 import math
 import sys
 from typing import TYPE_CHECKING, Any
 
 from keras_maskrcnn.cli.data import described, read_coco, read_pair
-from keras_maskrcnn.cli.options import check_classes, parse_settings, say
+from keras_maskrcnn.cli.options import augment_choice, check_classes, parse_settings, say
 from keras_maskrcnn.cli.train_parser import add_parser
 
 if TYPE_CHECKING:
@@ -75,7 +74,7 @@ def _train(args: argparse.Namespace, folder: RunFolder) -> int:
     folder.write_config(
         {
             "options": {k: v for k, v in vars(args).items() if k not in _NOT_KEPT},
-            "training": dataclasses.asdict(options),
+            "training": options.describe(),
             "model": model.get_config(),
             "data": {**source, **found, "category_ids": list(train_data.category_ids)},
             "keras": keras.version(),
@@ -129,7 +128,8 @@ def training_options(args: argparse.Namespace) -> Any:
         clip_norm=args.clip_norm,
         min_size=sizes if len(sizes) > 1 else sizes[0],
         max_size=args.max_size,
-        flip=not args.no_flip,
+        augment=augment_choice(args.augment),
+        sampling={"name": args.sampling, **parse_settings(args.sampling_set)},
         evaluate_every=args.evaluate_every,
         seed=args.seed,
     )

@@ -6,7 +6,7 @@ import argparse
 from typing import Any
 
 from keras_maskrcnn import names
-from keras_maskrcnn.cli.data import DATA_HELP, data_arguments
+from keras_maskrcnn.cli.data import DATA_HELP, augment_argument, data_arguments
 
 _DESCRIPTION = f"""\
 Train Mask R-CNN on annotated pictures.
@@ -23,6 +23,7 @@ examples:
   maskrcnn train --train cells/train.json cells/images --val cells/val.json cells/images \\
       --weights resnet50.npz --min-size 512 --epochs 30 --schedule cosine
   maskrcnn train --data photos --backbone resnet18 --set backbone.norm=group
+  maskrcnn train --data photos --augment standard copy_paste --sampling-set empty_share=0.1
   maskrcnn train --resume runs/photos
 """
 
@@ -45,7 +46,22 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
             metavar=("ANNOTATIONS", "IMAGES"),
             help=f"COCO JSON file and picture folder to {use}, instead of --data",
         )
-    data.add_argument("--no-flip", action="store_true", help="do not mirror training pictures")
+    augment_argument(data)
+    data.add_argument(
+        "--sampling",
+        choices=names.SAMPLINGS,
+        default="all",
+        help="how often a picture comes in a pass: once; such that all classes come equally often; "
+        "or the more often, the rarer its classes (default: %(default)s)",
+    )
+    data.add_argument(
+        "--sampling-set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="setting of the sampling: empty_share=0.2 (part of a pass without objects), "
+        "max_empty=100 (pictures), or threshold=0.01 of repeat_factor",
+    )
 
     model = parser.add_argument_group("model")
     model.add_argument(

@@ -5,6 +5,7 @@ Legend: `N` objects, `Nc` crowd regions, `J` keypoints, `M` mask side.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,7 +14,12 @@ import numpy as np
 from keras_maskrcnn.data.picture_files import read_picture_header
 from keras_maskrcnn.data.reading import read_picture
 from keras_maskrcnn.data.records import DetectionData
-from keras_maskrcnn.data.transforms.base import Sample, Transform, transform_sample
+from keras_maskrcnn.data.transforms.base import (
+    Sample,
+    Surroundings,
+    Transform,
+    transform_sample,
+)
 from keras_maskrcnn.images.input_size import resize_shape
 from keras_maskrcnn.outlines import MASK_SIDE
 from keras_maskrcnn.outlines.raster import turn_cells
@@ -28,8 +34,8 @@ class PictureLoader:
     Args:
         data: the pictures.
         transforms: what is done to each, in turn.
-        seed: from which, with the number of the pass and of the picture, all random numbers follow:
-            they do not depend on which picture is made first.
+        seed: from which, with the numbers of the pass, of the picture, and of its turn within the
+            pass, all random numbers follow: they do not depend on which picture is made first.
         max_objects: N.
         max_size: limit of the longer side after resizing.
         cache: whether read pictures, and masks that only turn with them, are kept.
@@ -92,22 +98,23 @@ class PictureLoader:
             dtypes.append(np.float32)
         self.dtypes = dtypes
 
-    def __call__(self, index: np.ndarray, epoch: np.ndarray, min_size: np.ndarray) -> list[Any]:
+    def __call__(self, index: int, epoch: int, min_size: int, repeat: int = 0) -> list[Any]:
         """The fields of a picture, in the order of `shapes`.
 
         Args:
             index: number of the picture.
             epoch: number of the pass.
             min_size: length of the shorter side after resizing.
+            repeat: how often the picture came in this pass before.
 
         Raises:
             ValueError: if the picture cannot be read or transformed; the message names it.
         """
         record = self.data.records[index]
-        read = self._read(int(index))
-        sample, turn = self._transformed(read, int(index), int(epoch))
+        read = self.read(int(index))
+        sample, turn = self._transformed(read, [int(n) for n in (index, epoch, min_size, repeat)])
         objects = sample.objects
-        size = np.array(resize_shape(*sample.size, int(min_size), self.max_size), np.int32)
+        size = np.array(sample.input_size, np.int32)
         scale_y, scale_x = size / np.array(sample.size)
         scale = np.array([scale_x, scale_y, scale_x, scale_y])
         boxes = np.array([o.box for o in objects], np.float64).reshape(-1, 4)
@@ -144,15 +151,23 @@ class PictureLoader:
         return fields
 
     def _transformed(
-        self, read: Sample, index: int, epoch: int
+        self, read: Sample, numbers: Sequence[int]
     ) -> tuple[Sample, np.ndarray | None]:
         """The picture after the transforms, and the turn that they amount to."""
+        index, epoch, min_size, repeat = numbers
+
+        def input_shape(height: int, width: int) -> tuple[int, int]:
+            return resize_shape(height, width, min_size, self.max_size)
+
+        around = Surroundings(input_shape, self.data.records, self.read)
+        sample = dataclasses.replace(read, around=around)
         if not self.transforms:
-            return read, np.eye(2)
-        rng = np.random.default_rng([self.seed, epoch, 2, index])
+            return sample, np.eye(2)
+        # The first time, as in passes that have no repeats.
+        rng = np.random.default_rng([self.seed, epoch, 2, index, *([repeat] if repeat else [])])
         where = f"Image id {self.data.records[index].image_id}"
         try:
-            sample, _, turn = transform_sample(read, self.transforms, rng)
+            sample, _, turn = transform_sample(sample, self.transforms, rng)
         except ValueError as error:
             raise ValueError(f"{where}: {error}") from error
         except Exception as error:  # Of a user's own transform, whatever it raises.
@@ -168,7 +183,8 @@ class PictureLoader:
                 )
         return sample, turn
 
-    def _read(self, index: int) -> Sample:
+    def read(self, index: int) -> Sample:
+        """A picture of the data set as it is stored."""
         if index in self.samples:
             return self.samples[index]
         record = self.data.records[index]

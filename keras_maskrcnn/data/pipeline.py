@@ -15,10 +15,17 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from keras_maskrcnn.data.augmentation import draw_order, draw_sizes
 from keras_maskrcnn.data.loading import PictureLoader
+from keras_maskrcnn.data.passes import (
+    count_repeats,
+    draw_order,
+    draw_pictures,
+    draw_sizes,
+    pass_length,
+)
 from keras_maskrcnn.data.records import DetectionData
-from keras_maskrcnn.data.transforms.base import make_transforms
+from keras_maskrcnn.data.sampling import SAMPLINGS
+from keras_maskrcnn.data.transforms.base import Transform, added_objects, make_transforms
 
 
 def resize_image(image: np.ndarray | tf.Tensor, size: tuple[int, int] | tf.Tensor) -> tf.Tensor:
@@ -42,6 +49,7 @@ def make_batches(
     max_size: int,
     shuffle: bool,
     augment: Any,
+    sampling: Any,
     seed: int | None,
     first_pass: int,
     drop_remainder: bool,
@@ -73,18 +81,23 @@ def make_batches(
     if first_pass < 0:
         raise ValueError(f"Expected first_pass to be at least 0. Received: first_pass={first_pass}")
     seed = int(np.random.SeedSequence().generate_state(1)[0]) if seed is None else seed
-    count = len(data.records)
+    weights = SAMPLINGS.make(sampling, default="all").weights(data)
+    count = pass_length(weights)
     ratios = np.array([record.width / record.height for record in data.records])
     passes = itertools.count(first_pass)
 
-    def plan_pass() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def plan_pass() -> tuple[np.ndarray, ...]:
         epoch = next(passes)
+        pictures = draw_pictures(weights, seed, epoch)
         sizes = draw_sizes(count, min_sizes, seed, epoch)
-        order = draw_order(ratios, batch_size, seed, epoch) if shuffle else np.arange(count)
-        return order, np.full(count, epoch), sizes[order]
+        order = np.arange(count)
+        if shuffle:
+            order = draw_order(ratios[pictures], batch_size, seed, epoch)
+        columns = (pictures, np.full(count, epoch), sizes, count_repeats(pictures))
+        return tuple(column[order].astype(np.int64) for column in columns)
 
     def plan(_: tf.Tensor) -> tf.data.Dataset:
-        columns = tf.numpy_function(plan_pass, [], [tf.int64, tf.int64, tf.int32])
+        columns = tf.numpy_function(plan_pass, [], [tf.int64] * 4)
         for column in columns:
             column.set_shape([count])
         return tf.data.Dataset.from_tensor_slices(tuple(columns))
@@ -96,11 +109,11 @@ def make_batches(
             "masks, for a model with heads=[]. Received: masks=True"
         )
     masks = not missing if masks is None else masks
-    slots = _checked_max_objects(data, max_objects)
+    slots = _checked_max_objects(data, max_objects, transforms)
     loader = PictureLoader(data, transforms, seed, slots, max_size, cache, masks, whole_masks)
 
-    def load(index: tf.Tensor, epoch: tf.Tensor, shorter: tf.Tensor) -> tuple:
-        values = tf.numpy_function(loader, [index, epoch, shorter], loader.dtypes)
+    def load(*numbers: tf.Tensor) -> tuple:
+        values = tf.numpy_function(loader, numbers, loader.dtypes)
         fields = dict(zip(loader.shapes, values, strict=True))
         for name, shape in loader.shapes.items():
             fields[name].set_shape(shape)
@@ -124,14 +137,24 @@ def make_batches(
     return dataset
 
 
-def _checked_max_objects(data: DetectionData, max_objects: int | None) -> int:
+def _checked_max_objects(
+    data: DetectionData, max_objects: int | None, transforms: Sequence[Transform]
+) -> int:
+    added = added_objects(transforms, data)
+    needed = data.max_objects + added
     if max_objects is None:
-        return data.max_objects
+        return needed
     if max_objects < data.max_objects:
         over = [record for record in data.records if len(record.objects) > max_objects]
         named = ", ".join(f"{r.image_id} ({len(r.objects)} objects)" for r in over[:3])
         raise ValueError(
             f"Expected max_objects to be at least {data.max_objects}: {len(over)} pictures have "
             f"more, such as image ids {named}. Received: max_objects={max_objects}"
+        )
+    if max_objects < needed:
+        raise ValueError(
+            f"Expected max_objects to be at least {needed}: pictures have up to "
+            f"{data.max_objects}, and augment adds up to {added}. "
+            f"Received: max_objects={max_objects}"
         )
     return max_objects

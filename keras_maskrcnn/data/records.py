@@ -175,6 +175,7 @@ class DetectionData:
         max_size: int | None = None,
         shuffle: bool = False,
         augment: Any = False,
+        sampling: Any = None,
         seed: int | None = None,
         first_pass: int = 0,
         drop_remainder: bool = False,
@@ -186,9 +187,9 @@ class DetectionData:
     ) -> tf.data.Dataset:
         """Makes the `tf.data.Dataset` that `fit`, `evaluate` and `predict` read.
 
-        Every pass yields each picture exactly once. Pictures are decoded, turned upright as their
-        EXIF orientation says, resized bilinearly without antialiasing, and padded with zeros at
-        the bottom and right.
+        Every pass yields each picture exactly once, unless `sampling` says otherwise. Pictures are
+        decoded, turned upright as their EXIF orientation says, resized bilinearly without
+        antialiasing, and padded with zeros at the bottom and right.
 
         Args:
             batch_size: pictures per batch (B).
@@ -200,19 +201,23 @@ class DetectionData:
             shuffle: whether each pass has its own random order, in which pictures of like
                 aspect ratio share a batch, so that little is padded. Without it, the order is
                 that of `records`.
-            augment: what happens to pictures and their objects: `True` mirrors each left to right
-                with probability 1/2, as the name `"flip"` does; else a name of
-                `data.transforms.TRANSFORMS`, a dict of settings with `name`, a `Transform`, a stock
-                Keras layer that changes pixels, a function `(image, instances, rng)` that returns
-                the new image and instances, or a list of these, which happen in turn. Objects may
-                leave the picture.
+            augment: what happens to pictures and their objects: a policy, `"flip"` (as `True`),
+                `"standard"`, `"lsj"`, `"small_data"`, `"microscopy"`, `"aerial"` or `"none"` (as
+                `False`), see `data.transforms.POLICIES`; a name of `data.transforms.TRANSFORMS`, a
+                dict of settings with `name`, a `Transform`, a stock Keras layer that changes
+                pixels, a function `(image, instances, rng)` that returns the new image and
+                instances, or a list of these, which happen in turn. Objects may leave the picture.
+            sampling: how often each picture comes in a pass: `"all"` (each once, as `None`),
+                `"repeat_factor"`, `"class_balanced"`, a dict of settings with `name`, or a
+                `data.sampling.Sampling`. Settings of all are `empty_share` and `max_empty`, for
+                pictures without objects.
             seed: non-negative integer from which order and augmentation of each pass follow;
                 by default a random one.
             first_pass: number of the first pass over this data set: with the same seed, a run
                 that goes on after `n` epochs gives `n`, and meets what it would have met.
             drop_remainder: whether to leave out the last batch when it is not full.
             max_objects: length N of the padded object lists; by default the largest count in
-                the data.
+                the data, and what `augment` may add to it.
             size_divisor: height and width of a batch are multiples of this.
             cache: whether to keep decoded pictures in memory, and masks that only flip or turn with
                 them, which suits data that fits there.
@@ -242,8 +247,8 @@ class DetectionData:
         Raises:
             ValueError: if the data set is empty, an argument is out of range, a picture has more
                 than `max_objects` objects, with `masks=True` an object has no outline, or
-                `augment` is unknown.
-            TypeError: if `augment` is something else.
+                `augment` or `sampling` is unknown.
+            TypeError: if `augment` or `sampling` is something else.
         """
         from keras_maskrcnn.data.pipeline import make_batches
         from keras_maskrcnn.images.input_size import InputSize
@@ -259,6 +264,7 @@ class DetectionData:
             max_size=size.max_size if max_size is None else max_size,
             shuffle=shuffle,
             augment=augment,
+            sampling=sampling,
             seed=seed,
             first_pass=first_pass,
             drop_remainder=drop_remainder,

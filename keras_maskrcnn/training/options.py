@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import keras
 
+from keras_maskrcnn.data.sampling import SAMPLINGS
+from keras_maskrcnn.data.transforms import make_transforms
 from keras_maskrcnn.names import DECAYS, OPTIMIZERS
 from keras_maskrcnn.schedules import WarmupSchedule
 
@@ -26,12 +29,14 @@ class TrainingOptions:
         clip_norm: limit of the gradient's global norm; no reference has one, but a fresh head's
             first steps can be wild. `None`: no limit.
         min_size, max_size: the pictures' size in training; see `DetectionData.batches`.
-        flip: whether to mirror half of the training pictures.
+        augment, sampling: what happens to training pictures, and how often each comes in an epoch;
+            see `DetectionData.batches`.
         evaluate_every: epochs between COCO evaluations.
         seed: of order and augmentation.
 
     Raises:
         ValueError: when a value is out of range.
+        TypeError: when `augment` or `sampling` is something else than it may be.
     """
 
     epochs: int = 12
@@ -43,7 +48,8 @@ class TrainingOptions:
     clip_norm: float | None = 10.0
     min_size: int | tuple[int, ...] = 800
     max_size: int = 1333
-    flip: bool = True
+    augment: Any = "flip"
+    sampling: Any = None
     evaluate_every: int = 1
     seed: int = 0
 
@@ -60,6 +66,16 @@ class TrainingOptions:
             value = getattr(self, name)
             if value is not None and value <= 0:
                 raise ValueError(f"{name} must be positive. Received: {name}={value}")
+        # Made to find mistakes before data are read.
+        make_transforms(self.augment)
+        SAMPLINGS.make(self.sampling, default="all")
+
+    def describe(self) -> dict[str, Any]:
+        """All options as JSON holds them; of a policy, the transforms that it stands for."""
+        options = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        options["augment"] = [t.get_config() for t in make_transforms(self.augment)]
+        options["sampling"] = SAMPLINGS.make(self.sampling, default="all").get_config()
+        return options
 
 
 def make_optimizer(options: TrainingOptions, total_steps: int) -> keras.optimizers.Optimizer:

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import keras
 
+from keras_maskrcnn.data.passes import describe_pass, draw_pictures
+from keras_maskrcnn.data.sampling import SAMPLINGS
 from keras_maskrcnn.evaluation import CocoEvaluation
 from keras_maskrcnn.models.finite import NonFiniteError
 from keras_maskrcnn.training.checkpoints import RunCheckpoint
@@ -29,11 +31,18 @@ _WARNINGS_SHOWN = 5
 
 
 class _EpochReport(keras.callbacks.Callback):
-    """After each epoch one line in the package's log, and the learning curves drawn anew."""
+    """Before and after each epoch one line in the package's log, and the learning curves anew."""
 
-    def __init__(self, run: RunFolder) -> None:
+    def __init__(self, run: RunFolder, data: DetectionData, options: TrainingOptions) -> None:
         super().__init__()
         self.run = run
+        self.data = data
+        self.weights = SAMPLINGS.make(options.sampling, default="all").weights(data)
+        self.seed = options.seed
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        pictures = draw_pictures(self.weights, self.seed, epoch)
+        logger.info("epoch %d: %s", epoch + 1, describe_pass(self.data, pictures))
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         numbers = "  ".join(f"{name} {value:.4f}" for name, value in (logs or {}).items())
@@ -127,7 +136,8 @@ def _fit(
         min_size=options.min_size,
         max_size=options.max_size,
         shuffle=True,
-        augment=options.flip,
+        augment=options.augment,
+        sampling=options.sampling,
         seed=options.seed,
         first_pass=state.epochs_done,
     )
@@ -150,6 +160,6 @@ def _fit(
         shuffle=False,  # The data set does that itself.
         epochs=options.epochs,
         initial_epoch=state.epochs_done,
-        callbacks=[evaluation, checkpoint, _EpochReport(run)],
+        callbacks=[evaluation, checkpoint, _EpochReport(run, train_data, options)],
     )
     return checkpoint.state

@@ -4,12 +4,15 @@ from keras_maskrcnn.data.transforms.base import (
     TRANSFORMS,
     Action,
     Sample,
+    Surroundings,
     Transform,
+    added_objects,
     make_transforms,
     transform_sample,
 )
 from keras_maskrcnn.data.transforms.blur import Blur
 from keras_maskrcnn.data.transforms.color import Color
+from keras_maskrcnn.data.transforms.copy_paste import CopyPaste
 from keras_maskrcnn.data.transforms.cutout import Cutout
 from keras_maskrcnn.data.transforms.flip import Flip
 from keras_maskrcnn.data.transforms.function import FunctionTransform
@@ -20,6 +23,7 @@ from keras_maskrcnn.data.transforms.move import Move
 from keras_maskrcnn.data.transforms.noise import Noise
 from keras_maskrcnn.data.transforms.perspective import Perspective
 from keras_maskrcnn.data.transforms.pixels import PixelAction
+from keras_maskrcnn.data.transforms.policies import POLICIES
 from keras_maskrcnn.data.transforms.quarter_turn import QuarterTurn
 from keras_maskrcnn.data.transforms.random_crop import RandomCrop
 from keras_maskrcnn.data.transforms.rotate import Rotate
@@ -30,10 +34,12 @@ from keras_maskrcnn.data.transforms.warp import Warp
 
 __all__ = [
     "JPEG",
+    "POLICIES",
     "TRANSFORMS",
     "Action",
     "Blur",
     "Color",
+    "CopyPaste",
     "Cutout",
     "Flip",
     "FunctionTransform",
@@ -49,9 +55,11 @@ __all__ = [
     "Sample",
     "ScaleJitter",
     "Shear",
+    "Surroundings",
     "Transform",
     "VerticalFlip",
     "Warp",
+    "added_objects",
     "make_transforms",
     "transform_sample",
 ]

@@ -8,13 +8,38 @@ from __future__ import annotations
 import abc
 import dataclasses
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 
-from keras_maskrcnn.data.records import Instance, WithInstances
-from keras_maskrcnn.parts import Part, Registry
+from keras_maskrcnn.checks import nearest
+from keras_maskrcnn.data.records import DetectionData, Instance, WithInstances
+from keras_maskrcnn.data.transforms.policies import POLICIES
+from keras_maskrcnn.parts import DataRegistry, Part
+
+
+def _none_is_known(index: int) -> Sample:
+    raise ValueError(f"Expected a number of pictures. Received: picture {index} of none")
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Surroundings:
+    """What a transform may know beside the picture.
+
+    Args:
+        input_shape: from height and width of a picture to those that the network will see of it.
+        pictures: what is on each picture of the data set.
+        read: gives one of them, by its number, as it is stored.
+    """
+
+    input_shape: Callable[[int, int], tuple[int, int]]
+    pictures: Sequence[WithInstances] = ()
+    read: Callable[[int], Sample] = _none_is_known
+
+
+def _as_it_is(height: int, width: int) -> tuple[int, int]:
+    return height, width
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -25,16 +50,23 @@ class Sample(WithInstances):
         image: uint8 or float32 `[H, W, C]`, 0..255.
         instances: objects and crowd regions, in pixels of this picture.
         flip_pairs: pairs of keypoint indices that a mirror exchanges.
+        around: what else is known; by default that the network sees pictures as they are.
     """
 
     image: np.ndarray
     instances: tuple[Instance, ...] = ()
     flip_pairs: tuple[tuple[int, int], ...] = ()
+    around: Surroundings = Surroundings(_as_it_is)
 
     @property
     def size(self) -> tuple[int, int]:
         """Height and width."""
         return self.image.shape[0], self.image.shape[1]
+
+    @property
+    def input_size(self) -> tuple[int, int]:
+        """Height and width that the network will see of it."""
+        return self.around.input_shape(*self.size)
 
 
 class Action(abc.ABC):
@@ -68,6 +100,11 @@ class Transform(Part, abc.ABC):
 
     gives_floats: ClassVar[bool] = False
 
+    def added_objects(self, most: int) -> int:
+        """How many objects it may add to a picture of a data set whose pictures have up to
+        `most`: memory is set aside for them."""
+        return 0
+
     @abc.abstractmethod
     def draw(self, rng: np.random.Generator, sample: Sample) -> Action | None:
         """Decides what happens to a sample; `None`: nothing does.
@@ -82,34 +119,17 @@ class Transform(Part, abc.ABC):
         return {"name": TRANSFORMS.name_of(type(self)), **super().get_config()}
 
 
-class _Transforms(Registry):
-    """Transforms live beside the model, in no Keras file."""
-
-    def save_with_keras(self, cls: type) -> None:
-        pass
-
-    def name_of(self, cls: type) -> str:
-        """The name that a class is registered by; `ValueError` if it is not."""
-        for name in self.names:
-            if self.find(name) is cls:
-                return name
-        raise ValueError(
-            "a transform must be registered by a name, as with @TRANSFORMS.register('mine'), to be "
-            f"described. Received: {cls.__name__}"
-        )
-
-
-TRANSFORMS = _Transforms("augment")
+TRANSFORMS = DataRegistry("augment")
 
 
 def make_transforms(augment: Any) -> tuple[Transform, ...]:
     """The transforms that a user asks for.
 
     Args:
-        augment: `None` or `False`: none; `True`: `"flip"`; a name, a dict of settings with `name`,
-            a `Transform`, a Keras layer that changes pixels alone (see `KerasLayerTransform`), a
-            function of `(image, instances, rng)` (see `FunctionTransform`), or a sequence of these,
-            which happen in turn.
+        augment: `None` or `False`: none; `True`: `"flip"`; a name of `TRANSFORMS` or `POLICIES`, a
+            dict of settings with `name`, a `Transform`, a Keras layer that changes pixels alone
+            (see `KerasLayerTransform`), a function of `(image, instances, rng)` (see
+            `FunctionTransform`), or a sequence of these, which happen in turn.
 
     Raises:
         ValueError: for an unknown name or setting, with the nearest that is known.
@@ -119,7 +139,7 @@ def make_transforms(augment: Any) -> tuple[Transform, ...]:
         return ()
     if augment is True:
         augment = "flip"
-    choices = augment if isinstance(augment, list | tuple) else [augment]
+    choices = list(_expanded(augment if isinstance(augment, list | tuple) else [augment]))
     made = tuple(TRANSFORMS.make(_wrapped(choice), default="") for choice in choices)
     for choice, transform in zip(choices, made, strict=True):
         if not isinstance(transform, Transform):
@@ -128,6 +148,28 @@ def make_transforms(augment: Any) -> tuple[Transform, ...]:
                 f"these. Received: {choice!r}"
             )
     return made
+
+
+def added_objects(transforms: Iterable[Transform], data: DetectionData) -> int:
+    """How many objects transforms may add to a picture of a data set."""
+    return sum(transform.added_objects(data.max_objects) for transform in transforms)
+
+
+def _expanded(choices: Iterable[Any]) -> Iterable[Any]:
+    """The choices, with what each policy stands for in its place."""
+    for choice in choices:
+        if not isinstance(choice, str):
+            yield choice
+        elif choice in POLICIES:
+            yield from POLICIES[choice]
+        elif choice in TRANSFORMS.names:
+            yield choice
+        else:
+            names = sorted({*POLICIES, *TRANSFORMS.names})
+            raise ValueError(
+                f"augment must be one of {names}, or an object.{nearest(choice, names)} "
+                f"Received: augment={choice!r}"
+            )
 
 
 def _wrapped(choice: Any) -> Any:

@@ -41,16 +41,8 @@ class ColorAction(PixelAction):
     value_range: float = 255
 
     def change(self, image: np.ndarray) -> np.ndarray:
-        channels = image.shape[2]
-        steps = [step for step in self.steps if step[1] != _IDENTITY[step[0]]]
-        if coloured := [name for name, _ in steps if name in ("saturation", "hue")]:
-            if channels not in (1, 3):
-                raise ValueError(
-                    f"{coloured[0]} can be changed of pictures of 1 or 3 channels only. "
-                    f"Received: image of shape {image.shape}"
-                )
-            if channels == 1:
-                steps = [step for step in steps if step[0] not in coloured]
+        coloured = () if image.shape[2] == 3 else ("saturation", "hue")
+        steps = [s for s in self.steps if s[1] != _IDENTITY[s[0]] and s[0] not in coloured]
         if not steps:
             return image
         planes = to_planes(image)
@@ -134,7 +126,8 @@ class Color(Transform):
     end, to the nearest; torchvision and Pillow cut the fraction off after each step, torchvision
     has .2989 of red, and Pillow rounds `m`. So theirs are up to a level per step darker.
 
-    Pictures of 1 channel have no saturation and hue: they are left as they are by these.
+    Pictures of any other number of channels than 3 have no saturation and hue: these leave them as
+    they are.
 
     Args:
         brightness, contrast, saturation: strength `s`, from which factors of `max(0, 1 - s)` to
@@ -149,8 +142,7 @@ class Color(Transform):
     `RandomPhotometricDistort` has them.
 
     Raises:
-        ValueError: if a setting is out of range; of pictures of other than 1 or 3 channels, where
-            saturation or hue would change.
+        ValueError: if a setting is out of range.
     """
 
     def __init__(

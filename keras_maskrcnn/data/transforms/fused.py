@@ -13,7 +13,7 @@ from keras_maskrcnn.checks import fraction
 from keras_maskrcnn.data.records import Instance
 from keras_maskrcnn.data.transforms.base import TRANSFORMS, Sample, Transform, make_transforms
 from keras_maskrcnn.data.transforms.move import Move
-from keras_maskrcnn.data.transforms.resampling import MEAN_PIXEL, Fill
+from keras_maskrcnn.data.transforms.resampling import Fill
 from keras_maskrcnn.data.transforms.settings import fill_value
 from keras_maskrcnn.data.transforms.warp import Warp
 
@@ -62,6 +62,7 @@ class _Ahead(Sample):
         # As a frozen dataclass sets its fields; that of the objects is the property below.
         object.__setattr__(self, "image", image)
         object.__setattr__(self, "flip_pairs", sample.flip_pairs)
+        object.__setattr__(self, "around", sample.around)
         object.__setattr__(self, "_later", lambda: move.move_instances(sample))
 
     @functools.cached_property
@@ -78,7 +79,8 @@ class Fused(Transform):
     Args:
         transforms: as `augment` takes them, such as `["rotate", "shear", "flip"]`; all of them must
             draw moves. A perspective can only be the first.
-        fill: 0..255, or such a number for each channel: what lies beyond the picture.
+        fill: 0..255, or such a number for each channel: what lies beyond the picture. `"mean"`:
+            ImageNet's of RGB, with any other number of channels the picture's own.
         min_visible: part of its area, in 0..1, that must be left of an object that is cut.
 
     Raises:
@@ -91,7 +93,7 @@ class Fused(Transform):
         self,
         *,
         transforms: Any = ("rotate", "shear", "scale_jitter"),
-        fill: Fill = MEAN_PIXEL,
+        fill: Fill = "mean",
         min_visible: float = 0.0,
     ) -> None:
         fraction(min_visible=min_visible)
@@ -127,6 +129,6 @@ class Fused(Transform):
         return {
             "name": TRANSFORMS.name_of(type(self)),
             "transforms": described,
-            "fill": list(self.fill) if isinstance(self.fill, Sequence) else self.fill,
+            "fill": list(self.fill) if isinstance(self.fill, tuple) else self.fill,
             "min_visible": self.min_visible,
         }

@@ -6,6 +6,7 @@ Legend: `H W` pixels of a picture, `J` keypoints.
 from __future__ import annotations
 
 import abc
+import dataclasses
 
 import numpy as np
 
@@ -60,7 +61,7 @@ class Move(Action):
                 f"{type(self).__name__} must give a picture of its new_size {size}. "
                 f"Received: image of shape {image.shape}"
             )
-        return Sample(image, self.move_instances(sample), sample.flip_pairs)
+        return dataclasses.replace(sample, image=image, instances=self.move_instances(sample))
 
     def move_instances(self, sample: Sample) -> tuple[Instance, ...]:
         """The objects and crowd regions of the sample after it."""

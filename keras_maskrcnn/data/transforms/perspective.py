@@ -8,7 +8,7 @@ import numpy as np
 
 from keras_maskrcnn.checks import fraction
 from keras_maskrcnn.data.transforms.base import TRANSFORMS, Sample, Transform
-from keras_maskrcnn.data.transforms.resampling import MEAN_PIXEL, Fill
+from keras_maskrcnn.data.transforms.resampling import Fill
 from keras_maskrcnn.data.transforms.settings import fill_value
 from keras_maskrcnn.data.transforms.warp import Warp
 
@@ -46,7 +46,8 @@ class Perspective(Transform):
         displacement: how far at most, in parts of the width along x and of the height along y, in
             0..0.24; what happens is drawn uniformly.
         probability: with which it happens to each picture, in 0..1.
-        fill: 0..255, or such a number for each channel: what lies beyond the picture.
+        fill: 0..255, or such a number for each channel: what lies beyond the picture. `"mean"`:
+            ImageNet's of RGB, with any other number of channels the picture's own.
         min_visible: part of its area, in 0..1, that must be left of an object that is cut.
 
     Raises:
@@ -58,7 +59,7 @@ class Perspective(Transform):
         *,
         displacement: float = 0.1,
         probability: float = 1.0,
-        fill: Fill = MEAN_PIXEL,
+        fill: Fill = "mean",
         min_visible: float = 0.0,
     ) -> None:
         fraction(displacement=displacement, probability=probability, min_visible=min_visible)

@@ -17,7 +17,7 @@ from PIL import Image
 from keras_maskrcnn.outlines.geometry import as_matrix, move_points
 from keras_maskrcnn.outlines.raster import turn_cells
 
-Fill = float | Sequence[float]
+Fill = float | Sequence[float] | str
 
 # ImageNet's mean, RGB, as whole numbers: what a model that normalises by it takes as nearly zero.
 MEAN_PIXEL = (124, 116, 104)
@@ -28,7 +28,7 @@ _ROUNDING = 1e-6
 
 
 def resample(
-    image: np.ndarray, matrix: np.ndarray, size: tuple[int, int], fill: Fill = MEAN_PIXEL
+    image: np.ndarray, matrix: np.ndarray, size: tuple[int, int], fill: Fill = "mean"
 ) -> np.ndarray:
     """The picture after a move, resampled once.
 
@@ -42,7 +42,8 @@ def resample(
         matrix: from x, y, 1 to the new x, y: `[2, 3]`, or `[3, 3]` with all of the picture on one
             side of the horizon.
         size: height and width of the new picture.
-        fill: 0..255, or such a number for each channel: what lies beyond the picture.
+        fill: 0..255, or such a number for each channel: what lies beyond the picture. `"mean"`:
+            ImageNet's of RGB, with any other number of channels the picture's own.
 
     Returns:
         `[*size, C]` of the same type. Pixels of type uint8 are rounded where the picture is
@@ -62,6 +63,10 @@ def resample(
 
 def _colour(fill: Fill, image: np.ndarray) -> np.ndarray:
     """`[C]`, of the picture's type."""
+    if fill == "mean":
+        # Of columns first: over long rows, sums of each channel are several times faster.
+        is_rgb = image.shape[2] == len(MEAN_PIXEL)
+        fill = MEAN_PIXEL if is_rgb else image.mean(axis=0, dtype=np.float64).mean(axis=0).tolist()
     values, channels = np.ravel(np.asarray(fill, np.float64)), image.shape[2]
     if len(values) not in (1, channels):
         raise ValueError(f"fill must be a number or {channels} of them. Received: fill={fill!r}")

@@ -9,7 +9,7 @@ import numpy as np
 
 from keras_maskrcnn.checks import fraction
 from keras_maskrcnn.data.transforms.base import TRANSFORMS, Sample, Transform
-from keras_maskrcnn.data.transforms.resampling import MEAN_PIXEL, Fill
+from keras_maskrcnn.data.transforms.resampling import Fill
 from keras_maskrcnn.data.transforms.settings import fill_value, number_range
 from keras_maskrcnn.data.transforms.warp import Warp
 
@@ -58,7 +58,8 @@ class Rotate(Transform):
         expand: whether the picture grows so that nothing leaves it, as in detectron2; otherwise it
             keeps its size, and its corners are lost.
         probability: with which each picture is turned, in 0..1.
-        fill: 0..255, or such a number for each channel: what lies beyond the picture.
+        fill: 0..255, or such a number for each channel: what lies beyond the picture. `"mean"`:
+            ImageNet's of RGB, with any other number of channels the picture's own.
         min_visible: part of its area, in 0..1, that must be left of an object that is cut.
 
     Raises:
@@ -71,7 +72,7 @@ class Rotate(Transform):
         degrees: tuple[float, float] = (-15.0, 15.0),
         expand: bool = False,
         probability: float = 1.0,
-        fill: Fill = MEAN_PIXEL,
+        fill: Fill = "mean",
         min_visible: float = 0.0,
     ) -> None:
         fraction(probability=probability, min_visible=min_visible)

@@ -8,7 +8,7 @@ import numpy as np
 
 from keras_maskrcnn.checks import fraction
 from keras_maskrcnn.data.transforms.base import TRANSFORMS, Sample, Transform
-from keras_maskrcnn.data.transforms.resampling import MEAN_PIXEL, Fill
+from keras_maskrcnn.data.transforms.resampling import Fill
 from keras_maskrcnn.data.transforms.settings import fill_value, number_range, picture_size
 from keras_maskrcnn.data.transforms.warp import Warp
 
@@ -49,15 +49,17 @@ class ScaleJitter(Transform):
     window along both axes, so that none lies off the diagonal; here each axis has its own.
     detectron2 fills with 128.
 
-    Only what will be seen is resized. Batches resize once more, to the model's input: with
-    `size=1024`, make them with `min_size=1024, max_size=1024`, and that changes nothing.
+    Only what will be seen is resized, and once: without a `size`, what comes out has that of the
+    network's input, and the shape of the picture. The squares of 1024 pixels of the reference come
+    of `size=1024`, in batches with `min_size=1024, max_size=1024`, which leave them as they are.
 
     Args:
         scale: `(low, high)` from which the factor is drawn uniformly, in 0.01..100; by default
             that of standard jitter, `(0.1, 2)` is that of large scale jitter.
         size: of the pictures that come out: pixels of a square's side, or `(height, width)`; by
-            default each keeps its own.
-        fill: 0..255, or such a number for each channel: what lies beyond the picture.
+            default what the network sees of each.
+        fill: 0..255, or such a number for each channel: what lies beyond the picture. `"mean"`:
+            ImageNet's of RGB, with any other number of channels the picture's own.
         min_visible: part of its area, in 0..1, that must be left of an object that is cut.
 
     Raises:
@@ -69,7 +71,7 @@ class ScaleJitter(Transform):
         *,
         scale: tuple[float, float] = (0.8, 1.25),
         size: int | tuple[int, int] | None = None,
-        fill: Fill = MEAN_PIXEL,
+        fill: Fill = "mean",
         min_visible: float = 0.0,
     ) -> None:
         fraction(min_visible=min_visible)
@@ -80,7 +82,7 @@ class ScaleJitter(Transform):
 
     def draw(self, rng: np.random.Generator, sample: Sample) -> ScaleJitterAction:
         old = np.array(sample.size)
-        size = np.array(self.size or sample.size)
+        size = np.array(self.size or sample.input_size)
         factor = (size * rng.uniform(*self.scale) / old).min()
         resized = np.maximum(np.round(old * factor), 1)
         corner = np.round(np.maximum(resized - size, 0) * rng.random(2))

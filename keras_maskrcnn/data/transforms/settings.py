@@ -28,12 +28,15 @@ def picture_size(name: str, value: Any) -> tuple[int, int] | None:
     return int(sides[0]), int(sides[1])
 
 
-def fill_value(value: Any) -> float | tuple[float, ...]:
-    """A setting that fills what lies beyond a picture: a number, or one per channel."""
+def fill_value(value: Any) -> str | float | tuple[float, ...]:
+    """A setting that fills what lies beyond a picture: a number, one per channel, or `"mean"`."""
+    if value == "mean":
+        return value
     values = (value,) if isinstance(value, int | float) else value
     if not _are_numbers(values) or not all(0 <= v <= 255 for v in values):
         raise ValueError(
-            f"fill must be a number in 0..255, or one for each channel. Received: fill={value!r}"
+            "fill must be a number in 0..255, one for each channel, or 'mean'. "
+            f"Received: fill={value!r}"
         )
     return tuple(value) if isinstance(value, list | tuple) else value
 

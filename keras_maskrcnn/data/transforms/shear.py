@@ -9,7 +9,7 @@ import numpy as np
 
 from keras_maskrcnn.checks import fraction
 from keras_maskrcnn.data.transforms.base import TRANSFORMS, Sample, Transform
-from keras_maskrcnn.data.transforms.resampling import MEAN_PIXEL, Fill
+from keras_maskrcnn.data.transforms.resampling import Fill
 from keras_maskrcnn.data.transforms.settings import fill_value, number_range
 from keras_maskrcnn.data.transforms.warp import Warp
 
@@ -44,7 +44,8 @@ class Shear(Transform):
         x, y: `(low, high)` degrees, in -44..44, from which the lean of columns and that of rows are
             drawn uniformly.
         probability: with which it happens to each picture, in 0..1.
-        fill: 0..255, or such a number for each channel: what lies beyond the picture.
+        fill: 0..255, or such a number for each channel: what lies beyond the picture. `"mean"`:
+            ImageNet's of RGB, with any other number of channels the picture's own.
         min_visible: part of its area, in 0..1, that must be left of an object that is cut.
 
     Raises:
@@ -57,7 +58,7 @@ class Shear(Transform):
         x: tuple[float, float] = (-10.0, 10.0),
         y: tuple[float, float] = (-10.0, 10.0),
         probability: float = 1.0,
-        fill: Fill = MEAN_PIXEL,
+        fill: Fill = "mean",
         min_visible: float = 0.0,
     ) -> None:
         fraction(probability=probability, min_visible=min_visible)

@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 
 from keras_maskrcnn.data.transforms.move import Move
-from keras_maskrcnn.data.transforms.resampling import MEAN_PIXEL, Fill, resample
+from keras_maskrcnn.data.transforms.resampling import Fill, resample
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -15,11 +15,11 @@ class Warp(Move):
     """A move that resamples the picture by its matrix, see `resample`.
 
     Args:
-        fill: 0..255, or such a number for each channel: what lies beyond the picture.
+        fill: what lies beyond the picture; see `resample`.
         min_visible: see `Move`.
     """
 
-    fill: Fill = MEAN_PIXEL
+    fill: Fill = "mean"
     min_visible: float = 0.0
 
     def move_pixels(self, image: np.ndarray) -> np.ndarray:

@@ -144,12 +144,7 @@ def test_other_channels(channels):
     expected = np.clip(1.5 * floats - 0.5 * floats.mean(), 0, 255)
     assert np.abs(change(given, ("contrast", 1.5)) - expected).max() <= 0.5001
     for step in (("saturation", 0.0), ("hue", 0.2)):
-        if channels == 1:
-            np.testing.assert_array_equal(change(given, step), given)
-        else:
-            message = rf"{step[0]} can be changed .* 1 or 3 channels.*\(8, 9, {channels}\)"
-            with pytest.raises(ValueError, match=message):
-                change(given, ("brightness", 0.5), step)
+        np.testing.assert_array_equal(change(given, step), given)
 
 
 STEPS = (("contrast", 1.8), ("hue", 0.3), ("brightness", 1.3), ("saturation", 0.4))

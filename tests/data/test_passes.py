@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from keras_maskrcnn.data.augmentation import draw_order, draw_sizes
+from keras_maskrcnn.data.passes import draw_order, draw_sizes
 
 
 def test_sizes_follow_from_seed_and_epoch():

@@ -1,14 +1,58 @@
-"""Random choices of one pass over a data set: sizes and order."""
+"""Random choices of one pass over a data set: pictures, sizes and order."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
 
+from keras_maskrcnn.data.records import DetectionData
+
 # Pictures that are sorted by aspect ratio together, in batches: enough for batches of like
 # shape, few enough that a batch is no fixed company.
 SORTED_BATCHES = 16
+
+
+def pass_length(weights: np.ndarray) -> int:
+    """How many pictures a pass has; see `draw_pictures`."""
+    return round(float(weights.sum()))
+
+
+def draw_pictures(weights: np.ndarray, seed: int, epoch: int) -> np.ndarray:
+    """Draws the pictures of one pass.
+
+    Systematic sampling: a picture of weight 2.3 comes 2 or 3 times, and every pass has the same
+    number of pictures.
+
+    Args:
+        weights: `[count]`: how often each picture comes on average.
+        seed: seed of the run.
+        epoch: number of the pass.
+
+    Returns:
+        int64 `[pass_length(weights)]`: picture numbers in ascending order.
+    """
+    rng = np.random.default_rng([seed, epoch, 3])
+    order = rng.permutation(len(weights))
+    length = pass_length(weights)
+    ends = np.cumsum(weights[order]) * (length / weights.sum())
+    places = np.searchsorted(ends, np.arange(length) + rng.random(), side="right")
+    return np.sort(order[np.minimum(places, len(order) - 1)])
+
+
+def count_repeats(pictures: np.ndarray) -> np.ndarray:
+    """How often each of the pictures, in ascending order, came before: 0, 1, ..."""
+    return np.arange(len(pictures)) - np.searchsorted(pictures, pictures)
+
+
+def describe_pass(data: DetectionData, pictures: np.ndarray) -> str:
+    """What the pictures of a pass hold, in one line."""
+    records = [data.records[index] for index in pictures]
+    empty = sum(not record.objects for record in records)
+    counts = Counter(o.category for record in records for o in record.objects)
+    objects = ", ".join(f"{name} {counts[k]}" for k, name in enumerate(data.class_names))
+    return f"{len(records)} pictures, {empty} without objects; objects: {objects}"
 
 
 def draw_sizes(count: int, min_sizes: Sequence[int], seed: int, epoch: int) -> np.ndarray:
