@@ -35,7 +35,9 @@ FIRST = ("parity", "models")
 _SUMMARY = re.compile(r"^.*\d+ \w+.* in \d+\.\d+s", re.MULTILINE)
 _COUNTS = re.compile(r"(\d+) (passed|failed|skipped|error)")
 _PEAK = re.compile(r"^peak memory: (\d+) MB", re.MULTILINE)
+_DURATION = re.compile(r"^(\d+\.\d+)s (\w+) +(\S+)", re.MULTILINE)
 _NO_TESTS_SELECTED = 5
+_SLOWEST_SHOWN = 8
 
 
 class Result(NamedTuple):
@@ -57,6 +59,12 @@ class Result(NamedTuple):
         """Most memory that its process held, in MB."""
         found = _PEAK.findall(self.output)
         return int(found[-1]) if found else 0
+
+    @property
+    def durations(self) -> list[tuple[float, str]]:
+        """Seconds and names of its slowest tests, or of what is made for them."""
+        found = _DURATION.findall(self.output)
+        return [(float(seconds), f"{test} ({what})") for seconds, what, test in found]
 
     @property
     def fault(self) -> str:
@@ -108,6 +116,10 @@ def main(wanted: Sequence[str]) -> int:
     counts = ", ".join(f"{number} {word}" for word, number in total.items())
     peak = max((result.peak for result in results), default=0)
     print(f"{counts} in {time.monotonic() - start:.0f} s; peak memory of a process {peak} MB")
+    for seconds, test in sorted((d for r in results for d in r.durations), reverse=True)[
+        :_SLOWEST_SHOWN
+    ]:
+        print(f"{seconds:5.0f} s {test}")
     # Told, not failed: kernels of other processors take other amounts.
     if peak > MEMORY_LIMIT_MB:
         print(f"that is more than the {MEMORY_LIMIT_MB} MB that a process should take")

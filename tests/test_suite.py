@@ -58,6 +58,14 @@ def test_a_process_over_the_limit_is_told(folder, capsys, monkeypatch):
     assert "more than the 11 MB" in capsys.readouterr().out
 
 
+def test_the_slowest_are_told(folder, capsys):
+    content = "import time\n\ndef test_long():\n    time.sleep(0.6)\n"
+    (folder / "ops" / "test_b.py").write_text(content)
+    assert suite.main([]) == 0
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if "test_long" in line]
+    assert line.split()[:2] == ["1", "s"] and line.endswith("test_b.py::test_long (call)")
+
+
 def test_no_tests_fail(folder, capsys):
     assert suite.main(["nothing of this name"]) == 1
     assert "FAILED: no test ran" in capsys.readouterr().out

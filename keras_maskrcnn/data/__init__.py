@@ -4,7 +4,6 @@ from keras_maskrcnn.data.datasets import dataset_splits, load_dataset
 from keras_maskrcnn.data.formats import FORMATS
 from keras_maskrcnn.data.formats.coco import load_coco
 from keras_maskrcnn.data.formats.collector import Collector
-from keras_maskrcnn.data.formats.making import Patch
 from keras_maskrcnn.data.formats.problems import ItemError
 from keras_maskrcnn.data.formats.reader import Reader
 from keras_maskrcnn.data.formats.source import Source
@@ -20,7 +19,6 @@ __all__ = [
     "ImageRecord",
     "Instance",
     "ItemError",
-    "Patch",
     "Reader",
     "SavedData",
     "Source",

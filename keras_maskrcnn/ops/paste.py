@@ -21,7 +21,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from pycocotools import mask as coco_mask
+
+from keras_maskrcnn.outlines.rle import encode_crop
 
 
 def _axis_weights(start: float, end: float, side: int, length: int) -> tuple[int, np.ndarray]:
@@ -66,17 +67,6 @@ def paste_crop(
     return left, top, (rows @ across).astype("float32")
 
 
-def paste_mask(
-    mask: np.ndarray, box: np.ndarray, image_size: tuple[int, int], threshold: float = 0.5
-) -> np.ndarray:
-    """One mask as bool `[h, w]`; arguments as in `paste_crop`."""
-    left, top, values = paste_crop(mask, box, image_size)
-    picture = np.zeros(image_size, bool)
-    height, width = values.shape
-    picture[top : top + height, left : left + width] = values >= threshold
-    return picture
-
-
 def paste_masks(
     masks: np.ndarray, boxes: np.ndarray, image_size: tuple[int, int], threshold: float = 0.5
 ) -> np.ndarray:
@@ -115,37 +105,7 @@ def paste_rle(
         `{"size": [h, w], "counts": str}`, as pycocotools and JSON take it.
     """
     left, top, values = paste_crop(mask, box, image_size)
-    return encode_crop(values >= threshold, left, top, image_size)
-
-
-def encode_crop(
-    crop: np.ndarray, left: int, top: int, image_size: tuple[int, int]
-) -> dict[str, Any]:
-    """Run-length encode a bool crop `[ch, cw]` that sits at `(left, top)` of a blank picture.
-
-    COCO's runs go down the columns of the whole picture. Within the crop every column's runs are
-    found at once; a run that leaves the bottom row and one that enters at the top row of the next
-    column are the same run, which only a crop of the picture's full height can hold.
-    """
-    height, width = image_size
-    # A blank pixel under every column, so that no run crosses from one column into the next.
-    side = crop.shape[0] + 1
-    columns = np.zeros((crop.shape[1], side), bool)
-    columns[:, :-1] = crop.T
-    flat = columns.ravel()
-    changes = np.flatnonzero(flat[1:] != flat[:-1]) + 1
-    if flat.size and flat[0]:
-        changes = np.insert(changes, 0, 0)
-    # Starts and ends of the runs alternate: flat positions in the column-major picture.
-    edges = (changes // side + left) * height + changes % side + top
-    joined = edges[1:-1:2] == edges[2::2]
-    keep = np.ones(len(edges), bool)
-    keep[1:-1:2] = keep[2::2] = ~joined
-    counts = np.diff(edges[keep], prepend=0, append=height * width)
-    if len(counts) > 1 and counts[-1] == 0:  # The object holds the last pixel.
-        counts = counts[:-1]
-    rle = coco_mask.frPyObjects({"size": [height, width], "counts": counts.tolist()}, height, width)
-    return {"size": [height, width], "counts": rle["counts"].decode("ascii")}
+    return encode_crop(values >= threshold, left, top, image_size).to_coco(*image_size)
 
 
 def check_paste_arguments(masks: np.ndarray, boxes: np.ndarray, threshold: float) -> None:

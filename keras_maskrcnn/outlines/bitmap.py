@@ -8,13 +8,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from pycocotools import mask as coco_mask
 
 from keras_maskrcnn.outlines.base import Box, Outline
 from keras_maskrcnn.outlines.cells import cell_polygons
 from keras_maskrcnn.outlines.geometry import move_points
 from keras_maskrcnn.outlines.raster import Raster, moves_cells_to_cells, turn_cells
-from keras_maskrcnn.outlines.rle import RLE
+from keras_maskrcnn.outlines.rle import RLE, encode_crop
 
 
 class Bitmap(Raster):
@@ -95,5 +94,7 @@ class Bitmap(Raster):
         return cut if cut.bits.any() else None
 
     def to_rle(self, height: int, width: int) -> RLE:
-        bits = np.asfortranarray(self.window(0, 0, width, height), dtype=np.uint8)
-        return RLE((height, width), coco_mask.encode(bits)["counts"])
+        inside = self.crop((0, 0, width, height))
+        if not isinstance(inside, Bitmap):
+            return encode_crop(np.zeros((0, 0), bool), 0, 0, (height, width))
+        return encode_crop(inside.bits, inside.left, inside.top, (height, width))

@@ -87,6 +87,38 @@ class RLE(Raster):
         return self if is_packed else RLE(self.size, _packed(self)["counts"])
 
 
+def encode_crop(bits: np.ndarray, left: int, top: int, size: tuple[int, int]) -> RLE:
+    """Run lengths of a picture that is blank but for a crop; made from the crop alone.
+
+    Args:
+        bits: bool `[h, w]`.
+        left, top: pixel at which the crop starts; it must lie within the picture.
+        size: height and width of the picture.
+    """
+    height, width = size
+    # COCO's runs go down the columns of the whole picture. A blank pixel under every column keeps
+    # the runs of the crop's columns apart.
+    side = bits.shape[0] + 1
+    columns = np.zeros((bits.shape[1], side), bool)
+    columns[:, :-1] = bits.T
+    flat = columns.ravel()
+    changes = np.flatnonzero(flat[1:] != flat[:-1]) + 1
+    if flat.size and flat[0]:
+        changes = np.insert(changes, 0, 0)
+    # Starts and ends of the runs alternate.
+    edges = (changes // side + left) * height + changes % side + top
+    # A run that ends at the bottom of one column goes on at the top of the next.
+    joined = edges[1:-1:2] == edges[2::2]
+    keep = np.ones(len(edges), bool)
+    keep[1:-1:2] = keep[2::2] = ~joined
+    counts = np.diff(edges[keep], prepend=0, append=height * width)
+    # The COCO tools write no empty run at the end, so that equal masks have equal codes.
+    if len(counts) > 1 and counts[-1] == 0:
+        counts = counts[:-1]
+    packed = coco_mask.frPyObjects({"size": [height, width], "counts": counts.tolist()}, *size)
+    return RLE(size, packed["counts"])
+
+
 def _packed(rle: RLE) -> dict[str, Any]:
     """As pycocotools takes it."""
     packed = {"size": list(rle.size), "counts": rle.counts}

@@ -28,7 +28,7 @@ class PolygonCsv(Reader):
                     images[name] = found.add_picture(found.find_picture(name))
                 if line["class"]:
                     polygon = numbers(line["outline"])
-                    found.add_object(images[name], line["class"], polygons=[polygon])
+                    found.add_object(images[name], line["class"], parts=[polygon])
 
 
 def numbers(text):

@@ -7,7 +7,7 @@ from pycocotools import mask as coco_mask
 from scipy.ndimage import gaussian_filter
 from skimage import measure
 
-from keras_maskrcnn.ops.paste import paste_mask
+from keras_maskrcnn.ops.paste import paste_masks
 from keras_maskrcnn.outlines.tracing import mask_polygons
 
 
@@ -57,7 +57,7 @@ MASKS = {
 @pytest.mark.parametrize("box", [(31.3, 20.8, 239.1, 180.2), (0, 0, 260, 200), (-40, 9, 150, 230)])
 def test_polygons_drawn_again_are_the_mask(shape, box):
     size = (200, 260)
-    expected = paste_mask(MASKS[shape], box, size)
+    expected = paste_masks(MASKS[shape][None], np.array([box]), size)[0]
     polygons = mask_polygons(MASKS[shape], box, size)
     assert iou(draw(polygons, size), expected) > 0.97
     assert iou(draw_as_labelme(polygons, size), expected) > 0.95
@@ -73,7 +73,7 @@ def test_polygons_drawn_again_are_the_mask(shape, box):
 @pytest.mark.parametrize("shape", MASKS)
 def test_small_objects_keep_their_pixels(shape, side):
     box, size = (5.2, 6.7, 5.2 + side, 6.7 + side), (50, 60)
-    expected = paste_mask(MASKS[shape], box, size)
+    expected = paste_masks(MASKS[shape][None], np.array([box]), size)[0]
     assert iou(draw(mask_polygons(MASKS[shape], box, size), size), expected) > 0.95
 
 
@@ -96,7 +96,7 @@ def test_random_values_and_values_on_the_threshold():
     rng = np.random.default_rng(0)
     for steps in (2, 4, 1000):
         mask = (np.round(rng.random((28, 28)) * steps) / steps).astype("float32")
-        expected = paste_mask(mask, (3.3, 2.2, 85.1, 78.7), (80, 90))
+        expected = paste_masks(mask[None], np.array([(3.3, 2.2, 85.1, 78.7)]), (80, 90))[0]
         received = draw(mask_polygons(mask, (3.3, 2.2, 85.1, 78.7), (80, 90)), (80, 90))
         assert iou(received, expected) > 0.95
 

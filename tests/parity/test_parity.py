@@ -51,7 +51,15 @@ def test_single_ops(shared, name):
     _assert_all_hold(name)
 
 
-@pytest.mark.parametrize("name", CASES)
+# One of each reference always; all, at minutes for each, by `make parity` and, after the suite, by
+# `.ci/run`.
+_ALWAYS = ("tv_mask_r50_fpn", "d2_mask_r50_fpn")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [name if name in _ALWAYS else pytest.param(name, marks=pytest.mark.slow) for name in CASES],
+)
 def test_whole_models(shared, name):
     """In a process of its own: a model, its activations and gradients take gigabytes."""
     table = Path(__file__).with_name("table.py")

@@ -8,7 +8,7 @@ import numpy as np
 
 from keras_maskrcnn.data.formats.collector import Collector
 from keras_maskrcnn.data.formats.embedded import mask_file, one_channel
-from keras_maskrcnn.data.formats.id_masks import fitted, patches_of
+from keras_maskrcnn.data.formats.id_masks import fitted, masks_of
 from keras_maskrcnn.data.formats.reader import FORMATS, SPLITS, Reader
 from keras_maskrcnn.data.formats.source import Source
 
@@ -54,9 +54,9 @@ class Cityscapes(Reader):
                 ids = one_channel(mask_file(file)).astype(np.int64)
                 image = fitted(image, ids, found)
                 found.add_record(image)
-                for value, patch in patches_of(ids):
+                for value, mask in masks_of(ids):
                     is_group = value < _PER_CLASS
                     label = _THINGS.get(value if is_group else value // _PER_CLASS)
                     if label is not None:
                         with found.item(f"{name}, value {value}"):
-                            found.add_object(image, label, patches=[patch], is_crowd=is_group)
+                            found.add_object(image, label, parts=[mask], is_crowd=is_group)

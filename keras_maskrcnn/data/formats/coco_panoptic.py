@@ -17,7 +17,7 @@ from keras_maskrcnn.data.formats.coco_layout import CocoFiles, picture_folders
 from keras_maskrcnn.data.formats.coco_parts import read_categories, read_images, read_parts
 from keras_maskrcnn.data.formats.collector import Collector
 from keras_maskrcnn.data.formats.embedded import colour_file
-from keras_maskrcnn.data.formats.id_masks import fitted, patches_of
+from keras_maskrcnn.data.formats.id_masks import fitted, masks_of
 from keras_maskrcnn.data.formats.problems import ItemError
 from keras_maskrcnn.data.formats.reader import FORMATS
 from keras_maskrcnn.data.formats.source import Source
@@ -93,7 +93,7 @@ def _add_segments(
     found: Collector,
 ) -> int:
     """Adds the objects of a picture; gives the number of segments that are none."""
-    patches = dict(patches_of(ids))
+    masks = dict(masks_of(ids))
     passed_over = 0
     for number, segment in enumerate(segments):
         item = f"{name}, segment {number}"
@@ -105,9 +105,9 @@ def _add_segments(
                 continue
             if category not in names:
                 raise ItemError("unknown category id", f" {category}")
-            if key not in patches:
+            if key not in masks:
                 raise ItemError("no pixel has its id")
             found.add_object(
-                image, names[category], patches=[patches[key]], is_crowd=check_crowd(segment)
+                image, names[category], parts=[masks[key]], is_crowd=check_crowd(segment)
             )
     return passed_over

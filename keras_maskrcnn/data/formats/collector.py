@@ -11,10 +11,11 @@ from typing import Any
 
 from keras_maskrcnn.data.formats.checks import clip_box
 from keras_maskrcnn.data.formats.frames import OTHER_SIZE, Frames
-from keras_maskrcnn.data.formats.making import Patch, bounds_of, made_outline, within
+from keras_maskrcnn.data.formats.making import Part, bounds_of, made_outline
 from keras_maskrcnn.data.formats.outlines import check_polygons
 from keras_maskrcnn.data.formats.problems import ItemError, Problems, require_unique, shown
 from keras_maskrcnn.data.records import DetectionData, ImageRecord, Instance
+from keras_maskrcnn.outlines import Bitmap
 
 Box = tuple[float, float, float, float]
 
@@ -197,8 +198,7 @@ class Collector:
         image: ImageRecord,
         label: Any,
         *,
-        polygons: Sequence[list[float]] = (),
-        patches: Sequence[Patch] = (),
+        parts: Sequence[Part] = (),
         box: Box | None = None,
         is_crowd: bool = False,
         attributes: Mapping[str, float] | None = None,
@@ -209,9 +209,9 @@ class Collector:
         Args:
             image: its picture.
             label: name of its class.
-            polygons: parts, `[x, y, x, y, ...]` in continuous pixels of the picture as the
-                annotations see it, which `height` and `width` of `image` tell.
-            patches: parts that are cropped masks.
+            parts: polygons `[x, y, x, y, ...]` in continuous pixels of the picture as the
+                annotations see it, which `height` and `width` of `image` tell, and cropped masks
+                as `Bitmap`, which may reach out of it.
             box: `(x1, y1, x2, y2)` in the same pixels; by default the outline's.
             is_crowd: whether it is a region of many.
             attributes: numbers that heads of one's own learn.
@@ -223,21 +223,24 @@ class Collector:
         category = self.category(label)
         size = image.height, image.width
         frame = (0.0, 0.0, float(image.width), float(image.height))
+        polygons = [part for part in parts if not isinstance(part, Bitmap)]
         usable, bounds, bad = check_polygons(polygons, box or frame, "box" if box else "picture")
-        inner = [part for part in (within(patch, size) for patch in patches) if part.bits.size]
+        masks = [part for part in parts if isinstance(part, Bitmap)]
+        cut = (mask.crop(frame) for mask in masks)
+        inner = [mask for mask in cut if isinstance(mask, Bitmap)]
         if bad and not usable and not inner:
             raise bad[0][1]
-        if patches and not inner and not usable:
+        if masks and not inner and not usable:
             raise ItemError("mask is empty")
         if box is None:
-            box = bounds_of(bounds, inner)
+            box = bounds_of([*bounds, *(mask.bounds() for mask in inner)])
         if not all(map(math.isfinite, box)):
             raise ItemError("box is not four finite numbers", f" ({shown(list(box))})")
         x1, y1, x2, y2 = map(float, box)
         if x2 <= x1 or y2 <= y1:
             raise ItemError("box has no area")
         box = clip_box(x1, y1, x2, y2, image)
-        outline = made_outline(polygons=usable, patches=inner, size=size)
+        outline = made_outline(usable, inner, size)
         instance = Instance(
             category, box, outline, is_crowd, None, self._next_annotation, None, attributes or {}
         )

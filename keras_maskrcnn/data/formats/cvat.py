@@ -11,7 +11,7 @@ from xml.etree.ElementTree import Element
 import numpy as np
 
 from keras_maskrcnn.data.formats.collector import Collector
-from keras_maskrcnn.data.formats.making import Patch
+from keras_maskrcnn.data.formats.making import Part
 from keras_maskrcnn.data.formats.problems import ItemError, shown
 from keras_maskrcnn.data.formats.reader import FORMATS, Reader
 from keras_maskrcnn.data.formats.shapes import ellipse, rectangle
@@ -20,6 +20,7 @@ from keras_maskrcnn.data.formats.words import words_as_floats, words_as_integers
 from keras_maskrcnn.data.formats.xml_file import xml_elements
 from keras_maskrcnn.data.picture_files import MAX_PIXELS
 from keras_maskrcnn.data.records import ImageRecord
+from keras_maskrcnn.outlines import Bitmap
 
 _FRAME = re.compile(r"frame_(\d+)$", re.IGNORECASE)
 # A tag is of the whole picture.
@@ -30,7 +31,7 @@ class _Shape(NamedTuple):
     name: str
     label: str
     group: str | None
-    part: list[float] | Patch
+    part: Part
 
 
 @FORMATS.register("cvat")
@@ -140,13 +141,12 @@ def _add_objects(shapes: list[_Shape], image: ImageRecord, found: Collector) -> 
             found.add_object(
                 image,
                 label,
-                polygons=[s.part for s in parts if not isinstance(s.part, Patch)],
-                patches=[s.part for s in parts if isinstance(s.part, Patch)],
+                parts=[s.part for s in parts],
                 item=parts[0].name,
             )
 
 
-def _read_shape(shape: Element) -> list[float] | Patch:
+def _read_shape(shape: Element) -> Part:
     if shape.tag == "polygon":
         text = shape.get("points", "")
         words = text.replace(";", ",").split(",")
@@ -169,7 +169,7 @@ def _attributes(shape: Element, names: tuple[str, ...]) -> list[float]:
     return words_as_floats(words, shape.tag)
 
 
-def _read_mask(shape: Element) -> Patch:
+def _read_mask(shape: Element) -> Bitmap:
     """Run lengths row by row within the crop, beginning with background."""
     left, top, width, height = words_as_integers(
         [shape.get(name) for name in ("left", "top", "width", "height")], "mask"
@@ -183,4 +183,4 @@ def _read_mask(shape: Element) -> Patch:
     if min(runs) < 0 or sum(runs) != width * height:
         raise ItemError("runs do not add up to the mask's size", f" ({height} x {width})")
     bits = np.repeat(np.arange(len(runs)) % 2 == 1, runs).reshape(height, width)
-    return Patch(bits, left, top)
+    return Bitmap(bits, left, top)

@@ -7,11 +7,11 @@ from collections.abc import Collection
 import numpy as np
 
 from keras_maskrcnn.data.formats.collector import Collector
-from keras_maskrcnn.data.formats.making import Patch
 from keras_maskrcnn.data.records import ImageRecord
+from keras_maskrcnn.outlines import Bitmap
 
 
-def patches_of(ids: np.ndarray, skip: Collection[int] = (0,)) -> list[tuple[int, Patch]]:
+def masks_of(ids: np.ndarray, skip: Collection[int] = (0,)) -> list[tuple[int, Bitmap]]:
     """The objects by id; those that touch stay apart, and one of several pieces stays one.
 
     Args:
@@ -33,7 +33,7 @@ def patches_of(ids: np.ndarray, skip: Collection[int] = (0,)) -> list[tuple[int,
         strict=True,
     )
     return [
-        (int(value), Patch(ids[top:bottom, left:right] == value, int(left), int(top)))
+        (int(value), Bitmap(ids[top:bottom, left:right] == value, int(left), int(top)))
         for value, (top, bottom, left, right) in zip(values, bounds, strict=True)
     ]
 

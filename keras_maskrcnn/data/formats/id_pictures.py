@@ -9,12 +9,12 @@ import numpy as np
 
 from keras_maskrcnn.data.formats.collector import Collector
 from keras_maskrcnn.data.formats.embedded import mask_bits, mask_file, one_channel
-from keras_maskrcnn.data.formats.id_masks import fitted, patches_of
-from keras_maskrcnn.data.formats.making import Patch
+from keras_maskrcnn.data.formats.id_masks import fitted, masks_of
 from keras_maskrcnn.data.formats.problems import ItemError
 from keras_maskrcnn.data.formats.reader import FORMATS, Reader
 from keras_maskrcnn.data.formats.source import Source
 from keras_maskrcnn.data.records import ImageRecord
+from keras_maskrcnn.outlines import Bitmap
 
 # Ends that tools add to the name of a picture for its mask.
 _ENDS = ("_mask", "_masks", "_instances", "_instance", "_ids", "-mask")
@@ -118,7 +118,7 @@ def _add_files(files: list[Path], image: ImageRecord, source: Source, found: Col
             image = fitted(image, bits, found)
             if not is_added:
                 image, is_added = found.add_record(image), True
-            found.add_object(image, found.only_class, patches=[Patch(bits)])
+            found.add_object(image, found.only_class, parts=[Bitmap(bits)])
     if not is_added:
         found.add_record(image)
 
@@ -130,6 +130,6 @@ def _add_ids(file: Path, image: ImageRecord, name: str, found: Collector) -> Non
     if ids.dtype == bool or (set(values.tolist()) == {0, 255} and ids.dtype == np.uint8):
         raise ItemError("mask has one value alone for what is not background, so no ids")
     found.add_record(image)
-    for number, patch in patches_of(ids):
+    for number, mask in masks_of(ids):
         with found.item(f"{name}, object {number}"):
-            found.add_object(image, found.only_class, patches=[patch])
+            found.add_object(image, found.only_class, parts=[mask])

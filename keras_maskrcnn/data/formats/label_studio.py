@@ -15,13 +15,14 @@ from keras_maskrcnn.data.formats.checks import (
     check_size,
 )
 from keras_maskrcnn.data.formats.collector import Collector
-from keras_maskrcnn.data.formats.making import Patch
+from keras_maskrcnn.data.formats.making import Part
 from keras_maskrcnn.data.formats.problems import ItemError, MissingPictureError, shown
 from keras_maskrcnn.data.formats.reader import FORMATS, Reader
 from keras_maskrcnn.data.formats.shapes import ellipse, turned
 from keras_maskrcnn.data.formats.source import Source
 from keras_maskrcnn.data.records import ImageRecord
 from keras_maskrcnn.images.formats import is_picture_name
+from keras_maskrcnn.outlines import Bitmap
 
 _LABELS = ("polygonlabels", "rectanglelabels", "ellipselabels", "brushlabels", "labels")
 # Results that say something of the whole picture.
@@ -96,8 +97,7 @@ def _read_task(task: dict[str, Any], folder: Path, name: str, found: Collector) 
             found.add_object(
                 image,
                 _only(_label_of(entry)),
-                polygons=[] if isinstance(part, Patch) else [part],
-                patches=[part] if isinstance(part, Patch) else [],
+                parts=[part],
                 item=item,
             )
 
@@ -145,9 +145,9 @@ def _only(labels: Any) -> Any:
     return labels[0] if isinstance(labels, list) and labels else None
 
 
-def _read_shape(value: dict[str, Any], image: ImageRecord) -> list[float] | Patch:
+def _read_shape(value: dict[str, Any], image: ImageRecord) -> Part:
     if "rle" in value:
-        return Patch(decode_brush(value["rle"], image.height, image.width))
+        return Bitmap(decode_brush(value["rle"], image.height, image.width))
     across, down = image.width / 100, image.height / 100
     if "points" in value:
         points = check_points(value["points"])

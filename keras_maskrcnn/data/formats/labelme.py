@@ -14,11 +14,12 @@ from keras_maskrcnn.data.formats.checks import (
 )
 from keras_maskrcnn.data.formats.collector import Collector
 from keras_maskrcnn.data.formats.embedded import decode_base64, mask_bits, png_values
-from keras_maskrcnn.data.formats.making import Patch
+from keras_maskrcnn.data.formats.making import Part
 from keras_maskrcnn.data.formats.problems import ItemError, shown
 from keras_maskrcnn.data.formats.reader import FORMATS, Reader
 from keras_maskrcnn.data.formats.shapes import ellipse, rectangle
 from keras_maskrcnn.data.formats.source import Source
+from keras_maskrcnn.outlines import Bitmap
 
 # Labels that LabelMe's own converters keep for what is no object.
 _NO_OBJECT = ("__ignore__", "_background_")
@@ -63,7 +64,7 @@ class LabelMe(Reader):
             # What is embedded is the picture as it was shown.
             path = str(file)
         image = found.add_picture(path, annotated=size, turned=True)
-        objects: dict[Any, list[tuple[int, list[float] | Patch]]] = {}
+        objects: dict[Any, list[tuple[int, Part]]] = {}
         for number, value in enumerate(shapes):
             with found.item(f"{name}, shape {number}"):
                 shape = check_entry(value)
@@ -82,8 +83,7 @@ class LabelMe(Reader):
                 found.add_object(
                     image,
                     label,
-                    polygons=[part for _, part in parts if not isinstance(part, Patch)],
-                    patches=[part for _, part in parts if isinstance(part, Patch)],
+                    parts=[part for _, part in parts],
                     item=item,
                 )
 
@@ -96,7 +96,7 @@ def _is_labelme(document: Any) -> bool:
     )
 
 
-def _read_shape(shape: dict[str, Any], pixels: int) -> list[float] | Patch:
+def _read_shape(shape: dict[str, Any], pixels: int) -> Part:
     if shape.get("label") in _NO_OBJECT:
         raise ItemError(f"label {shape['label']} is no class")
     # Files of the first versions have polygons only, and no kind.
@@ -117,7 +117,7 @@ def _read_shape(shape: dict[str, Any], pixels: int) -> list[float] | Patch:
     raise ItemError("shape is no region", f" ({shown(kind)})")
 
 
-def _read_mask(text: Any, points: list[float], pixels: int) -> Patch:
+def _read_mask(text: Any, points: list[float], pixels: int) -> Bitmap:
     """A PNG of the pixels from the first point to the second, both included."""
     bits = mask_bits(png_values(decode_base64(text, pixels), pixels=pixels))
     left, top, right, bottom = (round(value) for value in points)
@@ -129,4 +129,4 @@ def _read_mask(text: Any, points: list[float], pixels: int) -> Patch:
             "mask is not of the size that its points tell",
             f" ({bits.shape[0]} x {bits.shape[1]}, points {shown(points)})",
         )
-    return Patch(bits, left, top)
+    return Bitmap(bits, left, top)

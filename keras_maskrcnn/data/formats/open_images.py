@@ -12,12 +12,12 @@ import numpy as np
 
 from keras_maskrcnn.data.formats.collector import Collector
 from keras_maskrcnn.data.formats.embedded import mask_bits, mask_file
-from keras_maskrcnn.data.formats.making import Patch
 from keras_maskrcnn.data.formats.problems import ItemError, shown
 from keras_maskrcnn.data.formats.reader import FORMATS, Reader
 from keras_maskrcnn.data.formats.source import Source
 from keras_maskrcnn.data.formats.words import words_as_floats
 from keras_maskrcnn.data.records import ImageRecord
+from keras_maskrcnn.outlines import Bitmap
 
 _MASK, _GROUP = "MaskPath", "IsGroupOf"
 
@@ -65,8 +65,8 @@ class OpenImages(Reader):
                 if file is None:
                     raise ItemError("mask is missing", f" ({shown(row.get(_MASK))})")
                 bits = mask_bits(mask_file(Path(source.pictures.checked(file))))
-                patch = Patch(_stretched(bits, image.height, image.width))
-                found.add_object(image, _name(row, names), patches=[patch])
+                mask = Bitmap(_stretched(bits, image.height, image.width))
+                found.add_object(image, _name(row, names), parts=[mask])
         boxes = [t for t in of_split if _GROUP in _head(t)]
         for item, row in _rows(boxes, source):
             image = images.get(row.get("ImageID") or "")

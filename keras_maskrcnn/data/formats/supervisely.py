@@ -14,11 +14,12 @@ from keras_maskrcnn.data.formats.checks import (
 )
 from keras_maskrcnn.data.formats.collector import Collector
 from keras_maskrcnn.data.formats.embedded import decode_base64, inflate, mask_bits, png_values
-from keras_maskrcnn.data.formats.making import Patch
+from keras_maskrcnn.data.formats.making import Part
 from keras_maskrcnn.data.formats.problems import ItemError, shown
 from keras_maskrcnn.data.formats.reader import FORMATS, SPLITS, Reader
 from keras_maskrcnn.data.formats.shapes import rectangle, with_holes
 from keras_maskrcnn.data.formats.source import Source
+from keras_maskrcnn.outlines import Bitmap
 
 _META = "meta.json"
 
@@ -86,8 +87,7 @@ class Supervisely(Reader):
                 found.add_object(
                     image,
                     label,
-                    polygons=[] if isinstance(part, Patch) else [part],
-                    patches=[part] if isinstance(part, Patch) else [],
+                    parts=[part],
                     item=item,
                 )
 
@@ -121,13 +121,13 @@ def _read_meta(source: Source) -> dict[str, str]:
     return {}
 
 
-def _read_geometry(entry: dict[str, Any], kind: Any, pixels: int) -> list[float] | Patch:
+def _read_geometry(entry: dict[str, Any], kind: Any, pixels: int) -> Part:
     if kind == "bitmap":
         bitmap = check_entry(entry.get("bitmap"))
         x, y = check_numbers(bitmap.get("origin"), "origin", 2)
         content = inflate(decode_base64(bitmap.get("data"), pixels), pixels)
         bits = mask_bits(png_values(content, pixels=pixels))
-        return Patch(bits, int(x), int(y))
+        return Bitmap(bits, int(x), int(y))
     if kind not in ("polygon", "rectangle"):
         raise ItemError("shape is no region", f" ({shown(kind)})")
     points = check_entry(entry.get("points"))

@@ -110,7 +110,7 @@ def _read_entry(
             label = found.only_class
             if attribute is not None:
                 label = _label(check_entry(region.get("region_attributes")).get(attribute))
-            found.add_object(image, label, polygons=[polygon], item=item)
+            found.add_object(image, label, parts=[polygon], item=item)
 
 
 def _label(value: Any) -> str:

@@ -70,7 +70,7 @@ class Via3(Reader):
                         label = found.only_class
                         if attribute is not None:
                             label = _label(entry, attribute, project["attribute"])
-                        found.add_object(image, label, polygons=[_polygon(entry)], item=item)
+                        found.add_object(image, label, parts=[_polygon(entry)], item=item)
 
     def _attribute(self, project: dict[str, Any], file: Path) -> str | None:
         """Id of the attribute that holds the class."""

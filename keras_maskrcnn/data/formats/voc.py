@@ -11,7 +11,7 @@ import numpy as np
 
 from keras_maskrcnn.data.formats.collector import Collector
 from keras_maskrcnn.data.formats.embedded import colour_file, mask_file
-from keras_maskrcnn.data.formats.id_masks import fitted, patches_of
+from keras_maskrcnn.data.formats.id_masks import fitted, masks_of
 from keras_maskrcnn.data.formats.picture_tree import PictureTree
 from keras_maskrcnn.data.formats.problems import ItemError, shown
 from keras_maskrcnn.data.formats.reader import FORMATS, Reader
@@ -141,17 +141,17 @@ def _add_masks(
         raise ItemError(f"{_CLASSES} has colours, but there is no labelmap.txt")
     found.add_record(image)
     no_class = (0, _VOID_COLOUR if is_coloured else _VOID)
-    for number, patch in patches_of(ids, (0, void)):
+    for number, mask in masks_of(ids, (0, void)):
         with found.item(f"{objects.parent.name}/{objects.name}, object {number}"):
-            rows, columns = patch.bits.shape
-            inner = labels[patch.y : patch.y + rows, patch.x : patch.x + columns][patch.bits]
+            rows, columns = mask.bits.shape
+            inner = labels[mask.top : mask.top + rows, mask.left : mask.left + columns][mask.bits]
             values, counts = np.unique(inner[~np.isin(inner, no_class)], return_counts=True)
             if not values.size:
                 raise ItemError(f"object has no class in {_CLASSES}")
             value = int(values[counts.argmax()])
             if value not in names:
                 raise ItemError("unknown class", f" ({f'{value:#x}' if is_coloured else value})")
-            found.add_object(image, names[value], patches=[patch])
+            found.add_object(image, names[value], parts=[mask])
 
 
 def _add_boxes(file: Path, stem: str, image: ImageRecord, found: Collector) -> None:

@@ -242,4 +242,4 @@ def _read_line(
         return
     values[::2] = [value * width for value in values[::2]]
     values[1::2] = [value * height for value in values[1::2]]
-    found.add_object(image, label, polygons=[values], item=item)
+    found.add_object(image, label, parts=[values], item=item)

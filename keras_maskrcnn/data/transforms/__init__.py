@@ -4,6 +4,7 @@ from keras_maskrcnn.data.transforms.base import (
     TRANSFORMS,
     Action,
     Sample,
+    Sometimes,
     Surroundings,
     Transform,
     added_objects,
@@ -30,7 +31,7 @@ from keras_maskrcnn.data.transforms.rotate import Rotate
 from keras_maskrcnn.data.transforms.scale_jitter import ScaleJitter
 from keras_maskrcnn.data.transforms.shear import Shear
 from keras_maskrcnn.data.transforms.vertical_flip import VerticalFlip
-from keras_maskrcnn.data.transforms.warp import Warp
+from keras_maskrcnn.data.transforms.warp import Warp, Warping
 
 __all__ = [
     "JPEG",
@@ -55,10 +56,12 @@ __all__ = [
     "Sample",
     "ScaleJitter",
     "Shear",
+    "Sometimes",
     "Surroundings",
     "Transform",
     "VerticalFlip",
     "Warp",
+    "Warping",
     "added_objects",
     "make_transforms",
     "transform_sample",

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from keras_maskrcnn.checks import nearest
+from keras_maskrcnn.checks import fraction, nearest
 from keras_maskrcnn.data.records import DetectionData, Instance, WithInstances
 from keras_maskrcnn.data.transforms.policies import POLICIES
 from keras_maskrcnn.parts import DataRegistry, Part
@@ -117,6 +117,25 @@ class Transform(Part, abc.ABC):
     def get_config(self) -> dict[str, Any]:
         """What `make_transforms` makes it from again: name and settings, as JSON holds them."""
         return {"name": TRANSFORMS.name_of(type(self)), **super().get_config()}
+
+
+class Sometimes(Transform):
+    """Base of transforms that happen to a part of the pictures.
+
+    Args:
+        probability: with which it happens to each picture, in 0..1.
+    """
+
+    def __init__(self, *, probability: float) -> None:
+        fraction(probability=probability)
+        self.probability = probability
+
+    @abc.abstractmethod
+    def draw_always(self, rng: np.random.Generator, sample: Sample) -> Action | None:
+        """Decides what happens to a sample to which something does; as `draw`."""
+
+    def draw(self, rng: np.random.Generator, sample: Sample) -> Action | None:
+        return self.draw_always(rng, sample) if rng.random() < self.probability else None
 
 
 TRANSFORMS = DataRegistry("augment")

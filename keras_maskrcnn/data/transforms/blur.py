@@ -6,8 +6,7 @@ import dataclasses
 
 import numpy as np
 
-from keras_maskrcnn.checks import fraction
-from keras_maskrcnn.data.transforms.base import TRANSFORMS, Sample, Transform
+from keras_maskrcnn.data.transforms.base import TRANSFORMS, Sample, Sometimes
 from keras_maskrcnn.data.transforms.pixels import (
     PixelAction,
     from_planes,
@@ -66,7 +65,7 @@ def _blur_columns(plane: np.ndarray, band: np.ndarray) -> None:
 
 
 @TRANSFORMS.register("blur")
-class Blur(Transform):
+class Blur(Sometimes):
     """Blurs pictures by a Gaussian, of any number of channels and range of values.
 
     The weights are those of scipy's `gaussian_filter`, `exp(-d^2 / (2 sigma^2))` for distances up
@@ -86,11 +85,8 @@ class Blur(Transform):
     def __init__(
         self, *, sigma: float | tuple[float, float] = (0.1, 2.0), probability: float = 0.5
     ) -> None:
-        fraction(probability=probability)
+        super().__init__(probability=probability)
         self.sigma = number_range("sigma", sigma, 0, 1000)
-        self.probability = probability
 
-    def draw(self, rng: np.random.Generator, sample: Sample) -> BlurAction | None:
-        if rng.random() >= self.probability:
-            return None
+    def draw_always(self, rng: np.random.Generator, sample: Sample) -> BlurAction | None:
         return BlurAction(float(rng.uniform(*self.sigma)))

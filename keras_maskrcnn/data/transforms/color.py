@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from keras_maskrcnn.checks import fraction
-from keras_maskrcnn.data.transforms.base import TRANSFORMS, Sample, Transform
+from keras_maskrcnn.data.transforms.base import TRANSFORMS, Sample, Sometimes
 from keras_maskrcnn.data.transforms.pixels import (
     PixelAction,
     check_value_range,
@@ -110,7 +110,7 @@ _STEPS: dict[str, Callable[[np.ndarray, float], None]] = {
 
 
 @TRANSFORMS.register("color")
-class Color(Transform):
+class Color(Sometimes):
     """Changes brightness, contrast, saturation and hue, in a random order, each by a random factor.
 
     The conventions are those of torchvision's `ColorJitter`. With a factor `f`, and `x` a pixel:
@@ -156,7 +156,8 @@ class Color(Transform):
         probability: float = 1.0,
         value_range: float = 255,
     ) -> None:
-        fraction(grey=grey, probability=probability)
+        super().__init__(probability=probability)
+        fraction(grey=grey)
         check_value_range(value_range)
         self.ranges = {
             "brightness": _factors("brightness", brightness),
@@ -165,12 +166,9 @@ class Color(Transform):
             "hue": _turns(hue),
         }
         self.grey = grey
-        self.probability = probability
         self.value_range = value_range
 
-    def draw(self, rng: np.random.Generator, sample: Sample) -> ColorAction | None:
-        if rng.random() >= self.probability:
-            return None
+    def draw_always(self, rng: np.random.Generator, sample: Sample) -> ColorAction | None:
         steps = []
         for index in rng.permutation(len(self.ranges)):
             name, (low, high) = list(self.ranges.items())[index]

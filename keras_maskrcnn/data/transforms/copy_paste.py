@@ -18,6 +18,7 @@ from keras_maskrcnn.data.transforms.base import (
     TRANSFORMS,
     Action,
     Sample,
+    Sometimes,
     Transform,
     make_transforms,
     transform_sample,
@@ -111,7 +112,7 @@ class CopyPasteAction(Action):
 
 
 @TRANSFORMS.register("copy_paste")
-class CopyPaste(Transform):
+class CopyPaste(Sometimes):
     """Pastes objects of a random other picture of the data set (Ghiasi et al. 2021, arXiv
     2012.07177).
 
@@ -145,11 +146,8 @@ class CopyPaste(Transform):
         blend: float = 1.0,
         min_visible: float = 0.0,
     ) -> None:
-        fraction(
-            probability=probability,
-            object_probability=object_probability,
-            min_visible=min_visible,
-        )
+        super().__init__(probability=probability)
+        fraction(object_probability=object_probability, min_visible=min_visible)
         at_least(1, max_pasted=max_pasted)
         at_least(0, blend=blend)
         self.transforms: Sequence[Transform] = make_transforms(transforms)
@@ -158,7 +156,6 @@ class CopyPaste(Transform):
                 "transforms of copy_paste must add no objects of their own. "
                 f"Received: transforms={transforms!r}"
             )
-        self.probability = probability
         self.object_probability = object_probability
         self.max_pasted = max_pasted
         self.blend = blend
@@ -167,9 +164,7 @@ class CopyPaste(Transform):
     def added_objects(self, most: int) -> int:
         return min(most, self.max_pasted)
 
-    def draw(self, rng: np.random.Generator, sample: Sample) -> CopyPasteAction | None:
-        if rng.random() >= self.probability:
-            return None
+    def draw_always(self, rng: np.random.Generator, sample: Sample) -> CopyPasteAction | None:
         index = self._drawn_picture(rng, sample)
         if index is None:
             return None

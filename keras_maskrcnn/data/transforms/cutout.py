@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_maskrcnn.checks import fraction
-from keras_maskrcnn.data.transforms.base import TRANSFORMS, Sample, Transform
+from keras_maskrcnn.data.transforms.base import TRANSFORMS, Sample, Sometimes
 from keras_maskrcnn.data.transforms.pixels import (
     PixelAction,
     check_value_range,
@@ -62,7 +61,7 @@ class CutoutAction(PixelAction):
 
 
 @TRANSFORMS.register("cutout")
-class Cutout(Transform):
+class Cutout(Sometimes):
     """Hides rectangles of pictures, of any number of channels (DeVries and Taylor 2017).
 
     As in that paper and in Random Erasing (Zhong et al. 2017), whose sizes and shapes these are,
@@ -98,18 +97,15 @@ class Cutout(Transform):
         probability: float = 0.5,
         value_range: float = 255,
     ) -> None:
-        fraction(probability=probability)
+        super().__init__(probability=probability)
         check_value_range(value_range)
         self.count = number_range("count", count, 0, 1000, whole=True)
         self.area = number_range("area", area, 0, 1)
         self.aspect = number_range("aspect", aspect, 0.01, 100)
         self.fill = _checked_fill(fill, value_range)
-        self.probability = probability
         self.value_range = value_range
 
-    def draw(self, rng: np.random.Generator, sample: Sample) -> CutoutAction | None:
-        if rng.random() >= self.probability:
-            return None
+    def draw_always(self, rng: np.random.Generator, sample: Sample) -> CutoutAction | None:
         count = int(rng.integers(*self.count, endpoint=True))
         rectangles = tuple(self._rectangle(rng, *sample.size) for _ in range(count))
         seed = int(rng.integers(2**32))

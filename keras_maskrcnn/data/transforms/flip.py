@@ -6,8 +6,7 @@ import dataclasses
 
 import numpy as np
 
-from keras_maskrcnn.checks import fraction
-from keras_maskrcnn.data.transforms.base import TRANSFORMS, Sample, Transform
+from keras_maskrcnn.data.transforms.base import TRANSFORMS, Sample, Sometimes
 from keras_maskrcnn.data.transforms.move import Move
 
 
@@ -23,7 +22,7 @@ class FlipAction(Move):
 
 
 @TRANSFORMS.register("flip")
-class Flip(Transform):
+class Flip(Sometimes):
     """Mirrors pictures left to right.
 
     Args:
@@ -34,8 +33,7 @@ class Flip(Transform):
     """
 
     def __init__(self, *, probability: float = 0.5) -> None:
-        fraction(probability=probability)
-        self.probability = probability
+        super().__init__(probability=probability)
 
-    def draw(self, rng: np.random.Generator, sample: Sample) -> FlipAction | None:
-        return FlipAction() if rng.random() < self.probability else None
+    def draw_always(self, rng: np.random.Generator, sample: Sample) -> FlipAction:
+        return FlipAction()

@@ -9,8 +9,7 @@ import numpy as np
 from PIL import Image
 from PIL.JpegImagePlugin import JpegImageFile
 
-from keras_maskrcnn.checks import fraction
-from keras_maskrcnn.data.transforms.base import TRANSFORMS, Sample, Transform
+from keras_maskrcnn.data.transforms.base import TRANSFORMS, Sample, Sometimes
 from keras_maskrcnn.data.transforms.pixels import (
     PixelAction,
     check_value_range,
@@ -55,7 +54,7 @@ def _as_bytes(image: np.ndarray, scale: float) -> np.ndarray:
 
 
 @TRANSFORMS.register("jpeg")
-class JPEG(Transform):
+class JPEG(Sometimes):
     """Encodes pictures as JPEG and decodes them, which leaves blocks and rings at edges.
 
     As Pillow does it: baseline, colours at half the resolution (4:2:0), libjpeg's tables at the
@@ -78,13 +77,10 @@ class JPEG(Transform):
         probability: float = 0.5,
         value_range: float = 255,
     ) -> None:
-        fraction(probability=probability)
+        super().__init__(probability=probability)
         check_value_range(value_range)
         self.quality = number_range("quality", quality, 1, 100, whole=True)
-        self.probability = probability
         self.value_range = value_range
 
-    def draw(self, rng: np.random.Generator, sample: Sample) -> JPEGAction | None:
-        if rng.random() >= self.probability:
-            return None
+    def draw_always(self, rng: np.random.Generator, sample: Sample) -> JPEGAction | None:
         return JPEGAction(int(rng.integers(*self.quality, endpoint=True)), self.value_range)

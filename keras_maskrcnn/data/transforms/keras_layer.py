@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from keras_maskrcnn.checks import fraction, nearest
-from keras_maskrcnn.data.transforms.base import TRANSFORMS, Sample, Transform
+from keras_maskrcnn.checks import nearest
+from keras_maskrcnn.data.transforms.base import TRANSFORMS, Sample, Sometimes
 from keras_maskrcnn.data.transforms.layer_copies import LayerCopies
 from keras_maskrcnn.data.transforms.pixels import PixelAction, check_value_range, rounded
 
@@ -65,7 +65,7 @@ class KerasLayerAction(PixelAction):
 
 
 @TRANSFORMS.register("keras_layer")
-class KerasLayerTransform(Transform):
+class KerasLayerTransform(Sometimes):
     """Changes pictures by a Keras layer, such as `keras.layers.RandomBrightness(0.2)`.
 
     `augment=[keras.layers.RandomBrightness(0.2), "flip"]` makes one of each layer. What a layer
@@ -96,7 +96,7 @@ class KerasLayerTransform(Transform):
         self, *, layer: keras.Layer, probability: float = 1.0, value_range: float = 255
     ) -> None:
         _check_kind(layer)
-        fraction(probability=probability)
+        super().__init__(probability=probability)
         check_value_range(value_range)
         name = type(layer).__name__
         expected: tuple[float, ...] = tuple(getattr(layer, "value_range", (0, value_range)))
@@ -111,12 +111,9 @@ class KerasLayerTransform(Transform):
                 f"Received: data_format={layer.data_format!r}"
             )
         self.layers = LayerCopies(layer)
-        self.probability = probability
         self.value_range = value_range
 
-    def draw(self, rng: np.random.Generator, sample: Sample) -> KerasLayerAction | None:
-        if rng.random() >= self.probability:
-            return None
+    def draw_always(self, rng: np.random.Generator, sample: Sample) -> KerasLayerAction | None:
         return KerasLayerAction(self.layers, int(rng.integers(2**32)), self.value_range)
 
 

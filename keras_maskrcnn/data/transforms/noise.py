@@ -6,8 +6,7 @@ import dataclasses
 
 import numpy as np
 
-from keras_maskrcnn.checks import fraction
-from keras_maskrcnn.data.transforms.base import TRANSFORMS, Sample, Transform
+from keras_maskrcnn.data.transforms.base import TRANSFORMS, Sample, Sometimes
 from keras_maskrcnn.data.transforms.pixels import (
     PixelAction,
     check_value_range,
@@ -41,7 +40,7 @@ class NoiseAction(PixelAction):
 
 
 @TRANSFORMS.register("noise")
-class Noise(Transform):
+class Noise(Sometimes):
     """Adds Gaussian noise, of its own to each pixel and channel, of any number of these.
 
     Values are clipped to 0 and `value_range`, and of pictures of integers rounded to the nearest.
@@ -62,15 +61,12 @@ class Noise(Transform):
         probability: float = 0.5,
         value_range: float = 255,
     ) -> None:
-        fraction(probability=probability)
+        super().__init__(probability=probability)
         check_value_range(value_range)
         self.std = number_range("std", std, 0, float("inf"))
-        self.probability = probability
         self.value_range = value_range
 
-    def draw(self, rng: np.random.Generator, sample: Sample) -> NoiseAction | None:
-        if rng.random() >= self.probability:
-            return None
+    def draw_always(self, rng: np.random.Generator, sample: Sample) -> NoiseAction | None:
         return NoiseAction(
             float(rng.uniform(*self.std)), int(rng.integers(2**32)), self.value_range
         )

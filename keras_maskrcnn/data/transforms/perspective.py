@@ -7,10 +7,9 @@ import dataclasses
 import numpy as np
 
 from keras_maskrcnn.checks import fraction
-from keras_maskrcnn.data.transforms.base import TRANSFORMS, Sample, Transform
+from keras_maskrcnn.data.transforms.base import TRANSFORMS, Sample
 from keras_maskrcnn.data.transforms.resampling import Fill
-from keras_maskrcnn.data.transforms.settings import fill_value
-from keras_maskrcnn.data.transforms.warp import Warp
+from keras_maskrcnn.data.transforms.warp import Warp, Warping
 
 # From a quarter on, the four corners may no longer be those of a convex shape.
 _FARTHEST = 0.24
@@ -39,16 +38,13 @@ class PerspectiveAction(Warp):
 
 
 @TRANSFORMS.register("perspective")
-class Perspective(Transform):
+class Perspective(Warping):
     """Moves each corner of pictures, inwards or outwards, on its own.
 
     Args:
         displacement: how far at most, in parts of the width along x and of the height along y, in
             0..0.24; what happens is drawn uniformly.
-        probability: with which it happens to each picture, in 0..1.
-        fill: 0..255, or such a number for each channel: what lies beyond the picture. `"mean"`:
-            ImageNet's of RGB, with any other number of channels the picture's own.
-        min_visible: part of its area, in 0..1, that must be left of an object that is cut.
+        probability, fill, min_visible: see `Warping`.
 
     Raises:
         ValueError: for a setting that is out of range.
@@ -62,19 +58,15 @@ class Perspective(Transform):
         fill: Fill = "mean",
         min_visible: float = 0.0,
     ) -> None:
-        fraction(displacement=displacement, probability=probability, min_visible=min_visible)
+        super().__init__(probability=probability, fill=fill, min_visible=min_visible)
+        fraction(displacement=displacement)
         if displacement > _FARTHEST:
             raise ValueError(
                 f"displacement must be at most {_FARTHEST}. Received: displacement={displacement!r}"
             )
         self.displacement = displacement
-        self.probability = probability
-        self.fill = fill_value(fill)
-        self.min_visible = min_visible
 
-    def draw(self, rng: np.random.Generator, sample: Sample) -> PerspectiveAction | None:
-        if rng.random() >= self.probability:
-            return None
+    def draw_always(self, rng: np.random.Generator, sample: Sample) -> PerspectiveAction | None:
         moved = rng.uniform(-self.displacement, self.displacement, (4, 2)).tolist()
         corners = tuple((x, y) for x, y in moved)
-        return PerspectiveAction(corners, fill=self.fill, min_visible=self.min_visible)
+        return PerspectiveAction(corners, **self.beyond)

@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 
 from keras_maskrcnn.checks import fraction
-from keras_maskrcnn.data.transforms.base import TRANSFORMS, Sample, Transform
+from keras_maskrcnn.data.transforms.base import TRANSFORMS, Sample, Sometimes
 from keras_maskrcnn.data.transforms.move import Move
 from keras_maskrcnn.data.transforms.settings import number_range, picture_size
 
@@ -41,7 +41,7 @@ class CropAction(Move):
 
 
 @TRANSFORMS.register("random_crop")
-class RandomCrop(Transform):
+class RandomCrop(Sometimes):
     """Cuts a window out of pictures. Its size is drawn first, then its place.
 
     Args:
@@ -67,16 +67,14 @@ class RandomCrop(Transform):
         probability: float = 1.0,
         min_visible: float = 0.0,
     ) -> None:
-        fraction(probability=probability, min_visible=min_visible)
+        super().__init__(probability=probability)
+        fraction(min_visible=min_visible)
         self.part = number_range("part", part, 0, 1)
         self.size = picture_size("size", size)
         self.whole_objects = whole_objects
-        self.probability = probability
         self.min_visible = min_visible
 
-    def draw(self, rng: np.random.Generator, sample: Sample) -> CropAction | None:
-        if rng.random() >= self.probability:
-            return None
+    def draw_always(self, rng: np.random.Generator, sample: Sample) -> CropAction | None:
         picture = np.array(sample.size)
         if self.size is None:
             size = np.maximum(np.round(picture * rng.uniform(*self.part, 2)), 1).astype(int)

@@ -7,11 +7,10 @@ import math
 
 import numpy as np
 
-from keras_maskrcnn.checks import fraction
-from keras_maskrcnn.data.transforms.base import TRANSFORMS, Sample, Transform
+from keras_maskrcnn.data.transforms.base import TRANSFORMS, Sample
 from keras_maskrcnn.data.transforms.resampling import Fill
-from keras_maskrcnn.data.transforms.settings import fill_value, number_range
-from keras_maskrcnn.data.transforms.warp import Warp
+from keras_maskrcnn.data.transforms.settings import number_range
+from keras_maskrcnn.data.transforms.warp import Warp, Warping
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,7 +48,7 @@ class RotateAction(Warp):
 
 
 @TRANSFORMS.register("rotate")
-class Rotate(Transform):
+class Rotate(Warping):
     """Turns pictures about their centre.
 
     Args:
@@ -57,10 +56,7 @@ class Rotate(Transform):
             -360..360.
         expand: whether the picture grows so that nothing leaves it, as in detectron2; otherwise it
             keeps its size, and its corners are lost.
-        probability: with which each picture is turned, in 0..1.
-        fill: 0..255, or such a number for each channel: what lies beyond the picture. `"mean"`:
-            ImageNet's of RGB, with any other number of channels the picture's own.
-        min_visible: part of its area, in 0..1, that must be left of an object that is cut.
+        probability, fill, min_visible: see `Warping`.
 
     Raises:
         ValueError: for a setting that is out of range.
@@ -75,15 +71,10 @@ class Rotate(Transform):
         fill: Fill = "mean",
         min_visible: float = 0.0,
     ) -> None:
-        fraction(probability=probability, min_visible=min_visible)
+        super().__init__(probability=probability, fill=fill, min_visible=min_visible)
         self.degrees = number_range("degrees", degrees, -360, 360)
         self.expand = expand
-        self.probability = probability
-        self.fill = fill_value(fill)
-        self.min_visible = min_visible
 
-    def draw(self, rng: np.random.Generator, sample: Sample) -> RotateAction | None:
-        if rng.random() >= self.probability:
-            return None
+    def draw_always(self, rng: np.random.Generator, sample: Sample) -> RotateAction | None:
         degrees = float(rng.uniform(*self.degrees))
-        return RotateAction(degrees, self.expand, fill=self.fill, min_visible=self.min_visible)
+        return RotateAction(degrees, self.expand, **self.beyond)

@@ -7,11 +7,10 @@ import math
 
 import numpy as np
 
-from keras_maskrcnn.checks import fraction
-from keras_maskrcnn.data.transforms.base import TRANSFORMS, Sample, Transform
+from keras_maskrcnn.data.transforms.base import TRANSFORMS, Sample
 from keras_maskrcnn.data.transforms.resampling import Fill
-from keras_maskrcnn.data.transforms.settings import fill_value, number_range
-from keras_maskrcnn.data.transforms.warp import Warp
+from keras_maskrcnn.data.transforms.settings import number_range
+from keras_maskrcnn.data.transforms.warp import Warp, Warping
 
 # Below 45 degrees, no two angles together turn a picture inside out.
 _STEEPEST = 44.0
@@ -37,16 +36,13 @@ class ShearAction(Warp):
 
 
 @TRANSFORMS.register("shear")
-class Shear(Transform):
+class Shear(Warping):
     """Leans pictures over.
 
     Args:
         x, y: `(low, high)` degrees, in -44..44, from which the lean of columns and that of rows are
             drawn uniformly.
-        probability: with which it happens to each picture, in 0..1.
-        fill: 0..255, or such a number for each channel: what lies beyond the picture. `"mean"`:
-            ImageNet's of RGB, with any other number of channels the picture's own.
-        min_visible: part of its area, in 0..1, that must be left of an object that is cut.
+        probability, fill, min_visible: see `Warping`.
 
     Raises:
         ValueError: for a setting that is out of range.
@@ -61,15 +57,10 @@ class Shear(Transform):
         fill: Fill = "mean",
         min_visible: float = 0.0,
     ) -> None:
-        fraction(probability=probability, min_visible=min_visible)
+        super().__init__(probability=probability, fill=fill, min_visible=min_visible)
         self.x = number_range("x", x, -_STEEPEST, _STEEPEST)
         self.y = number_range("y", y, -_STEEPEST, _STEEPEST)
-        self.probability = probability
-        self.fill = fill_value(fill)
-        self.min_visible = min_visible
 
-    def draw(self, rng: np.random.Generator, sample: Sample) -> ShearAction | None:
-        if rng.random() >= self.probability:
-            return None
+    def draw_always(self, rng: np.random.Generator, sample: Sample) -> ShearAction | None:
         x, y = float(rng.uniform(*self.x)), float(rng.uniform(*self.y))
-        return ShearAction(x, y, fill=self.fill, min_visible=self.min_visible)
+        return ShearAction(x, y, **self.beyond)

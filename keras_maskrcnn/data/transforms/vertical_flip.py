@@ -6,8 +6,7 @@ import dataclasses
 
 import numpy as np
 
-from keras_maskrcnn.checks import fraction
-from keras_maskrcnn.data.transforms.base import TRANSFORMS, Sample, Transform
+from keras_maskrcnn.data.transforms.base import TRANSFORMS, Sample, Sometimes
 from keras_maskrcnn.data.transforms.move import Move
 
 
@@ -23,7 +22,7 @@ class VerticalFlipAction(Move):
 
 
 @TRANSFORMS.register("vertical_flip")
-class VerticalFlip(Transform):
+class VerticalFlip(Sometimes):
     """Mirrors pictures upside down. What is left of something becomes what is right of it, as in
     any mirror (detectron2 exchanges keypoints at a horizontal flip only).
 
@@ -35,8 +34,7 @@ class VerticalFlip(Transform):
     """
 
     def __init__(self, *, probability: float = 0.5) -> None:
-        fraction(probability=probability)
-        self.probability = probability
+        super().__init__(probability=probability)
 
-    def draw(self, rng: np.random.Generator, sample: Sample) -> VerticalFlipAction | None:
-        return VerticalFlipAction() if rng.random() < self.probability else None
+    def draw_always(self, rng: np.random.Generator, sample: Sample) -> VerticalFlipAction:
+        return VerticalFlipAction()

@@ -8,8 +8,9 @@ from format_files import outline_of
 from PIL import Image
 from pycocotools import mask as coco_mask
 
-from keras_maskrcnn.data import Collector, ItemError, Patch, load_dataset
+from keras_maskrcnn.data import Collector, ItemError, load_dataset
 from keras_maskrcnn.data.formats.picture_tree import PictureTree
+from keras_maskrcnn.outlines import Bitmap
 
 SQUARE = [1, 1, 5, 1, 5, 5, 1, 5]
 
@@ -29,7 +30,7 @@ def test_objects_worked_by_hand(found):
     image = add_picture(found)
     assert (image.height, image.width, image.image_id) == (6, 8, 1)
     # A square of 16, a triangle of 2 that reaches out, and a box.
-    first = found.add_object(image, "b", polygons=[SQUARE, [6, 1, 10, 1, 6, 2]])
+    first = found.add_object(image, "b", parts=[SQUARE, [6, 1, 10, 1, 6, 2]])
     assert (first.box, first.area) == ((1, 1, 8, 5), pytest.approx(18))
     assert outline_of(first) == [SQUARE, [6, 1, 10, 1, 6, 2]]
     second = found.add_object(image, "a", box=(-1, 2, 3, 4), is_crowd=True)
@@ -53,9 +54,9 @@ def test_patches_are_encoded_as_the_coco_tools_do(found, seed):
     whole = whole[10:16, 10:18]
     if not whole.any():
         with pytest.raises(ItemError, match="mask is empty"):
-            found.add_object(image, "a", patches=[Patch(bits, x, y)])
+            found.add_object(image, "a", parts=[Bitmap(bits, x, y)])
         return
-    instance = found.add_object(image, "a", patches=[Patch(bits, x, y)])
+    instance = found.add_object(image, "a", parts=[Bitmap(bits, x, y)])
     expected = coco_mask.encode(np.asfortranarray(whole))
     assert outline_of(instance) == expected
     assert instance.area == whole.sum()
@@ -65,7 +66,7 @@ def test_patches_are_encoded_as_the_coco_tools_do(found, seed):
 
 def test_a_run_over_the_end_of_a_column_is_one(found):
     image = add_picture(found)
-    instance = found.add_object(image, "a", patches=[Patch(np.ones((6, 2), bool), 1, 0)])
+    instance = found.add_object(image, "a", parts=[Bitmap(np.ones((6, 2), bool), 1, 0)])
     assert (
         outline_of(instance)["counts"]
         == coco_mask.frPyObjects({"size": [6, 8], "counts": [6, 12, 30]}, 6, 8)["counts"]
@@ -75,7 +76,7 @@ def test_a_run_over_the_end_of_a_column_is_one(found):
 def test_parts_of_both_kinds_are_united(found):
     image = add_picture(found)
     instance = found.add_object(
-        image, "a", polygons=[[1, 1, 4, 1, 4, 4, 1, 4]], patches=[Patch(np.ones((2, 2)) > 0, 5, 3)]
+        image, "a", parts=[[1, 1, 4, 1, 4, 4, 1, 4], Bitmap(np.ones((2, 2)) > 0, 5, 3)]
     )
     drawn = coco_mask.decode(outline_of(instance))
     expected = np.zeros((6, 8), np.uint8)
@@ -88,14 +89,14 @@ def test_parts_of_both_kinds_are_united(found):
     ("given", "reason"),
     [
         ({}, "object has neither outline nor box"),
-        ({"polygons": [[1, 1, 5, 1]]}, "polygon has fewer than 3 points"),
-        ({"polygons": [[1, 1, 5, 1, 9, 1]]}, "polygon has no area"),
-        ({"polygons": [[20, 1, 25, 1, 25, 3]]}, "polygon lies outside its picture"),
-        ({"polygons": [SQUARE], "box": (6, 1, 8, 5)}, "polygon lies outside its box"),
-        ({"polygons": [[1, 1, 5, "1", 5, 5]]}, "polygon is not a list of numbers"),
-        ({"patches": [Patch(np.zeros((3, 3), bool))]}, "mask is empty"),
-        ({"patches": [Patch(np.ones((3, 3), bool), 8, 0)]}, "mask is empty"),
-        ({"patches": [Patch(np.ones((3, 3), bool), -3, -3)]}, "mask is empty"),
+        ({"parts": [[1, 1, 5, 1]]}, "polygon has fewer than 3 points"),
+        ({"parts": [[1, 1, 5, 1, 9, 1]]}, "polygon has no area"),
+        ({"parts": [[20, 1, 25, 1, 25, 3]]}, "polygon lies outside its picture"),
+        ({"parts": [SQUARE], "box": (6, 1, 8, 5)}, "polygon lies outside its box"),
+        ({"parts": [[1, 1, 5, "1", 5, 5]]}, "polygon is not a list of numbers"),
+        ({"parts": [Bitmap(np.zeros((3, 3), bool))]}, "mask is empty"),
+        ({"parts": [Bitmap(np.ones((3, 3), bool), 8, 0)]}, "mask is empty"),
+        ({"parts": [Bitmap(np.ones((3, 3), bool), -3, -3)]}, "mask is empty"),
         ({"box": (1, 1, 1, 5)}, "box has no area"),
         ({"box": (9, 1, 12, 5)}, "box lies outside its picture"),
         ({"box": (float("nan"), 1, 12, 5)}, "not four finite numbers"),
@@ -106,14 +107,14 @@ def test_objects_that_cannot_be_used(found, given, reason):
     with pytest.raises(ItemError, match=reason):
         found.add_object(image, "a", **given)
     with pytest.raises(ItemError, match="object has no class"):
-        found.add_object(image, given.get("none"), polygons=[SQUARE])
-    found.add_object(image, "a", polygons=[SQUARE])
+        found.add_object(image, given.get("none"), parts=[SQUARE])
+    found.add_object(image, "a", parts=[SQUARE])
     assert len(found.build("x").records[0].instances) == 1
 
 
 def test_a_bad_part_does_not_cost_the_object(found):
     image = add_picture(found)
-    found.add_object(image, "a", polygons=[[1, 1], SQUARE], item="file, shape 3")
+    found.add_object(image, "a", parts=[[1, 1], SQUARE], item="file, shape 3")
     data = found.build("x")
     assert data.warnings == ["file, shape 3, part 0: polygon has fewer than 3 points"]
     assert outline_of(data.records[0].objects[0]) == [SQUARE]
@@ -123,9 +124,9 @@ def test_classes_that_the_caller_says(tmp_path, found):
     chosen = Collector(tmp_path, found._find, ["pear", "apple"])
     image = add_picture(chosen)
     chosen.declare_classes(["apple", "plum", "pear"], [4, 5, 6])
-    chosen.add_object(image, "apple", polygons=[SQUARE])
+    chosen.add_object(image, "apple", parts=[SQUARE])
     with pytest.raises(ItemError, match="unknown class"):
-        chosen.add_object(image, "plum", polygons=[SQUARE])
+        chosen.add_object(image, "plum", parts=[SQUARE])
     data = chosen.build("x")
     assert (data.class_names, data.category_ids) == (["pear", "apple"], [6, 4])
     assert data.records[0].objects[0].category == 1
