@@ -72,6 +72,15 @@ class AnchorLayer(GeometryLayer):
             anchors.append(grid_anchors(cells, (h, w), steps, self.offset)[None])
         return anchors
 
+    def compute_output_spec(self, images: Any, features: list[Any]) -> list[keras.KerasTensor]:
+        specs = []
+        for level in features:
+            height, width = level.shape[1:3]
+            is_known = height is not None and width is not None
+            count = height * width * self.anchors_per_cell if is_known else None
+            specs.append(keras.KerasTensor((1, count, 4), "float32"))
+        return specs
+
     def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),

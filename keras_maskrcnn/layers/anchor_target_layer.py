@@ -10,6 +10,7 @@ from keras import ops
 from keras_maskrcnn.layers.geometry import GeometryLayer
 from keras_maskrcnn.ops import sampling
 from keras_maskrcnn.ops.boxes import encode_boxes
+from keras_maskrcnn.ops.gather import take_rows
 from keras_maskrcnn.ops.matching import ignore_crowds, match_boxes
 
 Tensor = Any
@@ -79,8 +80,14 @@ class AnchorTargetLayer(GeometryLayer):
             labels, self.num_samples, self.positive_fraction, priorities
         )
         labels = sampling.scatter_labels(indices, chosen, ops.shape(labels))
-        targets = ops.take_along_axis(boxes, matched[..., None], axis=1)
+        targets = take_rows(boxes, matched)
         return labels, encode_boxes(targets, anchors, self.box_weights)
+
+    def compute_output_spec(
+        self, anchors: Any, boxes: Any, classes: Any, crowd_boxes: Any
+    ) -> tuple[keras.KerasTensor, ...]:
+        labels = (boxes.shape[0], anchors.shape[1])
+        return keras.KerasTensor(labels, "int32"), keras.KerasTensor((*labels, 4), "float32")
 
     def get_config(self) -> dict[str, Any]:
         return {

@@ -9,6 +9,7 @@ from keras import ops
 
 from keras_maskrcnn.layers.geometry import GeometryLayer
 from keras_maskrcnn.ops.boxes import clip_boxes, decode_boxes
+from keras_maskrcnn.ops.gather import take_rows
 from keras_maskrcnn.ops.nms import batched_nms
 
 Tensor = Any
@@ -81,12 +82,23 @@ class DetectionLayer(GeometryLayer):
             boxes, scores, classes, self.nms_iou, self.max_detections, self.score_threshold
         )
         kept = ops.arange(self.max_detections) < counts[:, None]
-        boxes = ops.take_along_axis(boxes, ops.expand_dims(index, -1), axis=1)
+        boxes = take_rows(boxes, index)
         return {
             "boxes": ops.where(ops.expand_dims(kept, -1), boxes, 0.0),
-            "scores": ops.where(kept, ops.take_along_axis(scores, index, axis=1), 0.0),
-            "classes": ops.where(kept, ops.take_along_axis(classes, index, axis=1), -1),
+            "scores": ops.where(kept, take_rows(scores, index), 0.0),
+            "classes": ops.where(kept, take_rows(classes, index), -1),
             "counts": counts,
+        }
+
+    def compute_output_spec(
+        self, rois: Any, valid: Any, class_logits: Any, deltas: Any, image_sizes: Any
+    ) -> dict[str, keras.KerasTensor]:
+        slots = (rois.shape[0], self.max_detections)
+        return {
+            "boxes": keras.KerasTensor((*slots, 4), "float32"),
+            "scores": keras.KerasTensor(slots, "float32"),
+            "classes": keras.KerasTensor(slots, "int32"),
+            "counts": keras.KerasTensor(slots[:1], "int32"),
         }
 
     def get_config(self) -> dict[str, Any]:

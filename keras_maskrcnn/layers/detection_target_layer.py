@@ -10,6 +10,7 @@ from keras import ops
 from keras_maskrcnn.layers.geometry import GeometryLayer
 from keras_maskrcnn.ops import sampling
 from keras_maskrcnn.ops.boxes import encode_boxes
+from keras_maskrcnn.ops.gather import take_rows
 from keras_maskrcnn.ops.matching import IGNORED, POSITIVE, ignore_crowds, match_boxes
 
 Tensor = Any
@@ -78,18 +79,27 @@ class DetectionTargetLayer(GeometryLayer):
             labels, self.num_samples, self.positive_fraction, priorities
         )
 
-        rois = ops.take_along_axis(candidates, indices[..., None], axis=1)
+        rois = take_rows(candidates, indices)
         rois = ops.where((chosen != IGNORED)[..., None], rois, 0.0)
-        matched = ops.take_along_axis(matched, indices, axis=1)
-        object_classes = ops.take_along_axis(classes, matched, axis=1)
+        matched = take_rows(matched, indices)
+        object_classes = take_rows(classes, matched)
         roi_classes = ops.where(
             chosen == POSITIVE,
             object_classes,
             ops.where(chosen == IGNORED, -1, self.num_classes),
         )
-        object_boxes = ops.take_along_axis(boxes, matched[..., None], axis=1)
+        object_boxes = take_rows(boxes, matched)
         deltas = encode_boxes(object_boxes, rois, self.box_weights)
         return rois, roi_classes, deltas, matched
+
+    def compute_output_spec(self, proposals: Any, *others: Any) -> tuple[keras.KerasTensor, ...]:
+        slots = (proposals.shape[0], self.num_samples)
+        return (
+            keras.KerasTensor((*slots, 4), "float32"),
+            keras.KerasTensor(slots, "int32"),
+            keras.KerasTensor((*slots, 4), "float32"),
+            keras.KerasTensor(slots, "int32"),
+        )
 
     def get_config(self) -> dict[str, Any]:
         return {

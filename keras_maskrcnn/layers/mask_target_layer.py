@@ -64,6 +64,9 @@ class MaskTargetLayer(GeometryLayer):
             targets = masks_from_crops(own, frames, rois, self.size)
         return ops.cast(targets >= 0.5, "float32") if self.binary else targets
 
+    def compute_output_spec(self, rois: Any, *others: Any) -> keras.KerasTensor:
+        return keras.KerasTensor((rois.shape[0], self.size, self.size), "float32")
+
     def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
@@ -113,6 +116,12 @@ class KeypointTargetLayer(GeometryLayer):
             places = own[..., :2] - less[:, None]
             own = ops.concatenate([places, own[..., 2:]], axis=-1)
         return keypoint_targets(own, rois, self.size)
+
+    def compute_output_spec(
+        self, rois: Any, images: Any, matched: Any, keypoints: Any, scale: Any = None
+    ) -> tuple[keras.KerasTensor, ...]:
+        shape = (rois.shape[0], keypoints.shape[2])
+        return keras.KerasTensor(shape, "int32"), keras.KerasTensor(shape, "bool")
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "size": self.size, "shift": self.shift}

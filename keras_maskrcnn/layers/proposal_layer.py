@@ -9,6 +9,7 @@ from keras import ops
 
 from keras_maskrcnn.layers.geometry import GeometryLayer
 from keras_maskrcnn.ops.boxes import clip_boxes, decode_boxes
+from keras_maskrcnn.ops.gather import take_rows
 from keras_maskrcnn.ops.nms import batched_nms
 
 Tensor = Any
@@ -82,7 +83,7 @@ class ProposalLayer(GeometryLayer):
         for level, (score, delta, anchor) in enumerate(zip(logits, deltas, anchors, strict=True)):
             count = ops.minimum(ops.shape(score)[1], pre_nms)
             best, index = ops.top_k(score, count)
-            delta = ops.take_along_axis(delta, ops.expand_dims(index, -1), axis=1)
+            delta = take_rows(delta, index)
             anchor = ops.take(anchor[0], index, axis=0)
             level_boxes.append(decode_boxes(delta, anchor, self.box_weights))
             level_logits.append(best)
@@ -95,11 +96,21 @@ class ProposalLayer(GeometryLayer):
         scores = ops.where(ops.all(sides >= _MIN_SIDE, axis=-1), scores, float("-inf"))
         index, counts = batched_nms(boxes, scores, levels, self.nms_iou, num_proposals)
         valid = ops.arange(num_proposals) < counts[:, None]
-        boxes = ops.take_along_axis(boxes, ops.expand_dims(index, -1), axis=1)
-        scores = ops.take_along_axis(scores, index, axis=1)
+        boxes = take_rows(boxes, index)
+        scores = take_rows(scores, index)
         boxes = ops.where(ops.expand_dims(valid, -1), boxes, 0.0)
         scores = ops.where(valid, scores, 0.0)
         return ops.stop_gradient(boxes), ops.stop_gradient(scores), valid
+
+    def compute_output_spec(
+        self, logits: Any, deltas: Any, anchors: Any, image_sizes: Any, training: bool = False
+    ) -> tuple[keras.KerasTensor, ...]:
+        slots = (logits[0].shape[0], self.num_train if training else self.num_test)
+        return (
+            keras.KerasTensor((*slots, 4), "float32"),
+            keras.KerasTensor(slots, "float32"),
+            keras.KerasTensor(slots, "bool"),
+        )
 
     def get_config(self) -> dict[str, Any]:
         return {

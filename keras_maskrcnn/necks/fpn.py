@@ -30,7 +30,10 @@ class UpsampleAdd(keras.layers.Layer):
 
     def call(self, inputs: Sequence[Any]) -> Any:
         fine, coarse = inputs
-        coarse = ops.repeat(ops.repeat(coarse, 2, axis=1), 2, axis=2)
+        batch, height, width, channels = ops.shape(coarse)
+        cells = (batch, height, 2, width, 2, channels)
+        coarse = ops.broadcast_to(coarse[:, :, None, :, None], cells)
+        coarse = ops.reshape(coarse, (batch, 2 * height, 2 * width, channels))
         # An odd fine map: its last row and column have only half a coarse cell.
         _, height, width, _ = ops.shape(fine)
         return fine + coarse[:, :height, :width]

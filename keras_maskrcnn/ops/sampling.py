@@ -10,6 +10,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_maskrcnn.ops.gather import take_rows
 from keras_maskrcnn.ops.matching import IGNORED, NEGATIVE, POSITIVE
 
 Tensor = Any
@@ -45,15 +46,15 @@ def sample_labels(
     is_positive = labels == POSITIVE
     # Positives are ranked first among themselves, so that at most max_positives survive.
     _, top = ops.top_k(ops.where(is_positive, priorities, -1.0), max_positives)
-    found = ops.take_along_axis(ops.cast(is_positive, "float32"), top, axis=1)
+    found = take_rows(ops.cast(is_positive, "float32"), top)
     # Chosen positives rank above all negatives, everything else below them.
     rank = ops.where(labels == NEGATIVE, priorities, -1.0)
     negative_rank, negatives = ops.top_k(rank, num_samples)
     slots = ops.concatenate([top, negatives], axis=1)
     slot_rank = ops.concatenate([ops.where(found > 0, 2.0, -1.0), negative_rank], axis=1)
     order = ops.argsort(-slot_rank, axis=1)[:, :num_samples]
-    indices = ops.cast(ops.take_along_axis(slots, order, axis=1), "int32")
-    chosen_rank = ops.take_along_axis(slot_rank, order, axis=1)
+    indices = ops.cast(take_rows(slots, order), "int32")
+    chosen_rank = take_rows(slot_rank, order)
     chosen = ops.where(chosen_rank > 1.5, POSITIVE, ops.where(chosen_rank >= 0, NEGATIVE, IGNORED))
     return ops.where(chosen == IGNORED, 0, indices), ops.cast(chosen, "int32")
 
