@@ -103,10 +103,21 @@ class Registry:
         self._classes: dict[str, type] = {}
 
     def register(self, *names: str) -> Callable[[PartClass], PartClass]:
-        """Class decorator: the class is chosen by any of `names`, and can be saved."""
+        """Class decorator: the class is chosen by any of `names`, and can be saved.
+
+        Raises:
+            ValueError: where another class has the name; that of a file which is run anew may take
+                its own again.
+        """
 
         def add(cls: PartClass) -> PartClass:
             for name in names:
+                known = self._classes.get(name, cls)
+                if (known.__module__, known.__qualname__) != (cls.__module__, cls.__qualname__):
+                    raise ValueError(
+                        f"{self.kind} {name!r} is registered already, as {known.__qualname__} of "
+                        f"{known.__module__}. Received: {cls.__qualname__} of {cls.__module__}"
+                    )
                 self._classes[name] = cls
             self.save_with_keras(cls)
             return cls

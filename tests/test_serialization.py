@@ -10,7 +10,7 @@ import pytest
 
 import keras_maskrcnn
 from keras_maskrcnn.layers.geometry import GeometryLayer
-from keras_maskrcnn.parts import Part, setting_names
+from keras_maskrcnn.parts import DataRegistry, Part, setting_names
 
 PACKAGE = "keras_maskrcnn"
 # Of every Keras layer.
@@ -226,3 +226,21 @@ def test_settings_of_a_part(name):
     assert {key: again.settings[key] for key in given} == given
     with pytest.raises(ValueError, match="has no setting 'colour'"):
         kind(colour="red")
+
+
+def test_a_name_stands_for_one_class():
+    registry = DataRegistry("fruit")
+
+    class Apple:
+        pass
+
+    class Pear:
+        pass
+
+    registry.register("round", "apple")(Apple)
+    again = type("Apple", (), {})
+    again.__qualname__, again.__module__ = Apple.__qualname__, Apple.__module__
+    registry.register("apple")(again)  # The same file, run anew.
+    assert registry.find("apple") is again
+    with pytest.raises(ValueError, match=r"fruit 'round' is registered already, as .*Apple.*Pear"):
+        registry.register("round")(Pear)

@@ -12,7 +12,7 @@ from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from keras_maskrcnn.cli.options import parse_settings
-from keras_maskrcnn.names import AUGMENTATIONS
+from keras_maskrcnn.names import AUGMENTATIONS, VAL_FRACTION
 
 if TYPE_CHECKING:
     from keras_maskrcnn.data.records import DetectionData
@@ -21,7 +21,6 @@ logger = logging.getLogger("keras_maskrcnn")
 Data = TypeVar("Data")
 
 _WARNINGS_SHOWN = 5
-VAL_FRACTION = 0.2
 
 DATA_HELP = """\
 A data folder holds pictures and annotations of any format that is read: COCO (also of Roboflow,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from keras_maskrcnn.cli.data import DATA_HELP, data_arguments, read_coco, read_split
 from keras_maskrcnn.cli.options import load_model, say, size_arguments
+from keras_maskrcnn.names import COMPARISONS
 
 if TYPE_CHECKING:
     from keras_maskrcnn.evaluation import CocoMetrics
@@ -65,7 +66,7 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     parser.add_argument(
         "--types",
         nargs="+",
-        choices=("bbox", "segm", "keypoints"),
+        choices=COMPARISONS,
         help="what is compared (default: all that both sides have)",
     )
     parser.add_argument(

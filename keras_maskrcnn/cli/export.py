@@ -6,6 +6,7 @@ import argparse
 from typing import Any
 
 from keras_maskrcnn.cli.options import load_model, say
+from keras_maskrcnn.names import EXPORTS
 
 _DESCRIPTION = """\
 Write a model for TensorFlow Serving, ONNX or LiteRT.
@@ -36,7 +37,7 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     parser.add_argument("--output", required=True, metavar="PATH", help="folder or file to write")
     parser.add_argument(
         "--format",
-        choices=("tf_saved_model", "onnx", "litert"),
+        choices=EXPORTS,
         default="tf_saved_model",
         help="%(default)s by default",
     )

@@ -114,6 +114,11 @@ def _fix_files(file: Path, splits: list[str]) -> dict[str, Path]:
     if len(splits) > 1:
         plain = {split: re.sub(r"[^\w.-]", "_", split) for split in splits}
         files = {s: file.with_name(f"{file.stem}_{plain[s]}{file.suffix}") for s in splits}
+    if len(set(files.values())) < len(files):
+        raise ValueError(
+            "Expected splits whose names differ in their letters and digits: of each, one file is "
+            f"written. Received: splits {splits}"
+        )
     for target in files.values():
         if os.path.lexists(target):
             raise ValueError(f"Expected a file that is not there yet. Received: --fix {target}")

@@ -14,6 +14,7 @@ import numpy as np
 from keras_maskrcnn.data.datasets import dataset_splits, load_dataset
 from keras_maskrcnn.data.formats.reader import SPLITS
 from keras_maskrcnn.data.records import DetectionData, ImageRecord
+from keras_maskrcnn.names import VAL_FRACTION
 
 _TRAIN = re.compile(r"train(ing)?\d*$", re.IGNORECASE)
 _VAL = re.compile(r"val(id|idation)?\d*$", re.IGNORECASE)
@@ -30,7 +31,7 @@ def load_splits(
     path: str | os.PathLike[str],
     format: str = "auto",
     *,
-    val_fraction: float = 0.2,
+    val_fraction: float = VAL_FRACTION,
     seed: int = 0,
     **options: Any,
 ) -> tuple[DetectionData, DetectionData]:
@@ -66,7 +67,7 @@ def load_split(
     format: str = "auto",
     *,
     split: str,
-    val_fraction: float = 0.2,
+    val_fraction: float = VAL_FRACTION,
     seed: int = 0,
     **options: Any,
 ) -> DetectionData:
@@ -88,7 +89,7 @@ def load_split(
 
 
 def split_data(
-    data: DetectionData, val_fraction: float = 0.2, seed: int = 0
+    data: DetectionData, val_fraction: float = VAL_FRACTION, seed: int = 0
 ) -> tuple[DetectionData, DetectionData]:
     """Sets a part of the pictures aside for validation.
 

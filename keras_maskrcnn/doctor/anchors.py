@@ -77,3 +77,9 @@ def proposed_sizes(
     if means[best] <= present + _WORTH:
         return tuple(sizes)
     return tuple(float(round(size)) for size in ladders[best])
+
+
+def as_setting(sizes: Sequence[float]) -> str:
+    """Sizes as the command line takes them, a list for each level."""
+    levels = ", ".join(f"[{size:g}]" for size in sizes)
+    return f'--set "rpn.anchor_sizes=[{levels}]"'

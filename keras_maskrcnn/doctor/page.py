@@ -10,6 +10,7 @@ from html import escape
 from itertools import groupby
 from typing import Any
 
+from keras_maskrcnn.doctor.anchors import as_setting
 from keras_maskrcnn.doctor.findings import Finding, Place
 from keras_maskrcnn.doctor.report import Report, known_kinds
 from keras_maskrcnn.doctor.statistics import Histogram
@@ -136,8 +137,7 @@ def _distributions(report: Report) -> str:
         )
         if proposed != sizes:
             lines.append(
-                f"Proposed: anchor_sizes {_listed(proposed)}, with "
-                f"{anchors['proposed_mean_best_iou']:.2f}."
+                f"Proposed: {as_setting(proposed)}, with {anchors['proposed_mean_best_iou']:.2f}."
             )
         else:
             lines.append("No other ladder of sizes fits much better.")

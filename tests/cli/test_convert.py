@@ -13,7 +13,6 @@ from keras_maskrcnn.data import WRITERS, load_dataset, save_dataset
 
 
 def test_a_writer_has_the_name_of_its_file():
-    assert tuple(WRITERS) == names.WRITERS
     for name, writer in WRITERS.items():
         assert type(writer).__module__ == f"keras_maskrcnn.data.writers.{name}"
 

@@ -7,7 +7,7 @@ from doctor_data import data_of, examined, loop, pixels, record, save, sound, th
 from written_scenes import with_hole
 
 from keras_maskrcnn.cli import main
-from keras_maskrcnn.cli.validate import _write_cleaned
+from keras_maskrcnn.cli.validate import _fix_files, _write_cleaned
 from keras_maskrcnn.data import load_coco
 
 
@@ -99,3 +99,11 @@ def test_what_is_no_data(tmp_path, capsys):
     assert run(tmp_path / "nowhere") == 2
     assert "Expected a folder or an annotation file" in capsys.readouterr().err
     assert run(tmp_path) == 2
+
+
+def test_splits_get_files_of_their_own(tmp_path):
+    file = tmp_path / "fix.json"
+    files = _fix_files(file, ["train", "val 1"])
+    assert [path.name for path in files.values()] == ["fix_train.json", "fix_val_1.json"]
+    with pytest.raises(ValueError, match=r"names differ.*'val 1', 'val_1'"):
+        _fix_files(file, ["val 1", "val_1"])

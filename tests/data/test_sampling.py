@@ -9,7 +9,6 @@ from helpers import make_data
 from keras_maskrcnn.data.passes import count_repeats, describe_pass, draw_pictures, pass_length
 from keras_maskrcnn.data.records import DetectionData, ImageRecord, Instance
 from keras_maskrcnn.data.sampling import SAMPLINGS, ClassBalanced, Every, RepeatFactor
-from keras_maskrcnn.names import SAMPLINGS as NAMES
 
 
 def data_with(*pictures, classes=("a", "b", "c")):
@@ -24,7 +23,6 @@ def data_with(*pictures, classes=("a", "b", "c")):
 
 
 def test_names():
-    assert SAMPLINGS.names == NAMES
     made = SAMPLINGS.make({"name": "repeat_factor", "threshold": 0.1, "max_empty": 3}, default="")
     described = json.loads(json.dumps(made.get_config()))
     assert described == {

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from doctor_data import data_of, examined, findings, pixels, record, save, thing
 
-from keras_maskrcnn.doctor.anchors import anchor_sides, best_overlaps, proposed_sizes
+from keras_maskrcnn.cli.options import parse_settings
+from keras_maskrcnn.doctor.anchors import anchor_sides, as_setting, best_overlaps, proposed_sizes
 from keras_maskrcnn.images.input_size import InputSize
 from keras_maskrcnn.ops.anchors import cell_anchors
 
@@ -58,7 +59,10 @@ def test_anchors_that_do_not_fit(tmp_path):
     (finding,) = findings(report, "anchors_do_not_fit")
     assert finding.numbers == {"share": 2 / 7, "objects": 7}
     assert report.anchors["mean_best_iou"] == pytest.approx((2 / 16 + 5) / 7)
-    assert "proposed: " in finding.words
+    # As it is pasted into a command.
+    assert 'proposed: --set "rpn.anchor_sizes=[[' in finding.words
+    words = as_setting((8.0, 16.5)).removeprefix("--set ").strip('"')
+    assert parse_settings([words]) == {"rpn.anchor_sizes": [[8], [16.5]]}
     assert findings(found(good), "anchors_do_not_fit") == []
     quarter = [*small, *good, thing(30, (0, 0, 32, 32))]
     assert findings(found(quarter), "anchors_do_not_fit") == []

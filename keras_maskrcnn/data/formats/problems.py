@@ -65,7 +65,7 @@ class Problems:
         counts = ", ".join(f"{count} x {reason}" for reason, count in self.reasons.most_common())
         named = "; ".join(self.lines[:NAMED_IN_SUMMARY])
         more = len(self.lines) - NAMED_IN_SUMMARY
-        rest = f"; and {more} more, see DetectionData.warnings" if more > 0 else ""
+        rest = f"; and {more} more" if more > 0 else ""
         return f"{self.file}: left out {len(self.lines)} items ({counts}): {named}{rest}"
 
 

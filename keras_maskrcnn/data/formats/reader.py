@@ -148,7 +148,8 @@ def run_reader(
     if found.problems.lines:
         if on_error == "raise":
             raise ValueError(found.problems.summary())
-        warnings.warn(found.problems.summary(), UserWarning, stacklevel=stacklevel)
+        told = f"{found.problems.summary()}; see DetectionData.warnings"
+        warnings.warn(told, UserWarning, stacklevel=stacklevel)
     return data
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from keras_maskrcnn.doctor.anchors import best_overlaps, proposed_sizes
+from keras_maskrcnn.doctor.anchors import as_setting, best_overlaps, proposed_sizes
 from keras_maskrcnn.doctor.case import Case, check
 from keras_maskrcnn.doctor.findings import Finding, Kind, Severity
 
@@ -66,7 +66,7 @@ def anchors_that_do_not_fit(case: Case) -> Iterator[Finding]:
         remedy = (
             "no other sizes fit better: look at their shapes"
             if proposed == case.anchor_sizes
-            else f"proposed: {_listed(proposed)}"
+            else f"proposed: {as_setting(proposed)}"
         )
         yield ANCHORS.found(
             f"{misfits:.0%} of {len(best)} objects overlap no anchor of "

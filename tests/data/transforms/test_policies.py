@@ -13,7 +13,6 @@ from keras_maskrcnn.data.transforms import (
     make_transforms,
     transform_sample,
 )
-from keras_maskrcnn.names import AUGMENTATIONS
 from keras_maskrcnn.outlines import Polygons
 
 
@@ -32,7 +31,6 @@ def names(augment):
 
 
 def test_names():
-    assert tuple(POLICIES) == AUGMENTATIONS
     assert make_transforms("none") == ()
     assert names("lsj") == ["Flip", "ScaleJitter"]
     assert make_transforms("lsj")[1].scale == (0.1, 2.0)
