@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from xml.etree.ElementTree import Element
 
@@ -17,6 +17,7 @@ from keras_maskrcnn.data.formats.problems import ItemError, shown
 from keras_maskrcnn.data.formats.reader import FORMATS, Reader
 from keras_maskrcnn.data.formats.source import Source
 from keras_maskrcnn.data.formats.text_file import read_lines
+from keras_maskrcnn.data.formats.voc_palette import voc_palette
 from keras_maskrcnn.data.formats.words import words_as_floats, words_as_integers
 from keras_maskrcnn.data.formats.xml_file import xml_elements
 from keras_maskrcnn.data.records import ImageRecord
@@ -106,18 +107,27 @@ def _class_names(source: Source) -> Mapping[int, str]:
     """Names of the classes by value of `SegmentationClass`, or by colour."""
     files = {file.name: file for file in source.with_suffix(".txt")}
     if "labelmap.txt" in files:
-        names = {}
-        for line in read_lines(files["labelmap.txt"]):
-            match = re.match(r"([^#:][^:]*):(\d{1,3}),(\d{1,3}),(\d{1,3}):", line)
-            if match and match[1] != "background":
-                red, green, blue = map(int, match.groups()[1:])
-                names[red << 16 | green << 8 | blue] = match[1]
-        return names
+        return _labelmap(read_lines(files["labelmap.txt"]))
     if "class_names.txt" in files:
         lines = read_lines(files["class_names.txt"])
         lines = [line.strip() for line in lines if line.strip() and line.strip() != "__ignore__"]
         return dict(enumerate(lines[1:], 1))  # The first is the background.
     return dict(enumerate(_NAMES, 1))
+
+
+def _labelmap(lines: Iterable[str]) -> dict[int, str]:
+    """Names by colour, as CVAT and datumaro write them; the latter may leave out colours, and means
+    those of VOC in their order."""
+    matches = (
+        re.match(r"([^#:][^:]*):(?:(\d{1,3}),(\d{1,3}),(\d{1,3}))?:", line) for line in lines
+    )
+    names, palette = {}, voc_palette()
+    for place, match in enumerate(match for match in matches if match):
+        own = palette[3 * place : 3 * place + 3]
+        red, green, blue = own if match[2] is None else map(int, match.groups()[1:])
+        if match[1] != "background":
+            names[red << 16 | green << 8 | blue] = match[1]
+    return names
 
 
 def _add_masks(

@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image
 
 from keras_maskrcnn.data.formats.problems import ItemError, Problems
+from keras_maskrcnn.data.formats.voc_palette import voc_palette
 from keras_maskrcnn.data.records import DetectionData, ImageRecord, Instance
 from keras_maskrcnn.data.writers.base import UNDIVIDED, Part, Writer, item_of, register
 from keras_maskrcnn.data.writers.regions import leave_out
@@ -52,7 +53,7 @@ class VocWriter(Writer):
             (folder / name).mkdir()
         lists = folder / "ImageSets" / "Segmentation"
         lists.mkdir(parents=True)
-        colours = np.reshape(_palette(), (-1, 3)).tolist()
+        colours = np.reshape(voc_palette(), (-1, 3)).tolist()
         text = "# label:color_rgb:parts:actions\n"
         for name, (red, green, blue) in zip(("background", *names), colours, strict=False):
             text += f"{name}:{red},{green},{blue}::\n"
@@ -153,18 +154,8 @@ def _paint(values: np.ndarray, bitmap: Bitmap, value: int) -> None:
 def _save(values: np.ndarray, file: Path) -> None:
     picture = Image.fromarray(values)
     if values.dtype == np.uint8:
-        picture.putpalette(_palette())
+        picture.putpalette(voc_palette())
     picture.save(file)
-
-
-def _palette() -> list[int]:
-    """VOC's colours: the bits of a value, taken by threes, are the highest bits of R, G and B."""
-    colours = []
-    for value in range(256):
-        for channel in range(3):
-            bits = (value >> (3 * k + channel) & 1 for k in range(3))
-            colours.append(sum(bit << (7 - k) for k, bit in enumerate(bits)))
-    return colours
 
 
 def _annotation(name: str, record: ImageRecord) -> Element:

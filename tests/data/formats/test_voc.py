@@ -140,6 +140,22 @@ def test_classes_of_cvat_are_colours_of_the_label_map(tmp_path, is_palette):
     np.testing.assert_array_equal(drawn(pear), objects == 2)
 
 
+def test_a_label_map_without_colours_means_those_of_voc(tmp_path):
+    """As datumaro writes it."""
+    objects, classes = scene()
+    write(
+        tmp_path,
+        objects=colour_png(objects, {1: (128, 0, 0), 2: (0, 128, 0), 255: (224, 224, 192)}),
+        classes=colour_png(classes, {8: (128, 0, 0), 12: (0, 128, 0), 255: (224, 224, 192)}),
+    )
+    (tmp_path / "labelmap.txt").write_text("# label:color\nbackground:::\nfig:::\npear:::\n")
+    data = load(tmp_path)
+    assert data.class_names == ["fig", "pear"]
+    by_class = {o.category: o for o in data.records[0].objects}
+    np.testing.assert_array_equal(drawn(by_class[0]), objects == 1)
+    np.testing.assert_array_equal(drawn(by_class[1]), objects == 2)
+
+
 def test_classes_by_a_list_of_names(tmp_path):
     objects, _ = scene()
     write(tmp_path, classes=palette_png(np.where(objects == 255, 255, objects)))
