@@ -1,7 +1,8 @@
 """Runs the suite: two processes at a time, and a new one for each group of test files.
 
-python tests/suite.py                  # what `make test` runs
-python tests/suite.py weights export   # only the groups with these in their names
+python tests/suite.py                       # what `make test` runs
+python tests/suite.py weights export        # only the groups with these in their names
+python tests/suite.py --slow parity models  # of these, the tests that are marked slow
 
 TensorFlow keeps a part of what a traced model took until its process ends: one process for all
 tests grows to six gigabytes. A folder whose tests build many models has a process for each file.
@@ -36,6 +37,7 @@ _SUMMARY = re.compile(r"^.*\d+ \w+.* in \d+\.\d+s", re.MULTILINE)
 _COUNTS = re.compile(r"(\d+) (passed|failed|skipped|error)")
 _PEAK = re.compile(r"^peak memory: (\d+) MB", re.MULTILINE)
 _DURATION = re.compile(r"^(\d+\.\d+)s (\w+) +(\S+)", re.MULTILINE)
+_SLOW = "--slow"
 _NO_TESTS_SELECTED = 5
 _SLOWEST_SHOWN = 8
 
@@ -88,10 +90,11 @@ def find_groups(tests: Path) -> dict[str, list[Path]]:
     return dict(sorted(groups.items(), key=lambda item: not item[0].startswith(FIRST)))
 
 
-def run(name: str, files: Sequence[Path]) -> Result:
-    """Runs a group in a process of its own."""
+def run(name: str, files: Sequence[Path], which: str) -> Result:
+    """Runs the tests of a group that have, or have not, a mark in a process of its own."""
     start = time.monotonic()
-    command = [sys.executable, "-m", "pytest", "-q", "--durations=5", *map(str, files)]
+    options = ["-q", "--durations=5", "-m", which]
+    command = [sys.executable, "-m", "pytest", *options, *map(str, files)]
     done = subprocess.run(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
     )
@@ -101,14 +104,18 @@ def run(name: str, files: Sequence[Path]) -> Result:
 def main(wanted: Sequence[str]) -> int:
     """Prints a line per group and all of what a failed one printed; 1 when any failed."""
     start = time.monotonic()
+    which = "slow" if _SLOW in wanted else "not slow"
+    words = [word for word in wanted if word != _SLOW]
     groups = {
         name: files
         for name, files in find_groups(TESTS).items()
-        if not wanted or any(word in name for word in wanted)
+        if not words or any(word in name for word in words)
     }
     results = []
     with ThreadPoolExecutor(PROCESSES) as threads:
-        for future in as_completed([threads.submit(run, *group) for group in groups.items()]):
+        for future in as_completed(
+            [threads.submit(run, *group, which) for group in groups.items()]
+        ):
             results.append(result := future.result())
             print(result.output if result.fault else "", result, sep="", flush=True)
     total = sum((result.counts for result in results), Counter())

@@ -62,8 +62,16 @@ def test_the_slowest_are_told(folder, capsys):
     content = "import time\n\ndef test_long():\n    time.sleep(0.6)\n"
     (folder / "ops" / "test_b.py").write_text(content)
     assert suite.main([]) == 0
-    (line,) = [line for line in capsys.readouterr().out.splitlines() if "test_long" in line]
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if "test_long (call)" in line]
     assert line.split()[:2] == ["1", "s"] and line.endswith("test_b.py::test_long (call)")
+
+
+def test_slow_ones_are_apart(folder, capsys):
+    content = "import pytest\n\n@pytest.mark.slow\ndef test_slow():\n    assert False\n"
+    (folder / "ops" / "test_b.py").write_text(content)
+    assert suite.main([]) == 0
+    assert suite.main(["--slow", "ops"]) == 1
+    assert "test_slow" in capsys.readouterr().out
 
 
 def test_no_tests_fail(folder, capsys):

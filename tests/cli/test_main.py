@@ -198,6 +198,7 @@ def test_run_folder_of_a_resumed_run(trained):
     assert main(["train", "--resume", str(trained)]) == 2
 
 
+@pytest.mark.slow  # One more run.
 def test_a_resumed_run_is_one_that_was_not_interrupted(trained, scenes, tmp_path):
     assert main(train_words(scenes, tmp_path / "whole", *_THREE_EPOCHS)) == 0
     assert (trained / "history.csv").read_text() == (tmp_path / "whole/history.csv").read_text()

@@ -68,6 +68,7 @@ def _picture(data):
     return {"images": images, "image_sizes": targets["image_sizes"]}
 
 
+@pytest.mark.slow  # It trains until it knows.
 def test_a_head_learns_an_attribute(data, tmp_path):
     model = tiny_model(heads=(MASK, "ripeness"), **{"box.score_threshold": 0.0})
     model.compile(keras.optimizers.Adam(2e-3))

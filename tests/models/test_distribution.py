@@ -198,6 +198,7 @@ def results(*script_and_arguments):
     return dict(json.loads(line.removeprefix("result ")) for line in lines)
 
 
+@pytest.mark.slow  # Three processes.
 def test_two_replicas_train_as_one(tmp_path):
     found = results(SETUP + MODEL, tmp_path)
     for logs in (found["training"], found["evaluation"]):

@@ -117,6 +117,7 @@ print("losses", {name: [value.hex() for value in values] for name, values in his
 """
 
 
+@pytest.mark.slow  # Two processes.
 def test_same_seed_same_bits_under_op_determinism():
     processes = [run_python(DETERMINISTIC_RUN, wait=False) for _ in range(2)]
     printed = []
