@@ -52,8 +52,9 @@ def export_model(
     client needs no file beside the server. The configuration lies in `assets/`.
 
     `"onnx"` and `"litert"` write one file through Keras' exporters. It holds the network alone:
-    `images` float32 `[B, H, W, C]`, 0..255 from black to white, sides a multiple of the model's `size_divisor`, and
-    `image_sizes` int32 `[B, 2]`; it returns what the model returns, in pixels of its input.
+    `images` float32 `[B, H, W, C]`, 0..255 from black to white, sides a multiple of the model's
+    `size_divisor`, and `image_sizes` int32 `[B, 2]`; it returns what the model returns, in pixels
+    of its input.
 
     The thresholds are fixed at export. A signature of TensorFlow Serving has no optional inputs, so
     as inputs every client would have to send them; the number of slots is a shape. Since results

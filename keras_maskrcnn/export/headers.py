@@ -31,7 +31,8 @@ def starts_with(content: Tensor, start: bytes) -> Tensor:
 
 def is_deep_png(content: Tensor) -> Tensor:
     """bool `[]`: whether a file is a PNG of 16 bits, which its header tells after both sides."""
-    return starts_with(content, PNG_START) & tf.equal(tf.strings.substr(content, 24, 1), b"\x10")
+    place = tf.minimum(24, tf.strings.length(content))
+    return starts_with(content, PNG_START) & tf.equal(tf.strings.substr(content, place, 1), b"\x10")
 
 
 def count_pixels(content: Tensor) -> Tensor:

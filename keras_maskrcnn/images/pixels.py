@@ -133,8 +133,8 @@ class PixelFormat:
         """`ValueError` unless the other has the same channels and range; `what` it is of."""
         if (self.channels, self.value_range) != (other.channels, other.value_range):
             raise ValueError(
-                f"the pictures of {what} must be read as the model's, which have {self}: by "
-                f"channels={self.channels}, value_range={self.value_range}. Received: data of "
+                f"the pictures of {what} must be of {self}, as those of the model or the other "
+                f"data are: channels={self.channels}, value_range={self.value_range}. Received: "
                 f"channels={other.channels}, value_range={other.value_range}"
             )
 
