@@ -94,7 +94,7 @@ def read_picture_header(path: str | os.PathLike[str]) -> PictureHeader:
         ValueError: if it is no picture file, or its header is damaged.
     """
     if is_embedded(path):
-        return read_header(read_picture_file(path))
+        return open_picture_file(path)[1]
     length = os.stat(path).st_size
     with open(path, "rb") as file:
         start = b""

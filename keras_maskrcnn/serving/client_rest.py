@@ -59,7 +59,7 @@ class RestTransport:
         answer = self._ask(urllib.request.Request(f"{self.target}/metadata"))
         try:
             return inputs_of(json.loads(answer)["metadata"]["signature_def"]["signature_def"])
-        except (ValueError, TypeError, KeyError, LookupError) as error:
+        except (ValueError, TypeError, LookupError) as error:
             raise ServerError(f"{self.target} did not tell what it takes: {error!r}") from error
 
     def _predict(self, signature: str, instances: list[Any]) -> list[Mapping[str, Any]]:

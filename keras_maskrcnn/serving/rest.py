@@ -42,12 +42,12 @@ class Accepted:
 
     Args:
         channels: of pixels.
-        dtype: of pixels: uint8, uint16 or float32.
+        dtype: of pixels, NumPy's: uint8, uint16 or float32.
         files: whether it takes files.
     """
 
     channels: int = 3
-    dtype: np.dtype = np.dtype(np.uint8)
+    dtype: Any = np.uint8
     files: bool = True
 
 
@@ -166,7 +166,7 @@ def _files(value: list[Any], where: str) -> list[bytes]:
 
 
 def _pixels(value: list[Any], where: str, accepted: Accepted) -> list[np.ndarray]:
-    dtype, channels = accepted.dtype, accepted.channels
+    dtype, channels = np.dtype(accepted.dtype), accepted.channels
     expected = f"expected {where} to be {dtype} pixels [pictures, height, width, {channels}]"
     try:
         pixels = np.array(value)
