@@ -1,6 +1,7 @@
 """A server and its client for exports of other channels and other depths."""
 
 import io
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -112,15 +113,14 @@ def test_grpc(served):
     transport = GrpcTransport("grpc://127.0.0.1:1", NAME, None, 1.0)
     asked = []
 
-    class Stub:
-        def GetModelMetadata(self, request, timeout):
-            return response
+    def fail(request, timeout):
+        asked.append(request)
+        raise KeyError("far enough")
 
-        def Predict(self, request, timeout):
-            asked.append(request)
-            raise KeyError("far enough")
+    def tell(request, timeout):
+        return response
 
-    transport._stub = Stub()
+    transport._stub = SimpleNamespace(GetModelMetadata=tell, Predict=fail)
     found = transport.inputs()
     assert set(found) == {"serving_default"}
     own = found["serving_default"]

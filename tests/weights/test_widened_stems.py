@@ -3,7 +3,6 @@
 import keras
 import numpy as np
 import pytest
-from test_loading import _torch_shape, _write
 from torch_writer import write_torch_file
 
 from keras_maskrcnn.backbones.applications import Application
@@ -11,6 +10,8 @@ from keras_maskrcnn.backbones.resnet import build_resnet
 from keras_maskrcnn.layers.preprocessing import ImageNormalization
 from keras_maskrcnn.weights import detectron2, load_backbone_weights, torchvision
 from keras_maskrcnn.weights.stems import fit_stem, is_stem_of
+
+from .test_loading import _torch_shape, _write
 
 RNG = np.random.default_rng(0)
 GREY = RNG.uniform(0, 255, (1, 64, 96, 1)).astype("float32")
