@@ -69,8 +69,8 @@ class ImageNormalization(keras.layers.Layer):
         super().__init__(autocast=False, **kwargs)
         one_of("preprocessing", preprocessing, PREPROCESSING)
         self.preprocessing = preprocessing
-        self.mean = None if mean is None else tuple(mean)
-        self.deviation = None if deviation is None else tuple(deviation)
+        self.mean = None if mean is None else tuple(map(float, mean))
+        self.deviation = None if deviation is None else tuple(map(float, deviation))
         check_statistics(self.mean, self.deviation)
 
     def call(self, images: Any, image_sizes: Any = None) -> Any:

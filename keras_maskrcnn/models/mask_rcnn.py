@@ -194,8 +194,8 @@ class MaskRCNN(TrainableDetector):
             "seed": seed,
             "channels": channels,
             "value_range": describe(pixels.value_range),
-            "pixel_mean": describe(pixel_mean),
-            "pixel_std": describe(pixel_std),
+            "pixel_mean": _numbers(pixel_mean),
+            "pixel_std": _numbers(pixel_std),
         }
         # Layers that only training uses: tracked for their random state.
         self.anchor_targets = network.rpn.anchor_targets
@@ -426,3 +426,8 @@ class MaskRCNN(TrainableDetector):
                 f"{CONFIG_VERSION}. Received: version={version}"
             )
         return cls(**{key: restore(value) for key, value in arguments.items()})
+
+
+def _numbers(values: Sequence[float] | None) -> list[float] | None:
+    """As JSON holds them, of NumPy's too."""
+    return None if values is None else [float(value) for value in values]
