@@ -140,14 +140,14 @@ def test_numpy_by_type(tmp_path):
         (np.where(FOUR.max() == FOUR, -np.inf, 0.5), PixelFormat(4, (0, 1)), "finite.*: 1 that"),
         (FOUR, PixelFormat(), None),
         (FOUR, PixelFormat(5), r"5 channels.*\(13, 29, 4\)"),
-        (FOUR.astype("int64"), PixelFormat(4, (0, 9)), "array of bool, .*int64"),
-        (FOUR.astype("complex64"), PixelFormat(4), "array of bool, .*complex64"),
+        (FOUR.astype("int64"), PixelFormat(4, (0, 9)), "array of bool.*<i8"),
+        (FOUR.astype("complex64"), PixelFormat(4), "array of bool.*<c8"),
         (np.array([["a"]]), PixelFormat(), "array of bool"),
-        (np.array([[{}]]), PixelFormat(), "array of bool, .*object"),
+        (np.array([[{}]]), PixelFormat(), "array of bool.*O"),
         (np.zeros(5, "u1"), PixelFormat(), r"\[height, width, channels\]. Received: \(5,\)"),
         (np.zeros((2, 2, 2, 2), "u1"), PixelFormat(), r"Received: \(2, 2, 2, 2\)"),
         (np.zeros((0, 5), "u1"), PixelFormat(), r"Received: \(0, 5\)"),
-        (np.zeros((4, 5), [("r", "u1")]), PixelFormat(), "array of bool"),
+        (np.zeros((4, 5), [("r", "u1")]), PixelFormat(), "header of an array of numbers"),
     ],
 )
 def test_what_numpy_files_may_not_be(tmp_path, values, pixels, words):
