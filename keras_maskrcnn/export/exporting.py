@@ -70,8 +70,8 @@ def export_model(
             picture of gigabytes (of a GIF all frames count). By default 100 million, which take
             300 MB once decoded.
         input_dtype: of `serving_default`: `"uint8"`, `"uint16"` or `"float32"`. By default uint8
-            for models without a `value_range`; else uint16 where that lies in 0..65535 and is of
-            whole numbers, and float32 otherwise.
+            for models without a `value_range`; else uint16 where that lies in 0..65535 and has 255
+            whole steps or more, and float32 otherwise.
         score_threshold, max_detections, nms_iou: in place of the model's own.
         **options: of Keras' ONNX and LiteRT exporters, such as `opset_version`, `input_signature`
             or `optimizations`.

@@ -132,7 +132,9 @@ def _input_dtype(pixels: PixelFormat) -> str:
         return "uint8"
     low, high = pixels.value_range
     is_whole = all(float(value).is_integer() for value in (low, high))
-    return "uint16" if is_whole and low >= 0 and high <= 65535 else "float32"
+    # Of fewer steps than bytes have, such as 0..1, values are fractions.
+    is_deep = low >= 0 and high <= 65535 and high - low >= 255
+    return "uint16" if is_whole and is_deep else "float32"
 
 
 def _variables(functions: Any) -> list[tf.Variable]:

@@ -20,12 +20,8 @@ def data_of(folder, pictures, pixels):
     for number, picture in enumerate(pictures):
         path = folder / f"{number}.tif"
         planar = {"planarconfig": "contig"} if picture.shape[-1] in (2, 4) else {}
-        tifffile.imwrite(
-            path,
-            np.asarray(picture if planar else picture.reshape(picture.shape[:2])),
-            photometric="minisblack",
-            **planar,
-        )
+        values = picture if planar else picture.reshape(picture.shape[:2])
+        tifffile.imwrite(path, values, photometric="minisblack", **planar)
         records.append(ImageRecord(number, str(path), *picture.shape[:2]))
     return DetectionData(records, ["x"], [1], pixels=pixels)
 
