@@ -35,7 +35,7 @@ def draw_detections(
     Args:
         image: uint8 `[H, W, 3]` RGB, or `[H, W]`; the original picture. Of a data set of another
             depth it is `data.pixels.displayed(read_image(path, data.pixels))`. Pictures of other
-            channels and floats are taken as on the scale 0..255, of which the first three channels,
+            channels and float32 are taken as on the scale 0..255, of which the first three channels,
             or the one, are shown.
         detections: of that picture.
         threshold: objects of at least this score are drawn.
@@ -171,7 +171,7 @@ def prediction_page(
 
 def _canvas(image: np.ndarray, size: tuple[int, int], scale: float) -> np.ndarray:
     image = np.asarray(image)
-    is_picture = image.dtype == np.uint8 or image.dtype.kind == "f"
+    is_picture = image.dtype == np.uint8 or image.dtype == np.float32
     if not is_picture or image.ndim not in (2, 3) or image.shape[:2] != tuple(size):
         raise ValueError(
             f"image must be uint8 [H, W, 3] of the annotated size (h, w)={tuple(size)}. "

@@ -68,7 +68,7 @@ def _train(args: argparse.Namespace, folder: RunFolder) -> int:
     if args.mixed_precision:
         keras.config.set_dtype_policy("mixed_bfloat16")
     measured = _measured_pixels(args, train_data, folder)
-    model = build_model(args, train_data, measured)
+    model = build_model(args, train_data, **measured)
     check_classes(model, val_data, val_data.name)
     require_outlines(model.network, train_data, val_data)
 
@@ -173,7 +173,9 @@ def _measured_pixels(
     from keras_maskrcnn.data import measure_pixels
 
     names = ("channels", "value_range", "pixel_mean", "pixel_std")
-    if data.pixels.is_common or {"pixel_mean", "pixel_std"} <= set(parse_settings(args.set)):
+    if data.pixels.is_common:
+        return {}
+    if {"pixel_mean", "pixel_std"} <= set(parse_settings(args.set)):
         return {"channels": data.pixels.channels, "value_range": data.pixels.value_range}
     if args.resume is not None:
         kept = folder.read_config()["model"]
@@ -184,15 +186,13 @@ def _measured_pixels(
     return measured
 
 
-def build_model(
-    args: argparse.Namespace, data: DetectionData, measured: dict[str, Any]
-) -> keras.Model:
+def build_model(args: argparse.Namespace, data: DetectionData, **measured: Any) -> keras.Model:
     """The model that the arguments describe, with the classes of the data.
 
     Args:
         args: of the command.
         data: to train on.
-        measured: arguments of `MaskRCNN` that tell of its pixels.
+        **measured: arguments of `MaskRCNN` that tell of its pixels, where they are not RGB.
     """
     from keras_maskrcnn import MaskRCNN
     from keras_maskrcnn.checks import known_names

@@ -117,7 +117,7 @@ def check_images(
     """
     if images.ndim != 4 or images.shape[-1] != pixels.channels or 0 in images.shape:
         raise ValueError(
-            f"images of a batch must be [B, H, W, {pixels.channels}], as the model's channels are. "
+            f"images of a batch must be [B, H, W, {pixels.channels}]. "
             f"Received: images of shape {images.shape}, dtype {images.dtype}"
         )
     count = len(images)
