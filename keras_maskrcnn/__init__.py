@@ -13,7 +13,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from keras_maskrcnn.data import DetectionData, ImageRecord, Instance, load_coco
+    from keras_maskrcnn.data import DetectionData, ImageRecord, Instance, load_coco, measure_pixels
     from keras_maskrcnn.detections import Detections
     from keras_maskrcnn.doctor import validate
     from keras_maskrcnn.evaluation import CocoEvaluation, coco_metrics, evaluate_coco
@@ -39,6 +39,7 @@ _PLACES = {
     "evaluate_coco": "evaluation",
     "load_coco": "data",
     "load_model": "models.loading",
+    "measure_pixels": "data",
     "validate": "doctor",
 }
 
@@ -56,6 +57,7 @@ __all__ = [
     "evaluate_coco",
     "load_coco",
     "load_model",
+    "measure_pixels",
     "validate",
 ]
 

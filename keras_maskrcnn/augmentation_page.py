@@ -16,7 +16,6 @@ from keras_maskrcnn.data.loading import PictureLoader
 from keras_maskrcnn.data.records import DetectionData
 from keras_maskrcnn.data.transforms import added_objects, make_transforms
 from keras_maskrcnn.drawing import CROWD_COLOR, Shape, color_shapes, draw_shapes, label_font
-from keras_maskrcnn.images.depth import to_bytes
 from keras_maskrcnn.ops.paste import paste_crop
 
 _GAP, _CAPTION = 12, 26
@@ -89,7 +88,7 @@ def _tile(fields: dict[str, Any], data: DetectionData, tile: int) -> np.ndarray:
     height, width = fields["image_sizes"]
     scale = tile / max(height, width)
     size = max(1, round(height * scale)), max(1, round(width * scale))
-    picture = Image.fromarray(to_bytes(fields["images"]))
+    picture = Image.fromarray(data.pixels.displayed(fields["images"]))
     canvas = np.array(picture.resize(size[::-1], Image.Resampling.BILINEAR))
     shapes = []
     for row in np.flatnonzero(fields["classes"] >= 0):

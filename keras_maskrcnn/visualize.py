@@ -11,6 +11,7 @@ from PIL import Image, ImageDraw
 
 from keras_maskrcnn.detections import Detections
 from keras_maskrcnn.drawing import CROWD_COLOR, Shape, color_shapes, draw_shapes, label_font
+from keras_maskrcnn.images.pixels import PixelFormat
 from keras_maskrcnn.ops.paste import paste_crop
 from keras_maskrcnn.outlines import Polygons
 
@@ -32,7 +33,10 @@ def draw_detections(
     """Draw what the model found.
 
     Args:
-        image: uint8 `[H, W, 3]` RGB, or `[H, W]`; the original picture.
+        image: uint8 `[H, W, 3]` RGB, or `[H, W]`; the original picture. Of a data set of another
+            depth it is `data.pixels.displayed(read_image(path, data.pixels))`. Pictures of other
+            channels and float32 are taken as on the scale 0..255, of which the first three channels,
+            or the one, are shown.
         detections: of that picture.
         threshold: objects of at least this score are drawn.
         color_by: `"class"` or `"instance"`; `None`: by class, or by instance where the model
@@ -83,7 +87,7 @@ def draw_instances(
     """Draw the annotated objects of a picture; crowd regions are grey.
 
     Args:
-        image: uint8 `[H, W, 3]` RGB, or `[H, W]`.
+        image: as in `draw_detections`.
         record: the annotations of that picture.
         class_names: `K` names.
         color_by, boxes, labels, scale, skeleton: as in `draw_detections`.
@@ -167,14 +171,17 @@ def prediction_page(
 
 def _canvas(image: np.ndarray, size: tuple[int, int], scale: float) -> np.ndarray:
     image = np.asarray(image)
-    if image.dtype != np.uint8 or image.ndim not in (2, 3) or image.shape[:2] != tuple(size):
+    is_picture = image.dtype == np.uint8 or image.dtype == np.float32
+    if not is_picture or image.ndim not in (2, 3) or image.shape[:2] != tuple(size):
         raise ValueError(
             f"image must be uint8 [H, W, 3] of the annotated size (h, w)={tuple(size)}. "
             f"Received: image of shape {image.shape}, dtype {image.dtype}"
         )
     if not scale > 0:
         raise ValueError(f"scale must be above 0. Received: scale={scale}")
-    picture = Image.fromarray(image).convert("RGB")
+    if image.ndim == 2:
+        image = image[..., None]
+    picture = Image.fromarray(PixelFormat(image.shape[2]).displayed(image))
     if scale != 1:
         width, height = (max(1, round(v * scale)) for v in picture.size)
         picture = picture.resize((width, height), Image.Resampling.BICUBIC)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import logging
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -10,28 +11,30 @@ import keras
 from keras_maskrcnn.backbones.base import BACKBONES, Backbone
 from keras_maskrcnn.backbones.functional import pyramid_model
 from keras_maskrcnn.checks import one_of
+from keras_maskrcnn.weights.stems import fit_stem, is_stem_of, told
 
-# Constructor, how it wants pixels, and arguments without which it would not be a backbone. The
-# newer families normalise pictures in their first layers.
-_NETWORKS: dict[str, tuple[Callable[..., keras.Model], str, dict[str, Any]]] = {
-    **{
-        name: (getattr(keras.applications, name), "vgg", {})
-        for name in ("ResNet50", "ResNet101", "ResNet152")
-    },
-    **{
-        name: (getattr(keras.applications, name), "tf", {})
-        for name in ("ResNet50V2", "ResNet101V2", "ResNet152V2", "MobileNetV2")
-    },
-    **{
-        name: (getattr(keras.applications, name), "none", {"include_preprocessing": True})
-        for name in (
-            *("MobileNetV3Small", "MobileNetV3Large"),
-            *("EfficientNetV2B0", "EfficientNetV2B1", "EfficientNetV2B2", "EfficientNetV2B3"),
-            *("EfficientNetV2S", "EfficientNetV2M", "EfficientNetV2L"),
-            *("ConvNeXtTiny", "ConvNeXtSmall", "ConvNeXtBase", "ConvNeXtLarge"),
-        )
-    },
+logger = logging.getLogger("keras_maskrcnn")
+
+# How each wants pixels.
+_WANTED = {
+    "vgg": ("ResNet50", "ResNet101", "ResNet152"),
+    "tf": ("ResNet50V2", "ResNet101V2", "ResNet152V2", "MobileNetV2"),
 }
+# Likewise of the newer families, which normalise RGB in their first layers. (EfficientNetV2S, M and
+# L divide by 128.)
+_WANTED_WITHIN = {
+    "tf": (
+        *("MobileNetV3Small", "MobileNetV3Large"),
+        *("EfficientNetV2S", "EfficientNetV2M", "EfficientNetV2L"),
+    ),
+    "torch": (
+        *("EfficientNetV2B0", "EfficientNetV2B1", "EfficientNetV2B2", "EfficientNetV2B3"),
+        *("ConvNeXtTiny", "ConvNeXtSmall", "ConvNeXtBase", "ConvNeXtLarge"),
+    ),
+}
+_OUTSIDE = {name: kind for kind, names in _WANTED.items() for name in names}
+_WITHIN = {name: kind for kind, names in _WANTED_WITHIN.items() for name in names}
+_NAMES = (*_OUTSIDE, *_WITHIN)
 # A V2 stage strides inside its last block: the last map of a stride is a narrow one of that block,
 # with a quarter of the stage's channels. What the block reads is the stage's result.
 _STAGE_RESULTS = {
@@ -39,11 +42,13 @@ _STAGE_RESULTS = {
 }
 
 
-@BACKBONES.register(*_NETWORKS)
+@BACKBONES.register(*_NAMES)
 class Application(Backbone):
     """A network of `keras.applications`: the last map of each stride is a level.
 
-    Of a ResNet V2 it is the last normalised sum of each stage.
+    Of a ResNet V2 it is the last normalised sum of each stage. For pictures of other channels than
+    three, the first layer's weights are fitted by `weights.stems.fit_stem`, which is told in the
+    log; for more than three it trains, whatever `freeze_at` is.
 
     Args:
         name: which.
@@ -61,8 +66,8 @@ class Application(Backbone):
         freeze_at: int = 0,
         preprocessing: str | None = None,
     ) -> None:
-        one_of("backbone", name, tuple(_NETWORKS))
-        super().__init__(preprocessing=preprocessing or _NETWORKS[name][1])
+        one_of("backbone", name, _NAMES)
+        super().__init__(preprocessing=preprocessing or _OUTSIDE.get(name, "none"))
         one_of("norm", norm, ("frozen", "batch"))
         one_of("freeze_at", freeze_at, (0, 2, 3, 4, 5))
         self.name = name
@@ -70,11 +75,14 @@ class Application(Backbone):
         self.norm = norm
         self.freeze_at = freeze_at
 
+    @property
+    def seen_preprocessing(self) -> str:
+        if self.is_normalized_outside and self.preprocessing == "none":
+            return _WITHIN.get(self.name, "none")
+        return self.preprocessing
+
     def build_maps(self, outputs: Sequence[str] | None, dtype: Any) -> keras.Model:
-        make, _, options = _NETWORKS[self.name]
-        network = make(
-            include_top=False, weights=self.weights, input_shape=(None, None, 3), **options
-        )
+        network = self._network()
         if keras.dtype_policies.get(dtype) != keras.config.dtype_policy():
             network = _with_policy(network, dtype)
         # All inner maps: `pyramid_model` keeps the last of each stride. Of operations, since the
@@ -86,11 +94,36 @@ class Application(Backbone):
             if _is_map(operation) and operation.name.endswith(ends)
         ]
         whole = keras.Model(network.inputs[0], maps, name=self.name)
-        return pyramid_model(whole, outputs, self.norm, self.freeze_at)
+        learning = [_stem(network)] if self.input_channels > 3 else []
+        return pyramid_model(whole, outputs, self.norm, self.freeze_at, learning)
+
+    def _network(self) -> keras.Model:
+        """Whole, with its weights."""
+        make = getattr(keras.applications, self.name)
+        options: dict[str, Any] = {"include_top": False}
+        if self.name in _WITHIN:
+            options["include_preprocessing"] = not self.is_normalized_outside
+        channels = self.input_channels
+        if channels == 3 or self.weights is None:
+            return make(weights=self.weights, input_shape=(None, None, channels), **options)
+        trained = make(weights=self.weights, input_shape=(None, None, 3), **options)
+        network = make(weights=None, input_shape=(None, None, channels), **options)
+        for variable, value in zip(network.weights, trained.get_weights(), strict=True):
+            if is_stem_of(value, tuple(variable.shape)):
+                value = fit_stem(value, channels)
+                trains = channels > 3 or not self.freeze_at
+                logger.warning("%s: %s", self.name, told(variable.path, channels, trains))
+            variable.assign(value)
+        return network
 
     def get_config(self) -> dict[str, Any]:
         # Weights travel in the saved model; whoever loads it needs no second download.
         return {**super().get_config(), "weights": None}
+
+
+def _stem(network: keras.Model) -> keras.layers.Layer:
+    """The first layer with weights."""
+    return next(layer for layer in network.layers if layer.weights)
 
 
 def _is_map(operation: keras.Operation) -> bool:

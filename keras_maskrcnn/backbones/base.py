@@ -21,11 +21,24 @@ class Backbone(Part):
 
     Args:
         preprocessing: how pixels are normalised, see `layers.preprocessing.ImageNormalization`.
+
+    Attributes:
+        input_channels: `C` of the pictures, which the model sets before it calls `build_maps`.
+        is_normalized_outside: whether the model normalises pixels by statistics of the data, so
+            that the network must not do so again; set before `build_maps` is called, too.
     """
+
+    input_channels: int = 3
+    is_normalized_outside: bool = False
 
     def __init__(self, *, preprocessing: str = "torch") -> None:
         one_of("preprocessing", preprocessing, PREPROCESSING)
         self.preprocessing = preprocessing
+
+    @property
+    def seen_preprocessing(self) -> str:
+        """How the network that `build_maps` will build wants pixels."""
+        return self.preprocessing
 
     def build_maps(self, outputs: Sequence[str] | None, dtype: Any) -> keras.Model:
         """The network up to its feature maps.
@@ -35,8 +48,8 @@ class Backbone(Part):
             dtype: dtype policy of its layers.
 
         Returns:
-            a model from `[B, H, W, 3]` to a dict of maps `[B, H / stride, W / stride, channels]`,
-            `C2` for stride 4, `C3` for 8 and so on.
+            a model from `[B, H, W, input_channels]` to a dict of maps
+            `[B, H / stride, W / stride, channels]`, `C2` for stride 4, `C3` for 8 and so on.
         """
         raise NotImplementedError("a backbone defines build_maps")
 
@@ -49,6 +62,17 @@ class Backbone(Part):
         raise ValueError(
             f"neck='c4' needs a backbone whose last stage can stand alone: a ResNet or ResNeXt. "
             f"Received: {self!r}"
+        )
+
+
+def check_input_channels(maps: keras.Model, channels: int) -> None:
+    """`ValueError` unless a backbone's model takes pictures of so many channels."""
+    found = maps.inputs[0].shape[-1]
+    if found != channels:
+        raise ValueError(
+            f"the backbone must take pictures of {channels} channels, as the model's channels="
+            f"{channels} says: a Keras model with such an input, or a Backbone whose build_maps "
+            f"reads input_channels. Received: {maps.name!r} for {found} channels"
         )
 
 

@@ -29,7 +29,7 @@ class FunctionalBackbone(Backbone):
     down, or move their cells by half a stride there.
 
     Args:
-        model: from `[B, H, W, 3]` to a list, tuple or dict of maps, of any height and width; a
+        model: from `[B, H, W, C]` to a list, tuple or dict of maps, of any height and width; a
             model with `pyramid_outputs` (KerasHub's backbones) gives those.
         norm: `"frozen"`: batch normalisation keeps its statistics and does not train, as small
             batches want; `"batch"`: it trains like the rest.
@@ -58,7 +58,11 @@ class FunctionalBackbone(Backbone):
 
 
 def pyramid_model(
-    model: keras.Model, outputs: Sequence[str] | None, norm: str, freeze_at: int
+    model: keras.Model,
+    outputs: Sequence[str] | None,
+    norm: str,
+    freeze_at: int,
+    learning: Sequence[keras.layers.Layer] = (),
 ) -> keras.Model:
     """A model's maps by stride, with what shall not train frozen; see `FunctionalBackbone`.
 
@@ -66,6 +70,7 @@ def pyramid_model(
         model: see `FunctionalBackbone`.
         outputs: as in `Backbone.build_maps`.
         norm, freeze_at: see `FunctionalBackbone`.
+        learning: layers that train in any case.
     """
     maps = _maps_by_stride(model)
     wanted = outputs or [name for name in ("C2", "C3", "C4", "C5") if name in maps]
@@ -83,8 +88,8 @@ def pyramid_model(
     frozen = [maps[name] for name in maps if int(name[1:]) <= freeze_at]
     if frozen:
         for layer in keras.Model(model.inputs[0], frozen).layers:
-            layer.trainable = False
-    images = keras.Input((None, None, 3), name="images")
+            layer.trainable = any(layer is one for one in learning)
+    images = keras.Input((None, None, _channels(model)), name="images")
     strides = {name: 2 ** int(name[1:]) for name in wanted}
     found = network(PadToStride(max(strides.values()), name="pad_to_stride")(images))
     cropped = {
@@ -134,7 +139,7 @@ class CropToPicture(GeometryLayer):
 
     Call arguments:
         features: `[B, h, w, C]`.
-        images: `[B, H, W, 3]` before padding; only their size is read.
+        images: `[B, H, W, C]` before padding; only their size is read.
 
     Returns:
         `[B, ceil(H / stride), ceil(W / stride), C]`.
@@ -185,15 +190,20 @@ def _maps_by_stride(model: keras.Model) -> dict[str, Any]:
     maps = [outputs] if not isinstance(outputs, list | tuple) else list(outputs)
     if len(model.inputs) != 1 or any(len(x.shape) != 4 for x in maps):
         raise ValueError(
-            "a backbone is a Functional model of one input [B, H, W, 3] whose outputs are feature "
+            "a backbone is a Functional model of one input [B, H, W, C] whose outputs are feature "
             f"maps [B, h, w, channels]. Received: model {model.name!r} with inputs "
             f"{[tuple(x.shape) for x in model.inputs]} and outputs {[tuple(x.shape) for x in maps]}"
         )
     probe = keras.Model(model.inputs[0], maps)
-    shapes = probe.compute_output_shape((1, _PROBE_SIDE, _PROBE_SIDE, 3))
+    shapes = probe.compute_output_shape((1, _PROBE_SIDE, _PROBE_SIDE, _channels(model)))
     found = {}
     for output, shape in zip(maps, shapes, strict=True):
         level = math.log2(_PROBE_SIDE / shape[1])
         if level in (2, 3, 4, 5):
             found[f"C{int(level)}"] = output
     return found
+
+
+def _channels(model: keras.Model) -> int:
+    """Of the pictures; RGB where any number will do."""
+    return model.inputs[0].shape[-1] or 3

@@ -75,7 +75,8 @@ class ResNet(Backbone):
             `"batch"`, `"sync_batch"`, `"group"`: all trains.
         norm_epsilon: added to the variance.
         freeze_at: how many of stem, res2, res3, ... do not train. 2 is the reference's choice for
-            ImageNet weights; a model without pre-trained weights wants 0.
+            ImageNet weights; a model without pre-trained weights wants 0. The kernel that sees
+            pictures of more than three channels always trains: no weights know the further ones.
         preprocessing: see `Backbone`.
     """
 
@@ -110,6 +111,7 @@ class ResNet(Backbone):
             self.name,
             stem_pool=self.stem_pool,
             outputs=outputs or ("C2", "C3", "C4", "C5"),
+            channels=self.input_channels,
             dtype=dtype,
             **self._residual,
         )
@@ -127,6 +129,7 @@ def build_resnet(
     norm_epsilon: float = 1e-5,
     freeze_at: int = 0,
     outputs: Sequence[str] = ("C2", "C3", "C4", "C5"),
+    channels: int = 3,
     dtype: Any = None,
 ) -> keras.Model:
     """Builds a residual network as a Functional model named `name`.
@@ -139,12 +142,13 @@ def build_resnet(
         stem_pool: padding of the stem's max pool: `"symmetric"`, or `"same"` (TensorFlow's).
         norm: one of `layers.norms.NORMS`.
         norm_epsilon: added to the variance.
-        freeze_at: how many of stem, res2, res3, ... do not train.
+        freeze_at: how many of stem, res2, res3, ... do not train; see `ResNet`.
         outputs: which of C2..C5 (strides 4..32); nothing is built beyond the last one.
+        channels: of the pictures.
         dtype: dtype policy of the layers; `None` for Keras' global one.
 
     Returns:
-        A model from normalised pictures `[B, H, W, 3]` to a dict of feature maps
+        A model from normalised pictures `[B, H, W, channels]` to a dict of feature maps
         `[B, H / stride, W / stride, channels]`.
     """
     spec = resnet_spec(name)
@@ -152,7 +156,7 @@ def build_resnet(
     if not wanted:
         raise ValueError(f"outputs must name at least one of C2..C5. Received: outputs={outputs}")
     builder = _Builder(spec, stride_in_1x1, norm, norm_epsilon, freeze_at, dtype)
-    images = keras.Input((None, None, 3), name="images")
+    images = keras.Input((None, None, channels), name="images")
     x = builder.stem(images, stem_pool)
     maps = {}
     for stage in STAGES[1:]:
@@ -217,7 +221,8 @@ class _Builder:
         self.dtype = dtype
 
     def stem(self, x: Any, pool: str) -> Any:
-        x = self.conv(x, "stem_conv", 64, 7, stride=2, relu=True)
+        must_learn = x.shape[-1] > 3
+        x = self.conv(x, "stem_conv", 64, 7, stride=2, relu=True, must_learn=must_learn)
         if pool == "same":
             return keras.layers.MaxPooling2D(
                 3, strides=2, padding="same", dtype=self.dtype, name="stem_pool"
@@ -265,8 +270,10 @@ class _Builder:
         stride: int = 1,
         groups: int = 1,
         relu: bool = False,
+        must_learn: bool = False,
     ) -> Any:
-        """Convolution, norm and maybe ReLU; frozen in the stages that shall not train."""
+        """Convolution, norm and maybe ReLU; frozen in the stages that shall not train, unless it
+        must learn."""
         return ConvBlock(
             filters,
             size,
@@ -276,7 +283,7 @@ class _Builder:
             norm_epsilon=self.epsilon,
             relu=relu,
             initializer=keras.initializers.VarianceScaling(2.0, "fan_out", "untruncated_normal"),
-            trainable=name.split("_")[0] not in self.frozen,
+            trainable=must_learn or name.split("_")[0] not in self.frozen,
             dtype=self.dtype,
             name=name,
         )(x)

@@ -51,6 +51,48 @@ def data_arguments(parser: Any) -> None:
         help="part of the pictures to set aside where there is no split for validation "
         f"(default: {VAL_FRACTION})",
     )
+    pixel_arguments(parser)
+
+
+def pixel_arguments(parser: Any) -> None:
+    """`--channels`, `--value-range` and `--display`."""
+    parser.add_argument(
+        "--channels",
+        type=int,
+        metavar="N",
+        help="channels of the pictures, such as 4 of RGB and distance (default: 3, of which grey "
+        "and transparent pictures are made too)",
+    )
+    parser.add_argument(
+        "--value-range",
+        type=_number,
+        nargs=2,
+        metavar=("LOW", "HIGH"),
+        help="values that count as black and white, such as 0 4095 (default: by their type)",
+    )
+    parser.add_argument(
+        "--display",
+        type=int,
+        nargs=3,
+        metavar=("R", "G", "B"),
+        help="channels, counted from 0, that are drawn as red, green and blue "
+        "(default: the first three, or the first)",
+    )
+
+
+def pixel_choice(args: argparse.Namespace) -> dict[str, Any]:
+    """Arguments of `PixelFormat` and of what reads data."""
+    return {
+        "channels": 3 if args.channels is None else args.channels,
+        "value_range": None if args.value_range is None else tuple(args.value_range),
+        "display": None if args.display is None else tuple(args.display),
+    }
+
+
+def _number(text: str) -> float:
+    """A whole number stays one."""
+    value = float(text)
+    return int(value) if value.is_integer() else value
 
 
 def augment_argument(parser: Any) -> None:
@@ -85,7 +127,9 @@ def read_pair(args: argparse.Namespace) -> tuple[DetectionData, DetectionData, s
 
     name = find_format(args)
     train, val = without_python_warnings(
-        lambda: load_splits(args.data, name, **_choice(args), **_settings(args))
+        lambda: load_splits(
+            args.data, name, **_choice(args), **pixel_choice(args), **_settings(args)
+        )
     )
     for data in (train, val):
         tell(data)
@@ -96,16 +140,18 @@ def read_split(args: argparse.Namespace) -> DetectionData:
     """The data of `--split`."""
     from keras_maskrcnn.data.splits import load_split
 
-    options = {"split": args.split, **_choice(args), **_settings(args)}
+    options = {"split": args.split, **_choice(args), **pixel_choice(args), **_settings(args)}
     name = find_format(args)
     return telling(lambda: load_split(args.data, name, **options))
 
 
-def read_coco(annotations: str | Path, images: str | Path) -> DetectionData:
-    """A COCO file and its picture folder."""
+def read_coco(
+    annotations: str | Path, images: str | Path, args: argparse.Namespace
+) -> DetectionData:
+    """A COCO file and its picture folder, with the options of `pixel_arguments`."""
     from keras_maskrcnn.data import load_coco
 
-    return telling(lambda: load_coco(annotations, images))
+    return telling(lambda: load_coco(annotations, images, **pixel_choice(args)))
 
 
 def telling(read: Callable[[], DetectionData], name: str | Path = "") -> DetectionData:

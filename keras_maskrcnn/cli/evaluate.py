@@ -14,6 +14,7 @@ from keras_maskrcnn.names import COMPARISONS
 
 if TYPE_CHECKING:
     from keras_maskrcnn.evaluation import CocoMetrics
+    from keras_maskrcnn.images.pixels import PixelFormat
 
 _DESCRIPTION = f"""\
 Score a model, or results that are already there, by COCO's numbers: average precision (AP) and
@@ -27,6 +28,9 @@ masks may be in one file or in two; results without boxes get those of their mas
 
 # Options that say how data are read and split.
 _OF_A_RUN = ("format", "format_set", "val_fraction", "seed")
+
+# Those that the model says.
+_OF_PIXELS = ("channels", "value_range", "display")
 
 _EPILOG = """\
 examples:
@@ -102,13 +106,14 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _evaluate_model(args: argparse.Namespace) -> tuple[dict[str, Any], CocoMetrics]:
-    if args.annotations is not None and args.images is not None:
-        data, place = read_coco(args.annotations, args.images), args.annotations
-    elif args.data is not None:
-        data, place = read_split(_as_in_its_run(args)), args.data
-    else:
+    if args.data is None and (args.annotations is None or args.images is None):
         raise ValueError("Expected --data FOLDER, or --annotations FILE with --images FOLDER")
     model = load_model(args.model)
+    args = _as_its_pictures(args, model.pixels)
+    if args.annotations is not None and args.images is not None:
+        data, place = read_coco(args.annotations, args.images, args), args.annotations
+    else:
+        data, place = read_split(_as_in_its_run(args)), args.data
 
     from keras_maskrcnn.evaluation import evaluate_coco
 
@@ -125,6 +130,13 @@ def _evaluate_model(args: argparse.Namespace) -> tuple[dict[str, Any], CocoMetri
     return {"model": args.model, "annotations": str(place)}, metrics
 
 
+def _as_its_pictures(args: argparse.Namespace, pixels: PixelFormat) -> argparse.Namespace:
+    """With the model's channels and range, where none are given."""
+    own = {"channels": pixels.channels, "value_range": pixels.value_range}
+    missing = {name: value for name, value in own.items() if getattr(args, name) is None}
+    return argparse.Namespace(**{**vars(args), **missing})
+
+
 def _as_in_its_run(args: argparse.Namespace) -> argparse.Namespace:
     """With the options by which the data of a run were read, where none are given."""
     from keras_maskrcnn.training import RunFolder
@@ -137,7 +149,15 @@ def _as_in_its_run(args: argparse.Namespace) -> argparse.Namespace:
 
 
 def _evaluate_results(args: argparse.Namespace) -> tuple[dict[str, Any], CocoMetrics]:
-    for option in ("data", *_OF_A_RUN, "images", "min_size", "max_size", "save_results"):
+    for option in (
+        "data",
+        *_OF_A_RUN,
+        *_OF_PIXELS,
+        "images",
+        "min_size",
+        "max_size",
+        "save_results",
+    ):
         if getattr(args, option) is not None:
             name = "--" + option.replace("_", "-")
             raise ValueError(f"Expected {name} only with a MODEL. Received: {name} with --results")

@@ -54,6 +54,11 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
         help="refuse picture files of more pixels (default: 100 million)",
     )
     parser.add_argument(
+        "--input-dtype",
+        choices=("uint8", "uint16", "float32"),
+        help="type of the values that it takes (default: uint8, or what the model's range needs)",
+    )
+    parser.add_argument(
         "--score-threshold", type=float, metavar="SCORE", help="default: the model's own"
     )
     parser.add_argument(
@@ -76,6 +81,7 @@ def run(args: argparse.Namespace) -> int:
         version=args.version,
         rle_masks=args.rle_masks,
         max_pixels=args.max_pixels,
+        input_dtype=args.input_dtype,
         score_threshold=args.score_threshold,
         max_detections=args.max_detections,
         nms_iou=args.nms_iou,

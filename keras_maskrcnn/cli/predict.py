@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from keras_maskrcnn.cli.options import load_model, say
 from keras_maskrcnn.images.formats import is_picture_name, named, picture_formats
+
+if TYPE_CHECKING:
+    from keras_maskrcnn.images.pixels import PixelFormat
 
 # Of many paths, how many are named.
 _NAMED = 5
@@ -59,6 +63,14 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
         help="lowest score that is drawn and written: %(default)s",
     )
     parser.add_argument(
+        "--display",
+        type=int,
+        nargs=3,
+        metavar=("R", "G", "B"),
+        help="channels, counted from 0, that are drawn as red, green and blue "
+        "(default: the first three, or the first)",
+    )
+    parser.add_argument(
         "--annotations", metavar="FILE", help="COCO JSON file to take ids from, by file name"
     )
     parser.add_argument(
@@ -74,14 +86,13 @@ def run(args: argparse.Namespace) -> int:
     files, skipped, missing = find_pictures(args.pictures)
     if skipped:
         say(f"Skipped {len(skipped)} that are no pictures: {_named(skipped)}")
-    predict = _ask_server(args) if args.server else _ask_model(args)
+    predict, pixels = _ask_server(args) if args.server else _ask_model(args)
     image_ids, category_ids = _ids(args.annotations, files)
 
     import keras
     from PIL import Image
 
     from keras_maskrcnn.data.reading import read_image
-    from keras_maskrcnn.images.depth import to_bytes
     from keras_maskrcnn.visualize import draw_detections
 
     output = Path(args.output)
@@ -92,15 +103,15 @@ def run(args: argparse.Namespace) -> int:
     overlays = _overlay_names(files)
     for file, overlay in zip(files, overlays, strict=True):
         try:
-            image = read_image(file)
-            found = predict(file, image)
+            image = pixels.displayed(read_image(file, pixels))
+            found = predict(file)
         except ValueError as error:
             unread.append(str(error))
             bar.add(1)
             continue
         ids = category_ids(found.class_names)
         found = found[found.scores >= args.threshold]
-        drawn = draw_detections(to_bytes(image), found, threshold=args.threshold)
+        drawn = draw_detections(image, found, threshold=args.threshold)
         Image.fromarray(drawn).save(output / overlay)
         for result, name in zip(found.to_coco(image_ids[file], ids), found.names, strict=True):
             results.append({**result, "file_name": str(file), "category_name": str(name)})
@@ -122,17 +133,22 @@ def _named(paths: list[Path]) -> str:
     return ", ".join(map(str, paths[:_NAMED])) + (f" and {more} more" if more > 0 else "")
 
 
-def _ask_model(args: argparse.Namespace) -> Callable[[Path, Any], Any]:
+def _ask_model(args: argparse.Namespace) -> tuple[Callable[[Path], Any], PixelFormat]:
     model = load_model(args.model)
-    return lambda file, image: model.predict(image, verbose=0)[0]
+    display = None if args.display is None else tuple(args.display)
+    pixels = dataclasses.replace(model.pixels, display=display)
+    return lambda file: model.predict(str(file), verbose=0)[0], pixels
 
 
-def _ask_server(args: argparse.Namespace) -> Callable[[Path, Any], Any]:
+def _ask_server(args: argparse.Namespace) -> tuple[Callable[[Path], Any], PixelFormat]:
+    from keras_maskrcnn.images.pixels import PixelFormat
     from keras_maskrcnn.serving import Client
 
+    if args.display is not None:
+        raise ValueError("Expected --display only without --server, whose models take RGB files")
     client = Client(args.server, args.model)
     # The file is smaller than its pixels, and the server decodes it alike.
-    return lambda file, image: client.predict(file)[0]
+    return lambda file: client.predict(file)[0], PixelFormat()
 
 
 def find_pictures(given: list[str]) -> tuple[list[Path], list[Path], list[str]]:

@@ -67,7 +67,8 @@ def _train(args: argparse.Namespace, folder: RunFolder) -> int:
     keras.utils.set_random_seed(args.seed)
     if args.mixed_precision:
         keras.config.set_dtype_policy("mixed_bfloat16")
-    model = build_model(args, train_data)
+    measured = _measured_pixels(args, train_data, folder)
+    model = build_model(args, train_data, **measured)
     check_classes(model, val_data, val_data.name)
     require_outlines(model.network, train_data, val_data)
 
@@ -148,7 +149,8 @@ def read_both(args: argparse.Namespace) -> tuple[DetectionData, DetectionData, d
     if args.data is not None:
         raise ValueError("Expected either --data or --train and --val. Received: both")
     source = {"from": [*args.train, *args.val], "format": "coco"}
-    return read_coco(*args.train), read_coco(*args.val), source
+    train, val = (read_coco(file, images, args) for file, images in (args.train, args.val))
+    return train, val, source
 
 
 def _require_same_pictures(found: dict[str, dict[str, Any]], folder: RunFolder) -> None:
@@ -163,8 +165,35 @@ def _require_same_pictures(found: dict[str, dict[str, Any]], folder: RunFolder) 
             )
 
 
-def build_model(args: argparse.Namespace, data: DetectionData) -> keras.Model:
-    """The model that the arguments describe, with the classes of the data."""
+def _measured_pixels(
+    args: argparse.Namespace, data: DetectionData, folder: RunFolder
+) -> dict[str, Any]:
+    """What `measure_pixels` tells of pictures that are not RGB by their type; a run that goes on
+    has it from its beginning."""
+    from keras_maskrcnn.data import measure_pixels
+
+    names = ("channels", "value_range", "pixel_mean", "pixel_std")
+    if data.pixels.is_common:
+        return {}
+    if {"pixel_mean", "pixel_std"} <= set(parse_settings(args.set)):
+        return {"channels": data.pixels.channels, "value_range": data.pixels.value_range}
+    if args.resume is not None:
+        kept = folder.read_config()["model"]
+        return {name: kept[name] for name in names}
+    measured = measure_pixels(data)
+    mean, deviation = (", ".join(f"{v:.4g}" for v in measured[name]) for name in names[2:])
+    say(f"Pixels of {data.pixels}, on the scale 0..255: mean {mean}; deviation {deviation}")
+    return measured
+
+
+def build_model(args: argparse.Namespace, data: DetectionData, **measured: Any) -> keras.Model:
+    """The model that the arguments describe, with the classes of the data.
+
+    Args:
+        args: of the command.
+        data: to train on.
+        **measured: arguments of `MaskRCNN` that tell of its pixels, where they are not RGB.
+    """
     from keras_maskrcnn import MaskRCNN
     from keras_maskrcnn.checks import known_names
     from keras_maskrcnn.models.settings import PARTS, merge_arguments
@@ -183,6 +212,7 @@ def build_model(args: argparse.Namespace, data: DetectionData) -> keras.Model:
         "min_size": max(args.min_size),
         "max_size": args.max_size,
         "seed": args.seed,
+        **measured,
     }
     return MaskRCNN(
         num_classes=len(data.class_names),

@@ -9,6 +9,7 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from keras_maskrcnn.cli.data import pixel_arguments, pixel_choice
 from keras_maskrcnn.cli.options import load_model, say, size_arguments
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     parser.add_argument(
         "--format", default="auto", metavar="NAME", help="of the annotations: %(default)s"
     )
+    pixel_arguments(parser)
     parser.add_argument(
         "--output", default="data_report", metavar="FOLDER", help="output folder: %(default)s"
     )
@@ -61,7 +63,7 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
 
 def run(args: argparse.Namespace) -> int:
     """Writes the report; returns 1 where training makes no sense."""
-    splits = _read_splits(args.data, args.format)
+    splits = _read_splits(args.data, args.format, pixel_choice(args))
     # Reading all pictures takes minutes: what cannot be written is said before.
     targets = _fix_files(Path(args.fix), list(splits)) if args.fix else {}
     model = load_model(args.model) if args.model else None
@@ -80,7 +82,7 @@ def run(args: argparse.Namespace) -> int:
     return 0 if report.makes_sense else 1
 
 
-def _read_splits(path: str, format: str) -> dict[str, DetectionData]:
+def _read_splits(path: str, format: str, pixels: dict[str, Any]) -> dict[str, DetectionData]:
     from keras_maskrcnn.data import dataset_splits, load_dataset
 
     with warnings.catch_warnings():
@@ -90,9 +92,9 @@ def _read_splits(path: str, format: str) -> dict[str, DetectionData]:
             raise ValueError(f"Expected a folder or an annotation file. Received: --data {path}")
         names = dataset_splits(path, format)
         if not names:
-            data = load_dataset(path, format)
+            data = load_dataset(path, format, **pixels)
             return {data.name: data}
-        return {name: load_dataset(path, format, split=name) for name in names}
+        return {name: load_dataset(path, format, split=name, **pixels) for name in names}
 
 
 def _input_size(model: Any, min_size: int | None, max_size: int | None) -> InputSize:

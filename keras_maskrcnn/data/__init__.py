@@ -7,6 +7,7 @@ from keras_maskrcnn.data.formats.collector import Collector
 from keras_maskrcnn.data.formats.problems import ItemError
 from keras_maskrcnn.data.formats.reader import Reader
 from keras_maskrcnn.data.formats.source import Source
+from keras_maskrcnn.data.measuring import measure_pixels
 from keras_maskrcnn.data.records import DetectionData, ImageRecord, Instance
 from keras_maskrcnn.data.splits import load_splits, split_data
 from keras_maskrcnn.data.writers import WRITERS, SavedData, save_dataset
@@ -26,6 +27,7 @@ __all__ = [
     "load_coco",
     "load_dataset",
     "load_splits",
+    "measure_pixels",
     "save_dataset",
     "split_data",
 ]

@@ -12,6 +12,7 @@ from typing import Any
 from keras_maskrcnn.data.formats.reader import FORMATS, Reader, run_reader
 from keras_maskrcnn.data.formats.source import Source
 from keras_maskrcnn.data.records import DetectionData
+from keras_maskrcnn.images.pixels import PixelFormat
 
 _CLASSES_SHOWN = 20
 
@@ -25,6 +26,9 @@ def load_dataset(
     class_names: Sequence[str] | None = None,
     orientation: str = "auto",
     on_error: str = "warn",
+    channels: int = 3,
+    value_range: tuple[float, float] | None = None,
+    display: tuple[int, int, int] | None = None,
     verbose: bool = True,
     **settings: Any,
 ) -> DetectionData:
@@ -48,6 +52,8 @@ def load_dataset(
         on_error: what happens with an item that cannot be used: `"warn"` leaves it out, adds a
             line to `DetectionData.warnings` and gives one Python warning that counts them;
             `"raise"` raises the same text as an error.
+        channels, value_range, display: what the pictures' pixels mean; see `PixelFormat`. Files are
+            read as they are trained on, with so many channels.
         verbose: whether to print what the format is and what was found.
         **settings: of the format's reader, such as `class_attribute` of VIA's.
 
@@ -63,6 +69,7 @@ def load_dataset(
         data = keras_maskrcnn.data.load_dataset("fruit/", split="train")
         model.fit(data, batch_size=2)
     """
+    pixels = PixelFormat(channels, value_range, display)
     place = _existing(path)
     if image_dir is not None and not Path(image_dir).is_dir():
         raise ValueError(
@@ -75,6 +82,7 @@ def load_dataset(
     data = run_reader(
         reader, part, class_names=class_names, orientation=orientation, on_error=on_error
     )
+    data.pixels = pixels
     if verbose:
         print(f"{part.path}: {reader.title}\n{summary(data)}")
     return data
@@ -119,6 +127,8 @@ def summary(data: DetectionData) -> str:
         f"  {len(data.boxes_only)} objects with a box only",
         f"  {len(data.warnings)} items left out, see DetectionData.warnings",
     ]
+    if not data.pixels.is_common:
+        lines.append(f"  pixels: {data.pixels}")
     return "\n".join(line for line in lines if not line.startswith("  0 ") or "objects:" in line)
 
 

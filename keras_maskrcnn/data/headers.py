@@ -12,6 +12,7 @@ import struct
 from collections.abc import Callable
 
 from keras_maskrcnn.images.formats import format_of, named, picture_formats
+from keras_maskrcnn.images.numpy_file import read_array_header
 from keras_maskrcnn.optional import needed_for
 
 _JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
@@ -25,6 +26,8 @@ _JPEG_MARK = re.compile(rb"\xff[^\x00\x01\xd0-\xd8\xff]")
 # and over 20 MB of tiny ones Python would walk for half a minute.
 MOST_PARTS = 1 << 11
 _WIDTH_TAG, _HEIGHT_TAG, _BITS_TAG, _ORIENTATION_TAG = 0x0100, 0x0101, 0x0102, 0x0112
+_CHANNELS_TAG = 0x0115
+_TAGS_READ = (_WIDTH_TAG, _HEIGHT_TAG, _BITS_TAG, _ORIENTATION_TAG, _CHANNELS_TAG)
 # No directory of a real file has as many.
 _TIFF_TAGS = 4096
 # An animation has one for each frame.
@@ -40,7 +43,8 @@ class PictureHeader:
         height, width: as stored, in pixels.
         pixels: that decoding holds in memory: of all frames, in a GIF.
         orientation: EXIF's, 1 (as stored) to 8.
-        bits: of each channel: 8; 16 of PNG; 8, 16, 32 or 64 of TIFF.
+        bits: of each channel: 8; 16 of PNG; 8 to 64 of TIFF and NumPy; 10 or 12 of HEIC.
+        channels: that decoding holds in memory; of TIFF and NumPy, as stored.
     """
 
     format: str
@@ -49,6 +53,12 @@ class PictureHeader:
     pixels: int
     orientation: int = 1
     bits: int = 8
+    channels: int = 3
+
+    @property
+    def bytes(self) -> int:
+        """That decoding holds in memory, at the file's own depth."""
+        return self.pixels * self.channels * -(-self.bits // 8)
 
 
 def read_header(content: bytes) -> PictureHeader:
@@ -202,13 +212,14 @@ def _read_tiff(content: bytes) -> PictureHeader | None:
         place = entry + (12 if is_big else 8)
         if length * struct.calcsize(letter) > (8 if is_big else 4):
             (place,) = struct.unpack_from(f"{order}{offset}", content, place)
-        if tag in (_WIDTH_TAG, _HEIGHT_TAG, _BITS_TAG, _ORIENTATION_TAG):
+        if tag in _TAGS_READ:
             (tags[tag],) = struct.unpack_from(f"{order}{letter}", content, place)
     height, width = tags.get(_HEIGHT_TAG, 0), tags.get(_WIDTH_TAG, 0)
     orientation = tags.get(_ORIENTATION_TAG, 1)
     orientation = orientation if 1 <= orientation <= 8 else 1
     bits = max(8, tags.get(_BITS_TAG, 1))
-    return PictureHeader("TIFF", height, width, height * width, orientation, bits)
+    channels = max(1, tags.get(_CHANNELS_TAG, 1))
+    return PictureHeader("TIFF", height, width, height * width, orientation, bits, channels)
 
 
 def _read_heic(content: bytes) -> PictureHeader | None:
@@ -216,10 +227,19 @@ def _read_heic(content: bytes) -> PictureHeader | None:
     with needed_for("reading HEIC", "maskrcnn-keras[heic]"):
         import pillow_heif
     try:
-        width, height = pillow_heif.open_heif(io.BytesIO(content)).size
+        picture = pillow_heif.open_heif(io.BytesIO(content))
+        width, height = picture.size
+        bits = int(picture.info.get("bit_depth", 8))
     except Exception:  # The package raises of several kinds for damaged files.
         return None
-    return PictureHeader("HEIC", height, width, height * width)
+    return PictureHeader("HEIC", height, width, height * width, bits=bits)
+
+
+def _read_numpy(content: bytes) -> PictureHeader:
+    array = read_array_header(content)
+    height, width, channels = (*array.shape, 1)[:3]
+    bits = 8 * array.dtype.itemsize
+    return PictureHeader("NumPy", height, width, height * width, bits=bits, channels=channels)
 
 
 def _orientation(exif: bytes) -> int:
@@ -246,4 +266,5 @@ _READERS: dict[str, Callable[[bytes], PictureHeader | None]] = {
     "WebP": _read_webp,
     "TIFF": _read_tiff,
     "HEIC": _read_heic,
+    "NumPy": _read_numpy,
 }

@@ -25,7 +25,7 @@ from keras_maskrcnn.outlines import MASK_SIDE
 from keras_maskrcnn.outlines.raster import turn_cells
 
 # Ends of the formats that may have more than 8 bits per channel.
-_DEEP = (".png", ".tif", ".tiff", ".json")
+_DEEP = (".png", ".tif", ".tiff", ".heic", ".heif", ".npy", ".json")
 
 
 class PictureLoader:
@@ -68,10 +68,11 @@ class PictureLoader:
         self.cache = cache
         self.samples: dict[int, Sample] = {}
         self.masks: dict[int, np.ndarray] = {}
-        gives_floats = any(t.gives_floats for t in transforms) or _has_depth(data)
+        gives_floats = any(t.gives_floats for t in transforms) or not data.pixels.keeps_bytes
+        gives_floats = gives_floats or _has_depth(data)
         self.pixels = np.dtype(np.float32 if gives_floats else np.uint8)
         self.shapes: dict[str, list[int | None]] = {
-            "images": [None, None, 3],
+            "images": [None, None, data.pixels.channels],
             "image_sizes": [2],
             "boxes": [max_objects, 4],
             "classes": [max_objects],
@@ -189,7 +190,7 @@ class PictureLoader:
             return self.samples[index]
         record = self.data.records[index]
         pairs = tuple(self.data.keypoint_flip_pairs)
-        sample = Sample(read_picture(record), record.instances, pairs)
+        sample = Sample(read_picture(record, self.data.pixels), record.instances, pairs)
         if self.cache:
             self.samples[index] = sample
         return sample

@@ -13,6 +13,9 @@ from keras_maskrcnn.data.headers import PictureHeader, read_header
 # The one place of these limits. A file of a few kilobytes can announce a picture of gigabytes;
 # as many pixels as here decode to 300 MB, and an exported model takes as many.
 MAX_PIXELS = 100_000_000
+# What a picture may take in memory as it is stored: as many pixels of RGB of 16 bits. Channels and
+# bytes can be many where pixels are few.
+MAX_PICTURE_BYTES = 6 * MAX_PIXELS
 # What a header takes: most end within the first of these, nearly all within the second.
 _FIRST_BYTES = (1 << 12, 1 << 16)
 # What a picture of that many pixels takes without any compression.
@@ -20,6 +23,11 @@ MAX_FILE_BYTES = 3 * MAX_PIXELS
 
 
 def read_picture_file(path: str | os.PathLike[str]) -> bytes:
+    """The content alone of `open_picture_file`."""
+    return open_picture_file(path)[0]
+
+
+def open_picture_file(path: str | os.PathLike[str]) -> tuple[bytes, PictureHeader]:
     """Reads a picture file whose picture fits into memory.
 
     Args:
@@ -27,13 +35,14 @@ def read_picture_file(path: str | os.PathLike[str]) -> bytes:
             LabelMe writes, the picture that is embedded in it as `imageData`.
 
     Returns:
-        The whole picture file. Its header is in order and announces at most `MAX_PIXELS` (of a
-        GIF, in all its frames, since a decoder holds them all); the rest may be damaged.
+        The whole picture file, and its header. That is in order and announces at most `MAX_PIXELS`
+        (of a GIF, in all its frames, since a decoder holds them all) and `MAX_PICTURE_BYTES`; the
+        rest may be damaged.
 
     Raises:
         ValueError: if there is no regular file (a device, a pipe or a folder is never opened), it
-            is of another kind, holds no picture, or is beyond `MAX_FILE_BYTES` or `MAX_PIXELS`; the
-            message names it.
+            is of another kind, holds no picture, or is beyond `MAX_FILE_BYTES`, `MAX_PIXELS` or
+            `MAX_PICTURE_BYTES`; the message names it.
     """
     name = os.fspath(path)
     try:
@@ -65,7 +74,13 @@ def read_picture_file(path: str | os.PathLike[str]) -> bytes:
             f"Expected a picture of at most {MAX_PIXELS} pixels. Received: {name}, which decodes "
             f"to {header.pixels} pixels, of height {header.height} and width {header.width}"
         )
-    return content
+    if header.bytes > MAX_PICTURE_BYTES:
+        raise ValueError(
+            f"Expected a picture of at most {MAX_PICTURE_BYTES} bytes in memory. Received: {name}, "
+            f"of which {header.height} x {header.width} pixels of {header.channels} channels of "
+            f"{header.bits} bits take {header.bytes}"
+        )
+    return content, header
 
 
 def read_picture_header(path: str | os.PathLike[str]) -> PictureHeader:
@@ -79,7 +94,7 @@ def read_picture_header(path: str | os.PathLike[str]) -> PictureHeader:
         ValueError: if it is no picture file, or its header is damaged.
     """
     if is_embedded(path):
-        return read_header(read_picture_file(path))
+        return open_picture_file(path)[1]
     length = os.stat(path).st_size
     with open(path, "rb") as file:
         start = b""

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from keras_maskrcnn.data.reading import read_picture
 from keras_maskrcnn.data.records import DetectionData, ImageRecord
+from keras_maskrcnn.images.pixels import PixelFormat
 
 
 def leave_out_unreadable(data: DetectionData) -> DetectionData:
@@ -27,7 +28,7 @@ def leave_out_unreadable(data: DetectionData) -> DetectionData:
         ValueError: when no picture is left.
     """
     with ThreadPoolExecutor(os.cpu_count()) as threads:
-        problems = list(threads.map(_problem, data.records))
+        problems = list(threads.map(lambda record: _problem(record, data.pixels), data.records))
     found = [problem for problem in problems if problem is not None]
     if not found:
         return data
@@ -40,9 +41,9 @@ def leave_out_unreadable(data: DetectionData) -> DetectionData:
     )
 
 
-def _problem(record: ImageRecord) -> str | None:
+def _problem(record: ImageRecord, pixels: PixelFormat) -> str | None:
     try:
-        read_picture(record)
+        read_picture(record, pixels)
     except ValueError as error:
         return str(error)
     return None

@@ -6,41 +6,50 @@ import os
 
 import numpy as np
 
-from keras_maskrcnn.data.decoding import decode_picture
-from keras_maskrcnn.data.headers import read_header
-from keras_maskrcnn.data.picture_files import read_picture_file
+from keras_maskrcnn.data.decoding import RGB, decode_picture
+from keras_maskrcnn.data.headers import PictureHeader
+from keras_maskrcnn.data.picture_files import open_picture_file
 from keras_maskrcnn.data.records import ImageRecord
 from keras_maskrcnn.images.orientation import upright
+from keras_maskrcnn.images.pixels import PixelFormat
 
 
-def read_image(path: str | os.PathLike[str]) -> np.ndarray:
+def read_image(path: str | os.PathLike[str], pixels: PixelFormat = RGB) -> np.ndarray:
     """Decodes a file of one of `images.formats`, and turns it upright.
 
-    Grey and transparent pictures become RGB (transparency is dropped). An EXIF orientation is
-    applied, as viewers and annotation tools do (and detectron2; torchvision and the COCO tools do
-    not).
+    By default, grey and transparent pictures become RGB (transparency is dropped). An EXIF
+    orientation is applied, as viewers and annotation tools do (and detectron2; torchvision and the
+    COCO tools do not).
 
     Args:
         path: path of the file.
+        pixels: what its pixels mean.
 
     Returns:
-        `[H, W, 3]`, RGB: uint8; of more than 8 bits, float32 0..255 with all of their depth.
+        `[H, W, C]`: uint8; of more than 8 bits or another range, float32 on the scale 0..255 (not
+        clipped) with all of their depth.
 
     Raises:
         ValueError: if the file is missing, no regular file, beyond the limits of
             `data.picture_files`, or cannot be decoded; the message names it.
     """
-    content = read_picture_file(path)
-    header = read_header(content)
+    content, header = open_picture_file(path)
+    return decode_file(path, content, header, pixels)
+
+
+def decode_file(
+    path: str | os.PathLike[str], content: bytes, header: PictureHeader, pixels: PixelFormat = RGB
+) -> np.ndarray:
+    """`read_image` of a file that `open_picture_file` read already."""
     try:
-        return upright(decode_picture(content, header), header.orientation)
+        return upright(decode_picture(content, header, pixels), header.orientation)
     except ValueError as error:
         raise ValueError(
             f"Cannot decode the picture {os.fspath(path)} ({len(content)} bytes): {error}"
         ) from None
 
 
-def read_picture(record: ImageRecord) -> np.ndarray:
+def read_picture(record: ImageRecord, pixels: PixelFormat = RGB) -> np.ndarray:
     """Decodes the picture of a record; see `read_image`.
 
     Raises:
@@ -48,7 +57,7 @@ def read_picture(record: ImageRecord) -> np.ndarray:
             image id and the file.
     """
     try:
-        image = read_image(record.path)
+        image = read_image(record.path, pixels)
     except ValueError as error:
         raise ValueError(f"Image id {record.image_id}: {error}") from error
     if image.shape[:2] != (record.height, record.width):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from keras_maskrcnn.images.pixels import PixelFormat
 from keras_maskrcnn.outlines import Outline
 
 if TYPE_CHECKING:
@@ -104,6 +105,7 @@ class DetectionData:
         name: name of the data set.
         notes: what the reader decided where the files can be understood in two ways, and how to
             decide otherwise.
+        pixels: channels of the pictures, and which values count as black and white.
     """
 
     records: list[ImageRecord]
@@ -114,6 +116,7 @@ class DetectionData:
     warnings: list[str] = field(default_factory=list)
     name: str = ""
     notes: list[str] = field(default_factory=list)
+    pixels: PixelFormat = field(default_factory=PixelFormat)
 
     def __len__(self) -> int:
         return len(self.records)
@@ -194,7 +197,8 @@ class DetectionData:
         Args:
             batch_size: pictures per batch (B).
             model: a `MaskRCNN` whose input size and need of masks are taken over where no argument
-                says otherwise; without one, sizes are the defaults of `InputSize`: 800, 1333, 32.
+                says otherwise, and whose pictures must be of the same `pixels`; without one, sizes
+                are the defaults of `InputSize`: 800, 1333, 32.
             min_size: length of the shorter side after resizing, in pixels; with `augment`, a
                 sequence of lengths from which one is drawn per picture and pass.
             max_size: limit of the longer side after resizing, in pixels.
@@ -232,7 +236,7 @@ class DetectionData:
 
         Returns:
             A data set of known length that yields `(images, targets)`: images float32
-            `[B, H, W, 3]`, RGB, 0..255, and a dict with
+            `[B, H, W, C]`, RGB or what `pixels` says, on the scale 0..255, and a dict with
 
             - `image_sizes` int32 `[B, 2]`: height and width of the picture within the padding
             - `boxes` float32 `[B, N, 4]`: x1, y1, x2, y2 in network-input pixels, padding 0
@@ -245,14 +249,17 @@ class DetectionData:
             - `image_ids` int64 `[B]` and `original_sizes` int32 `[B, 2]` (height, width)
 
         Raises:
-            ValueError: if the data set is empty, an argument is out of range, a picture has more
-                than `max_objects` objects, with `masks=True` an object has no outline, or
-                `augment` or `sampling` is unknown.
+            ValueError: if the data set is empty, an argument is out of range, the model's pictures
+                are of other channels or another range, a picture has more than `max_objects`
+                objects, with `masks=True` an object has no outline, or `augment` or `sampling` is
+                unknown.
             TypeError: if `augment` or `sampling` is something else.
         """
         from keras_maskrcnn.data.pipeline import make_batches
         from keras_maskrcnn.images.input_size import InputSize
 
+        if model is not None:
+            model.pixels.require_like(self.pixels, f"the data set {self.name!r}")
         size = InputSize() if model is None else model.input_size
         if masks is None and model is not None:
             masks = model.needs_masks

@@ -38,7 +38,7 @@ def load_splits(
     """Reads what to train on and what to validate on, with the same classes.
 
     Args:
-        path, format, options: as `load_dataset` has them.
+        path, format, options: as `load_dataset` has them, `channels` and `value_range` too.
         val_fraction: part of the pictures that is set aside where there is no split for
             validation; see `split_data`.
         seed: of that choice.

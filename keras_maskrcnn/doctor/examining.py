@@ -41,13 +41,17 @@ def validate(
         The findings, and counts and distributions.
 
     Raises:
-        ValueError: if there is no data set, or a sequence of other than one or two.
+        ValueError: if there is no data set, a sequence of other than one or two, or their pictures
+            are of other channels or another range than each other's, or the model's.
 
     Example:
         report = validate(load_splits("fruit/"))
         report.save("fruit_report")
     """
     splits = _named(data)
+    first = next(iter(splits.values())).pixels if model is None else model.pixels
+    for name, part in splits.items():
+        first.require_like(part.pixels, f"{name!r}")
     if model is not None:
         anchors = model.network.rpn.anchors
         sizes = tuple(float(size) for level in anchors.sizes for size in level)
@@ -55,8 +59,8 @@ def validate(
         input_size = input_size or model.input_size
     else:
         sizes, ratios = _ANCHOR_SIZES, _ANCHOR_RATIOS
-    records = [record for part in splits.values() for record in part.records]
-    facts = iter(read_facts(records, *([progress_line(len(records))] if verbose else [])))
+    pictures = [(record.path, part.pixels) for part in splits.values() for record in part.records]
+    facts = iter(read_facts(pictures, *([progress_line(len(pictures))] if verbose else [])))
     case = Case(
         splits=splits,
         facts={name: [next(facts) for _ in part.records] for name, part in splits.items()},

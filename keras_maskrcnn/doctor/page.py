@@ -15,7 +15,6 @@ from keras_maskrcnn.doctor.findings import Finding, Place
 from keras_maskrcnn.doctor.report import Report, known_kinds
 from keras_maskrcnn.doctor.statistics import Histogram
 from keras_maskrcnn.doctor.thumbnails import thumbnail
-from keras_maskrcnn.images.depth import to_bytes
 
 # Of each kind; the JSON holds all. A page of all pictures could not be opened.
 _SHOWN = 12
@@ -142,8 +141,11 @@ def _distributions(report: Report) -> str:
         else:
             lines.append("No other ladder of sizes fits much better.")
     if pixels["mean"] is not None:
+        count = len(pixels["mean"])
+        names = "red, green, blue" if count == 3 else ", ".join(map(str, range(count)))
         lines.append(
-            f"Values of red, green, blue: mean {_listed(pixels['mean'])}, "
+            f"Values of {names if count == 3 else f'channels {names}'}: "
+            f"mean {_listed(pixels['mean'])}, "
             f"standard deviation {_listed(pixels['std'])}."
         )
     bars = "".join(_bars(histogram) for histogram in report.histograms.values())
@@ -215,7 +217,8 @@ def _drawn(report: Report, place: Place, ids: Sequence[int]) -> str:
     from keras_maskrcnn.data.reading import read_image
 
     try:
-        image = to_bytes(read_image(place.path))
+        pixels = report.data[place.split].pixels
+        image = pixels.displayed(read_image(place.path, pixels))
     except ValueError:
         return ""
     wanted = set(ids)

@@ -13,10 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from keras_maskrcnn.data.headers import read_header
-from keras_maskrcnn.data.picture_files import read_picture_file
-from keras_maskrcnn.data.records import ImageRecord
-from keras_maskrcnn.images.depth import to_bytes
+from keras_maskrcnn.data.picture_files import open_picture_file
+from keras_maskrcnn.images.pixels import PixelFormat, to_bytes
 
 # Columns and rows of the small picture; neighbours in a row make 8 x 8 bits.
 _SMALL = 9, 8
@@ -33,11 +31,11 @@ class PictureFacts:
         orientation: EXIF's, 1 to 8.
         digest: of the file's bytes.
         small: uint8 `[8, 9, 3]`: means of its parts.
-        low, high: the darkest and the lightest value, 0..255.
+        low, high: the darkest and the lightest value, rounded to 0..255.
         spread: grey levels between the hundredth and the 99th part of a channel's values, where
             that is most.
-        mean, square: of the values and of their squares, float64 `[3]`, by channel.
-        is_grey: whether the three channels are equal.
+        mean, square: of the values, on the scale 0..255, and of their squares, float64 `[C]`.
+        is_grey: whether there are three channels, and these are equal.
     """
 
     problem: str = ""
@@ -54,17 +52,18 @@ class PictureFacts:
 
 
 def read_facts(
-    records: Sequence[ImageRecord], progress: Callable[[int], None] = lambda done: None
+    pictures: Sequence[tuple[str, PixelFormat]],
+    progress: Callable[[int], None] = lambda done: None,
 ) -> list[PictureFacts]:
     """Reads all pictures, one on each core at a time.
 
     Args:
-        records: the pictures.
+        pictures: path of each, and what its pixels mean.
         progress: is told how many are done.
     """
     facts = []
     with ThreadPoolExecutor(os.cpu_count()) as threads:
-        for fact in threads.map(picture_facts, (record.path for record in records)):
+        for fact in threads.map(lambda picture: picture_facts(*picture), pictures):
             facts.append(fact)
             progress(len(facts))
     return facts
@@ -85,36 +84,57 @@ def progress_line(total: int) -> Callable[[int], None]:
     return show
 
 
-def picture_facts(path: str) -> PictureFacts:
-    """Reads one picture."""
+def picture_facts(path: str, pixels: PixelFormat | None = None) -> PictureFacts:
+    """Reads one picture, by default as RGB."""
     # TensorFlow's decoders, since Pillow reads files that these refuse, and the other way round.
-    from keras_maskrcnn.data.reading import read_image
+    from keras_maskrcnn.data.reading import decode_file
 
+    pixels = pixels or PixelFormat()
     try:
-        content = read_picture_file(path)
-        image = to_bytes(read_image(path))
+        content, header = open_picture_file(path)
+        values = decode_file(path, content, header, pixels)
     except ValueError as error:
         return PictureFacts(problem=str(error))
-    picture = Image.fromarray(image)
-    counts = np.array(picture.histogram(), np.float64).reshape(3, 256)
-    values = np.arange(256.0)
+    image = to_bytes(values)
+    shown = Image.fromarray(pixels.displayed(values))
+    counts = _histograms(image)
     there = np.flatnonzero(counts.any(axis=0))
-    is_grey = bool((counts == counts[0]).all()) and bool(
-        (image[..., 0] == image[..., 1]).all() and (image[..., 1] == image[..., 2]).all()
+    is_grey = pixels.channels == 3 and bool(
+        (counts == counts[0]).all()
+        and (image[..., 0] == image[..., 1]).all()
+        and (image[..., 1] == image[..., 2]).all()
     )
-    pixels = image.shape[0] * image.shape[1]
+    mean, square = _moments(values, counts)
     return PictureFacts(
         size=(image.shape[0], image.shape[1]),
-        orientation=read_header(content).orientation,
+        orientation=header.orientation,
         digest=hashlib.blake2b(content, digest_size=16).digest(),
-        small=np.asarray(picture.resize(_SMALL, Image.Resampling.BOX)),
+        small=np.asarray(shown.resize(_SMALL, Image.Resampling.BOX)),
         low=int(there[0]),
         high=int(there[-1]),
         spread=max(_spread(row) for row in counts),
-        mean=counts @ values / pixels,
-        square=counts @ values**2 / pixels,
+        mean=mean,
+        square=square,
         is_grey=is_grey,
     )
+
+
+def _histograms(image: np.ndarray) -> np.ndarray:
+    """float64 `[C, 256]` of uint8 `[H, W, C]`."""
+    if image.shape[2] == 3:  # All at once.
+        return np.array(Image.fromarray(image).histogram(), np.float64).reshape(3, 256)
+    channels = range(image.shape[2])
+    return np.array([np.bincount(image[..., c].ravel(), minlength=256) for c in channels], float)
+
+
+def _moments(values: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean by channel of the values, and of their squares; of bytes from their histograms."""
+    pixels = values.shape[0] * values.shape[1]
+    if values.dtype == np.uint8:
+        levels = np.arange(256.0)
+        return counts @ levels / pixels, counts @ levels**2 / pixels
+    planes = [values[..., c].astype(np.float64) for c in range(values.shape[2])]
+    return np.array([p.mean() for p in planes]), np.array([np.square(p).mean() for p in planes])
 
 
 def _spread(counts: np.ndarray) -> int:

@@ -95,7 +95,7 @@ def anchor_numbers(case: Case) -> dict[str, Any]:
 
 def pixel_numbers(case: Case) -> dict[str, Any]:
     """Mean and standard deviation by channel over all pixels; None where none could be read."""
-    total = count = square = np.zeros(3)
+    total = count = square = np.zeros(1)
     grey = 0
     for seen in case.pictures:
         facts = seen.facts

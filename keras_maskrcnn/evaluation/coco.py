@@ -65,8 +65,8 @@ def evaluate_coco(
         `CocoMetrics`.
 
     Raises:
-        ValueError: when the data has a class that the model does not know, or a picture cannot be
-            read.
+        ValueError: when the data has a class that the model does not know, its pictures are of
+            other channels or another range than the model's, or a picture cannot be read.
         ImportError: without faster-coco-eval.
     """
     # Before the model runs, not after.
@@ -75,6 +75,7 @@ def evaluate_coco(
     min_size = model.input_size.min_size if min_size is None else min_size
     max_size = model.input_size.max_size if max_size is None else max_size
     classes = match_classes(model, data)
+    model.pixels.require_like(data.pixels, f"the data set {data.name!r}")
     records = {record.image_id: record for record in data.records}
     bar = keras.utils.Progbar(math.ceil(len(records) / batch_size), verbose=int(progress))
     results: list[dict[str, Any]] = []

@@ -43,7 +43,8 @@ def export_file(
             "Received: a model with pooler sampling_ratio=0"
         )
     sizes = keras.InputSpec(dtype="int32", shape=(None, 2), name="image_sizes")
-    images = keras.InputSpec(dtype="float32", shape=(None, None, None, 3), name="images")
+    shape = (None, None, None, model.pixels.channels)
+    images = keras.InputSpec(dtype="float32", shape=shape, name="images")
     options = {"input_signature": [{"images": images, "image_sizes": sizes}], **options}
     if format == "litert" and "target_spec" not in options:
         import tensorflow as tf

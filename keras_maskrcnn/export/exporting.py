@@ -23,6 +23,7 @@ def export_model(
     version: int | None = None,
     rle_masks: bool = False,
     max_pixels: int | None = None,
+    input_dtype: str | None = None,
     score_threshold: float | None = None,
     max_detections: int | None = None,
     nms_iou: float | None = None,
@@ -33,11 +34,14 @@ def export_model(
     `"tf_saved_model"` writes the folder `path/version/` for TensorFlow Serving, of stock TensorFlow
     ops. It takes pictures as clients have them and answers in their own pixels:
 
-    - `serving_default`: `images`, uint8 `[B, h, w, 3]`, RGB, of any size;
-    - `encoded`: `image_bytes`, string `[B]`, whole JPEG, PNG, BMP or GIF files, of unlike sizes.
-      Each is turned upright, as its EXIF orientation says; the answer is in upright pixels. A file
-      that cannot be decoded, or whose header announces more than `max_pixels`, fails the call,
-      with its position in the message (`refusals.read_refusal`).
+    - `serving_default`: `images`, `input_dtype` `[B, h, w, C]`, of any size, with values as files
+      have them: the model's `value_range` is black and white. Without one, uint8 and float32 are
+      0..255, and uint16 is 0..65535;
+    - `encoded`, of models for RGB without a `value_range`: `image_bytes`, string `[B]`, whole JPEG,
+      PNG, BMP or GIF files, of unlike sizes. PNG files of 16 bits keep them. Each is turned
+      upright, as its EXIF orientation says; the answer is in upright pixels. A file that cannot be
+      decoded, or whose header announces more than `max_pixels`, fails the call, with its position
+      in the message (`refusals.read_refusal`).
 
     Both return, for `D` slots per picture, best score first, padding last: `boxes` float32
     `[B, D, 4]`, `classes` int32 `[B, D]` (-1 where padded), `scores` float32 `[B, D]`, `counts`
@@ -48,8 +52,9 @@ def export_model(
     client needs no file beside the server. The configuration lies in `assets/`.
 
     `"onnx"` and `"litert"` write one file through Keras' exporters. It holds the network alone:
-    `images` float32 `[B, H, W, 3]`, 0..255, sides a multiple of the model's `size_divisor`, and
-    `image_sizes` int32 `[B, 2]`; it returns what the model returns, in pixels of its input.
+    `images` float32 `[B, H, W, C]`, 0..255 from black to white, sides a multiple of the model's
+    `size_divisor`, and `image_sizes` int32 `[B, 2]`; it returns what the model returns, in pixels
+    of its input.
 
     The thresholds are fixed at export. A signature of TensorFlow Serving has no optional inputs, so
     as inputs every client would have to send them; the number of slots is a shape. Since results
@@ -64,6 +69,9 @@ def export_model(
         max_pixels: of one picture sent as a file, since a file of a few kilobytes can hold a
             picture of gigabytes (of a GIF all frames count). By default 100 million, which take
             300 MB once decoded.
+        input_dtype: of `serving_default`: `"uint8"`, `"uint16"` or `"float32"`. By default uint8
+            for models without a `value_range`; else uint16 where that lies in 0..65535 and has 255
+            whole steps or more, and float32 otherwise.
         score_threshold, max_detections, nms_iou: in place of the model's own.
         **options: of Keras' ONNX and LiteRT exporters, such as `opset_version`, `input_signature`
             or `optimizations`.
@@ -92,13 +100,14 @@ def export_model(
             version=version,
             rle_masks=rle_masks,
             max_pixels=MAX_PIXELS if max_pixels is None else max_pixels,
+            input_dtype=input_dtype,
             thresholds=thresholds,
         )
     if format not in FORMATS:
         raise ValueError(f"format must be one of {FORMATS}. Received: format={format!r}")
-    if version is not None or rle_masks or max_pixels is not None:
+    if version is not None or rle_masks or max_pixels is not None or input_dtype is not None:
         raise ValueError(
-            "version, rle_masks and max_pixels belong to format='tf_saved_model'. "
-            f"Received: {format=}, {version=}, {rle_masks=}, {max_pixels=}"
+            "version, rle_masks, max_pixels and input_dtype belong to format='tf_saved_model'. "
+            f"Received: {format=}, {version=}, {rle_masks=}, {max_pixels=}, {input_dtype=}"
         )
     return export_file(model, path, format, thresholds=thresholds, options=options)

@@ -29,6 +29,12 @@ def starts_with(content: Tensor, start: bytes) -> Tensor:
     return tf.equal(tf.strings.substr(content, 0, len(start)), start)
 
 
+def is_deep_png(content: Tensor) -> Tensor:
+    """bool `[]`: whether a file is a PNG of 16 bits, which its header tells after both sides."""
+    place = tf.minimum(24, tf.strings.length(content))
+    return starts_with(content, PNG_START) & tf.equal(tf.strings.substr(content, place, 1), b"\x10")
+
+
 def count_pixels(content: Tensor) -> Tensor:
     """Pixels that decoding a PNG, BMP or GIF file will need memory for.
 

@@ -12,29 +12,48 @@ from typing import Any
 import tensorflow as tf
 
 from keras_maskrcnn.data.pipeline import resize_image
-from keras_maskrcnn.export.headers import JPEG_START, count_jpeg_pixels, count_pixels, starts_with
+from keras_maskrcnn.export.headers import (
+    JPEG_START,
+    count_jpeg_pixels,
+    count_pixels,
+    is_deep_png,
+    starts_with,
+)
 from keras_maskrcnn.export.orientation import read_orientation, upright
 from keras_maskrcnn.export.refusals import refusal_parts
 from keras_maskrcnn.images.input_size import InputSize
+from keras_maskrcnn.images.pixels import PixelFormat
 
 Tensor = Any
+
+
+def to_levels(images: Tensor, pixels: PixelFormat) -> Tensor:
+    """`PixelFormat.of_array` of uint8, uint16 or float32 pictures `[B, h, w, C]`."""
+    if images.dtype == tf.uint8 and pixels.keeps_bytes:
+        return images
+    low, high = pixels.value_range or (0, 65535 if images.dtype == tf.uint16 else 255)
+    levels = tf.cast(images, tf.float32)
+    return levels if (low, high) == (0, 255) else (levels - low) * 255 / (high - low)
 
 
 def letterbox_batch(images: Tensor, input_size: InputSize) -> dict[str, Tensor]:
     """Pictures of one size.
 
     Args:
-        images: uint8 `[B, h, w, 3]`, RGB.
+        images: uint8 or float32 `[B, h, w, C]`, on the scale 0..255.
         input_size: the model's.
 
     Returns:
-        `images` float32 `[B, H, W, 3]`, padded with zeros at the bottom and right; `image_sizes`
+        `images` float32 `[B, H, W, C]`, padded with zeros at the bottom and right; `image_sizes`
         int32 `[B, 2]`, their part that is no padding; `original_sizes` int32 `[B, 2]`.
     """
     shape = tf.shape(images)
     check = tf.debugging.Assert(
         tf.reduce_all(shape[1:3] > 0),
-        ["images must be [pictures, height, width, 3] with at least one pixel. Received:", shape],
+        [
+            "images must be [pictures, height, width, channels] with at least one pixel. Received:",
+            shape,
+        ],
     )
     with tf.control_dependencies([check]):
         original = tf.identity(shape[1:3])
@@ -42,7 +61,7 @@ def letterbox_batch(images: Tensor, input_size: InputSize) -> dict[str, Tensor]:
     canvas = input_size.padded_graph(size)
     resized = _pad(resize_image(images, size), size, canvas, batched=True)
     return {
-        "images": tf.ensure_shape(resized, [None, None, None, 3]),
+        "images": tf.ensure_shape(resized, [None, None, None, images.shape[-1]]),
         "image_sizes": tf.tile(size[None], [shape[0], 1]),
         "original_sizes": tf.tile(original[None], [shape[0], 1]),
     }
@@ -69,10 +88,20 @@ def decode_batch(contents: Tensor, input_size: InputSize, max_pixels: int) -> di
     originals = tf.TensorArray(tf.int32, count, element_shape=[2])
 
     def read(i: Tensor, resized: Any, sizes: Any, originals: Any) -> tuple[Any, ...]:
-        picture = _decode(contents[i], i, max_pixels)
-        original = tf.shape(picture)[:2]
-        size = input_size.resized_graph(original)
-        resized = resized.write(i, resize_image(picture, size))
+        picture, deep, orientation = _decode(contents[i], i, max_pixels)
+
+        def turned(pixels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+            pixels = upright(pixels, orientation)
+            original = tf.shape(pixels)[:2]
+            size = input_size.resized_graph(original)
+            if pixels.dtype == tf.uint16:
+                pixels = to_levels(pixels, PixelFormat())
+            return resize_image(pixels, size), size, original
+
+        # Apart, so that bytes are turned as bytes.
+        is_deep = tf.size(deep) > 0
+        small, size, original = tf.cond(is_deep, lambda: turned(deep), lambda: turned(picture))
+        resized = resized.write(i, tf.ensure_shape(small, [None, None, 3]))
         return i + 1, resized, sizes.write(i, size), originals.write(i, original)
 
     _, resized, sizes, originals = tf.while_loop(
@@ -99,15 +128,19 @@ def _pad(pictures: Tensor, size: Tensor, canvas: Tensor, batched: bool) -> Tenso
     return tf.pad(pictures, [[0, 0], *sides] if batched else sides)
 
 
-def _decode(content: Tensor, position: Tensor, max_pixels: int) -> Tensor:
-    """uint8 `[h, w, 3]` of one file, decoded and turned as `data.reading.read_image` does.
+def _decode(content: Tensor, position: Tensor, max_pixels: int) -> tuple[Tensor, Tensor, Tensor]:
+    """One file, decoded as `data.reading.read_image` does.
+
+    Returns:
+        uint8 `[h, w, 3]`, or empty for a PNG file of 16 bits; that as uint16 `[h, w, 3]`, else
+        empty; and EXIF's orientation, by which either is still to be turned.
 
     A decoder's own error does not tell which picture of the batch it was about. A data set of one
     element that drops what fails is the one way of stock ops to go on after an error. It is made
     anew for each picture, which takes the longer the more it does: hence only what can fail.
     """
 
-    def jpeg(content: Tensor) -> tuple[Tensor, Tensor]:
+    def jpeg(content: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         pixels = count_jpeg_pixels(content)
         options = {"channels": 3, "dct_method": "INTEGER_ACCURATE"}
         picture = tf.cond(
@@ -115,23 +148,35 @@ def _decode(content: Tensor, position: Tensor, max_pixels: int) -> Tensor:
             lambda: tf.io.decode_jpeg(content, **options),
             lambda: nothing,
         )
-        return picture, pixels
+        return picture, no_depth, pixels
 
-    def other(content: Tensor) -> tuple[Tensor, Tensor]:
-        return tf.io.decode_image(content, channels=3, expand_animations=False), zero
+    def deep_png(content: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        return nothing, tf.io.decode_png(content, channels=3, dtype=tf.uint16), zero
 
-    def decode(content: Tensor) -> tuple[Tensor, Tensor]:
-        is_jpeg = starts_with(content, JPEG_START)
-        picture, pixels = tf.cond(is_jpeg, lambda: jpeg(content), lambda: other(content))
-        return tf.ensure_shape(picture, [None, None, 3]), pixels
+    def other(content: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        return tf.io.decode_image(content, channels=3, expand_animations=False), no_depth, zero
+
+    def decode(content: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        picture, deep, pixels = tf.case(
+            [
+                (starts_with(content, JPEG_START), lambda: jpeg(content)),
+                (is_deep_png(content), lambda: deep_png(content)),
+            ],
+            default=lambda: other(content),
+        )
+        shape = [None, None, 3]
+        return tf.ensure_shape(picture, shape), tf.ensure_shape(deep, shape), pixels
 
     nothing, zero = tf.zeros([0, 0, 3], tf.uint8), tf.zeros([], tf.int64)
+    no_depth = tf.zeros([0, 0, 3], tf.uint16)
     pixels, orientation = count_pixels(content), read_orientation(content)
     # No file of unknown size gets to the decoders, which know more formats.
     safe = starts_with(content, JPEG_START) | ((pixels > 0) & (pixels <= max_pixels))
     safe &= orientation > 0
     decoded = tf.data.Dataset.from_tensors(tf.where(safe, content, "")).map(decode).ignore_errors()
-    picture, jpeg_pixels = decoded.reduce((nothing, zero), lambda _, decoded: decoded)
+    picture, deep, jpeg_pixels = decoded.reduce(
+        (nothing, no_depth, zero), lambda _, decoded: decoded
+    )
     pixels = tf.maximum(pixels, jpeg_pixels)
     small = _expect(
         pixels <= max_pixels,
@@ -140,7 +185,7 @@ def _decode(content: Tensor, position: Tensor, max_pixels: int) -> Tensor:
         pixels,
     )
     with tf.control_dependencies([small]):
-        size = tf.size(picture)
+        size = tf.size(picture) + tf.size(deep)
     whole = _expect(
         size > 0,
         position,
@@ -149,7 +194,7 @@ def _decode(content: Tensor, position: Tensor, max_pixels: int) -> Tensor:
         " bytes",
     )
     with tf.control_dependencies([whole]):
-        return upright(tf.ensure_shape(tf.identity(picture), [None, None, 3]), orientation)
+        return tf.identity(picture), tf.identity(deep), orientation
 
 
 def _expect(condition: Tensor, position: Tensor, *words: Any) -> Tensor:

@@ -13,12 +13,16 @@ from typing import Any
 
 import tensorflow as tf
 
-from keras_maskrcnn.export.pictures import decode_batch, letterbox_batch
+from keras_maskrcnn.checks import one_of
+from keras_maskrcnn.export.pictures import decode_batch, letterbox_batch, to_levels
 from keras_maskrcnn.export.results import full_size_rles, to_original
 from keras_maskrcnn.export.stock_ops import check_stock_ops
 from keras_maskrcnn.export.tracing import export_twin
+from keras_maskrcnn.images.pixels import PixelFormat
 
 Tensor = Any
+
+INPUT_DTYPES = ("uint8", "uint16", "float32")
 
 
 def export_saved_model(
@@ -28,6 +32,7 @@ def export_saved_model(
     version: int | None,
     rle_masks: bool,
     max_pixels: int,
+    input_dtype: str | None,
     thresholds: dict[str, Any],
 ) -> Path:
     """Writes `path/version/`; see `export_model`.
@@ -47,16 +52,20 @@ def export_saved_model(
         raise ValueError(f"version must be at least 1. Received: version={version}")
     if max_pixels < 1:
         raise ValueError(f"max_pixels must be at least 1. Received: max_pixels={max_pixels}")
+    dtype = _input_dtype(model.pixels) if input_dtype is None else input_dtype
+    one_of("input_dtype", dtype, INPUT_DTYPES)
     target = parent / str(_next_version(parent) if version is None else version)
     if target.exists():
         raise ValueError(f"this version exists already. Received: version={version}, {target}")
     parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".export-", dir=parent) as scratch:
         twin, settings = export_twin(model, "reference", thresholds)
-        served = _Served(twin, model, rle_masks, max_pixels)
-        signatures = {"serving_default": served.serving_default, "encoded": served.encoded}
+        served = _Served(twin, model, rle_masks, max_pixels, dtype)
+        signatures = {"serving_default": served.serving_default}
+        if served.encoded is not None:
+            signatures["encoded"] = served.encoded
         served.weights = _variables(signatures.values())
-        settings |= {"rle_masks": rle_masks, "max_pixels": max_pixels}
+        settings |= {"rle_masks": rle_masks, "max_pixels": max_pixels, "input_dtype": dtype}
         served.assets = _write_assets(model, settings, Path(scratch))
         written = Path(scratch) / "model"
         # No gradients: a server does not train, and RoIAlign's own cannot be stored.
@@ -68,16 +77,18 @@ def export_saved_model(
 
 
 class _Served(tf.Module):
-    """What the SavedModel holds: two functions, the variables they read, and files."""
+    """What the SavedModel holds: its functions, the variables they read, and files."""
 
-    def __init__(self, twin: Any, model: Any, rle_masks: bool, max_pixels: int) -> None:
+    def __init__(
+        self, twin: Any, model: Any, rle_masks: bool, max_pixels: int, input_dtype: str
+    ) -> None:
         super().__init__()
-        names = list(model.class_names)
+        names, pixels = list(model.class_names), model.pixels
         input_size, keypoint_shift = model.input_size, model.keypoint_shift
 
         @tf.function(
             input_signature=[
-                tf.TensorSpec([None, None, None, 3], tf.float32),
+                tf.TensorSpec([None, None, None, pixels.channels], tf.float32),
                 tf.TensorSpec([None, 2], tf.int32),
                 tf.TensorSpec([None, 2], tf.int32),
             ],
@@ -95,11 +106,13 @@ class _Served(tf.Module):
             return results
 
         @tf.function(
-            input_signature=[tf.TensorSpec([None, None, None, 3], tf.uint8, name="images")],
+            input_signature=[
+                tf.TensorSpec([None, None, None, pixels.channels], input_dtype, name="images")
+            ],
             autograph=False,
         )
         def serving_default(images: Tensor) -> dict[str, Tensor]:
-            return detect(**letterbox_batch(images, input_size))
+            return detect(**letterbox_batch(to_levels(images, pixels), input_size))
 
         # TensorFlow Serving's REST API takes base64 for inputs whose name ends in _bytes.
         @tf.function(
@@ -110,7 +123,18 @@ class _Served(tf.Module):
 
         # Concrete, or saving would trace them again.
         self.serving_default = serving_default.get_concrete_function()
-        self.encoded = encoded.get_concrete_function()
+        self.encoded = encoded.get_concrete_function() if pixels.is_common else None
+
+
+def _input_dtype(pixels: PixelFormat) -> str:
+    """Of values as files of that format have them."""
+    if pixels.value_range is None:
+        return "uint8"
+    low, high = pixels.value_range
+    is_whole = all(float(value).is_integer() for value in (low, high))
+    # Of fewer steps than bytes have, such as 0..1, values are fractions.
+    is_deep = low >= 0 and high <= 65535 and high - low >= 255
+    return "uint16" if is_whole and is_deep else "float32"
 
 
 def _variables(functions: Any) -> list[tf.Variable]:

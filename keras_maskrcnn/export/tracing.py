@@ -30,7 +30,7 @@ def export_twin(
     fraction(score_threshold=given["score_threshold"], nms_iou=given["nms_iou"])
     at_least(1, max_detections=given["max_detections"])
     inputs = {
-        "images": keras.Input((None, None, 3), dtype="float32", name="images"),
+        "images": keras.Input((None, None, model.pixels.channels), dtype="float32", name="images"),
         "image_sizes": keras.Input((2,), dtype="int32", name="image_sizes"),
     }
     network = model.network.variant(backend=backend, **given)

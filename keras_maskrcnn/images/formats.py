@@ -42,7 +42,9 @@ _FORMATS = (
         "TIFF", (".tif", ".tiff"), "image/tiff", (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
     ),
     PictureFormat("HEIC", (".heic", ".heif"), "image/heic", (), package="maskrcnn-keras[heic]"),
+    PictureFormat("NumPy", (".npy",), "application/x-npy", (b"\x93NUMPY",)),
 )
+_HEIC = next(format for format in _FORMATS if format.name == "HEIC")
 # Of ISO base media files: the brand after the length and type of the first box.
 _HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"mif1", b"msf1")
 
@@ -70,7 +72,7 @@ def format_of(content: bytes) -> PictureFormat | None:
                 continue
             return format
     if content[4:8] == b"ftyp" and content[8:12] in _HEIC_BRANDS:
-        return _FORMATS[-1]
+        return _HEIC
     return None
 
 

@@ -18,7 +18,7 @@ def describe_boxes(
 
     Args:
         model: a `MaskRCNN`.
-        picture: `[h, w, 3]`, RGB, 0..255.
+        picture: `[h, w, C]`, on the scale 0..255.
         boxes: `[D, 4]`, x1 y1 x2 y2 in its pixels.
         classes: names or indices, or `None`.
     """
@@ -40,7 +40,7 @@ def describe_boxes(
             )
     size = model.input_size.resized(height, width)
     padded = model.input_size.padded([size])
-    image = np.zeros((1, *padded, 3), "float32")
+    image = np.zeros((1, *padded, picture.shape[2]), "float32")
     image[0, : size[0], : size[1]] = np.asarray(resize_image(picture, size))
     scale = np.array([size[1] / width, size[0] / height] * 2)
     # A slot more, so that there is one where no box was given.

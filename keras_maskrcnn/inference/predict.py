@@ -15,7 +15,9 @@ from keras_maskrcnn.data.pipeline import resize_image
 from keras_maskrcnn.data.reading import read_image
 from keras_maskrcnn.data.records import DetectionData
 from keras_maskrcnn.detections import Detections
+from keras_maskrcnn.images.pixels import PixelFormat
 from keras_maskrcnn.models.input_checks import (
+    RGB,
     SizeCheck,
     check_elements,
     check_images,
@@ -32,12 +34,13 @@ def predict_pictures(model: Any, pictures: Any, batch_size: int, show: bool) -> 
     Raises:
         TypeError, ValueError: for what is no picture, with its position.
     """
-    items = _as_list(pictures)
+    items = _as_list(model, pictures)
     progress = keras.utils.Progbar(len(items), unit_name="picture") if show else None
     results: list[Detections] = []
     for start in range(0, len(items), batch_size):
         batch = [
-            as_picture(item, start + i) for i, item in enumerate(items[start : start + batch_size])
+            as_picture(item, start + i, model.pixels)
+            for i, item in enumerate(items[start : start + batch_size])
         ]
         results.extend(_predict_batch(model, batch))
         if progress is not None:
@@ -45,8 +48,9 @@ def predict_pictures(model: Any, pictures: Any, batch_size: int, show: bool) -> 
     return results
 
 
-def _as_list(pictures: Any) -> list[Any]:
+def _as_list(model: Any, pictures: Any) -> list[Any]:
     if isinstance(pictures, DetectionData):
+        model.pixels.require_like(pictures.pixels, f"the data set {pictures.name!r}")
         return [record.path for record in pictures.records]
     if isinstance(pictures, Mapping):
         advice = "predict_on_batch takes a dict of images and image_sizes"
@@ -70,32 +74,49 @@ def _as_list(pictures: Any) -> list[Any]:
     return list(pictures)
 
 
-def as_picture(item: Any, position: int) -> np.ndarray:
-    """A path, an array or Pillow's picture as `[H, W, 3]`; `position` is for messages."""
+def as_picture(item: Any, position: int, pixels: PixelFormat = RGB) -> np.ndarray:
+    """A path, an array or Pillow's picture as `[H, W, C]` on the scale 0..255.
+
+    Args:
+        item: what `predict` was given.
+        position: of it, for messages.
+        pixels: of the model.
+    """
     name = f"picture {position}"
     if isinstance(item, str | Path):
-        return read_image(str(item))
+        return read_image(str(item), pixels)
     if isinstance(item, Image.Image):
-        if item.mode == "F" or item.mode.startswith("I"):
-            raise ValueError(
-                "a picture of Pillow must have 8 bits per channel: convert it to an array with "
-                f"values 0..255. Received: {name} of mode {item.mode}"
-            )
-        return np.asarray(ImageOps.exif_transpose(item).convert("RGB"))
+        return _of_pillow(item, name, pixels)
     if not hasattr(item, "__array__"):
         raise TypeError(
             "a picture must be a path, an array [height, width, 3] with values 0..255, or a "
             f"picture of Pillow. Received: {name} of type {type(item).__name__}"
         )
     picture = np.asarray(item)
-    check_picture(picture, name)
-    return picture
+    check_picture(picture, name, pixels)
+    return pixels.of_array(picture)
+
+
+def _of_pillow(picture: Image.Image, name: str, pixels: PixelFormat) -> np.ndarray:
+    is_deep = picture.mode == "F" or picture.mode.startswith("I")
+    if is_deep and pixels.value_range is None:
+        raise ValueError(
+            "a picture of Pillow must have 8 bits per channel: convert it to an array with "
+            f"values 0..255. Received: {name} of mode {picture.mode}"
+        )
+    upright = ImageOps.exif_transpose(picture)
+    if not is_deep and (pixels.channels == 3 or picture.mode not in ("L", "LA", "RGB", "RGBA")):
+        upright = upright.convert("RGB")
+    try:
+        return pixels.of_file(np.asarray(upright))
+    except ValueError as error:
+        raise ValueError(f"{name}, of Pillow's mode {picture.mode}: {error}") from None
 
 
 def _predict_batch(model: Any, pictures: list[np.ndarray]) -> list[Detections]:
     shapes = [model.input_size.resized(*p.shape[:2]) for p in pictures]
     height, width = model.input_size.padded(shapes)
-    images = np.zeros((len(pictures), height, width, 3), "float32")
+    images = np.zeros((len(pictures), height, width, model.pixels.channels), "float32")
     for image, picture, (h, w) in zip(images, pictures, shapes, strict=True):
         image[:h, :w] = np.asarray(resize_image(picture, (h, w)))
     sizes = np.array(shapes, "int32")
@@ -118,7 +139,8 @@ def predict_dataset(model: Any, dataset: Any, show: bool) -> list[Detections]:
         sizes = targets["image_sizes"].numpy()
         if step == 1:
             ids = targets.get("image_ids")
-            check_images(images.numpy(), sizes, None if ids is None else ids.numpy())
+            ids = None if ids is None else ids.numpy()
+            check_images(images.numpy(), sizes, ids, model.pixels)
             difference = SizeCheck(model.input_size, drawn=False).add(sizes)
             if difference is not None:
                 logger.warning("%s", difference)

@@ -12,7 +12,9 @@ import numpy as np
 
 from keras_maskrcnn.checks import check_shape
 from keras_maskrcnn.images.input_size import InputSize
+from keras_maskrcnn.images.pixels import PixelFormat
 
+RGB = PixelFormat()
 _SHOWN = 80
 _PARTS = 3
 # Of 0..255, for what resizing in another library rounds.
@@ -40,23 +42,29 @@ def described(value: Any) -> str:
     return kind if shape is None else f"{kind} of shape {tuple(shape)}"
 
 
-def check_picture(picture: np.ndarray, name: str) -> None:
+def check_picture(picture: np.ndarray, name: str, pixels: PixelFormat = RGB) -> None:
     """Checks a picture that `predict` was given.
 
     Args:
-        picture: what should be `[H, W, 3]`, RGB, 0..255.
+        picture: what should be `[H, W, C]`.
         name: of the picture, for the message.
+        pixels: of the model: its channels, and the range of the picture's values.
 
     Raises:
         ValueError: when it has another shape or range.
     """
-    if picture.ndim != 3 or picture.shape[-1] != 3 or 0 in picture.shape:
+    count = pixels.channels
+    if picture.ndim != 3 or picture.shape[-1] != count or 0 in picture.shape:
+        advice = _shape_advice(picture.shape) if count == 3 else ""
+        low, high = pixels.value_range or (0, 255)
         raise ValueError(
-            "a picture must be a path, a picture of Pillow, or an array [height, width, 3] with "
-            f"values 0..255{_shape_advice(picture.shape)}. "
+            f"a picture must be a path, a picture of Pillow, or an array [height, width, {count}] "
+            f"with values {low}..{high}{advice}. "
             f"Received: {name} of shape {picture.shape}, dtype {picture.dtype}"
         )
-    _check_pixels(picture, name)
+    if pixels.value_range is None and picture.dtype == np.uint16:
+        return
+    _check_pixels(picture, name, pixels)
 
 
 def check_elements(spec: Any, needed: Iterable[str]) -> None:
@@ -82,20 +90,24 @@ def check_elements(spec: Any, needed: Iterable[str]) -> None:
         if rank == 3:
             advice = " rather than single pictures: DetectionData.batches gives them"
         raise ValueError(
-            f"a data set must give batches of images [B, H, W, 3]{advice}. "
+            f"a data set must give batches of images [B, H, W, C]{advice}. "
             f"Received: images of shape {tuple(spec[0].shape)}"
         )
 
 
 def check_images(
-    images: np.ndarray, image_sizes: np.ndarray, image_ids: np.ndarray | None = None
+    images: np.ndarray,
+    image_sizes: np.ndarray,
+    image_ids: np.ndarray | None = None,
+    pixels: PixelFormat = RGB,
 ) -> list[str]:
     """Checks the pictures of a batch.
 
     Args:
-        images: what should be `[B, H, W, 3]`, RGB, 0..255.
+        images: what should be `[B, H, W, C]`, on the scale 0..255.
         image_sizes: what should be `[B, 2]`: height and width of each picture without padding.
         image_ids: `[B]`, for messages.
+        pixels: of the model.
 
     Returns:
         A name of each picture, for further messages.
@@ -103,9 +115,9 @@ def check_images(
     Raises:
         ValueError: when a shape or the range differs. Names the picture and its id.
     """
-    if images.ndim != 4 or images.shape[-1] != 3 or 0 in images.shape:
+    if images.ndim != 4 or images.shape[-1] != pixels.channels or 0 in images.shape:
         raise ValueError(
-            "images of a batch must be [B, H, W, 3]. "
+            f"images of a batch must be [B, H, W, {pixels.channels}]. "
             f"Received: images of shape {images.shape}, dtype {images.dtype}"
         )
     count = len(images)
@@ -113,9 +125,9 @@ def check_images(
     if image_ids is not None and image_ids.shape == (count,):
         names = [f"{name} (image id {key})" for name, key in zip(names, image_ids, strict=True)]
     # Of a batch and not of each picture: one may be black.
-    if _pixel_problem(images) is not None:
+    if _pixel_problem(images, pixels) is not None:
         for image, name in zip(images, names, strict=True):
-            _check_pixels(image, name)
+            _check_pixels(image, name, pixels)
     check_shape("image_sizes", image_sizes, (count, 2))
     for (height, width), name in zip(image_sizes.tolist(), names, strict=True):
         if not (1 <= height <= images.shape[1] and 1 <= width <= images.shape[2]):
@@ -177,8 +189,8 @@ def _shape_advice(shape: tuple[int, ...]) -> str:
     return ""
 
 
-def _check_pixels(pixels: np.ndarray, name: str) -> None:
-    advice = _pixel_problem(pixels)
+def _check_pixels(pixels: np.ndarray, name: str, format: PixelFormat) -> None:
+    advice = _pixel_problem(pixels, format)
     if advice is not None:
         extent = ""
         if pixels.dtype.kind in "fiu":
@@ -188,7 +200,7 @@ def _check_pixels(pixels: np.ndarray, name: str) -> None:
         )
 
 
-def _pixel_problem(pixels: np.ndarray) -> str | None:
+def _pixel_problem(pixels: np.ndarray, format: PixelFormat) -> str | None:
     """What to do about pixels of another range."""
     if pixels.dtype == np.uint8:
         return None
@@ -196,6 +208,9 @@ def _pixel_problem(pixels: np.ndarray) -> str | None:
         pixels = pixels.astype("float32")
     if pixels.dtype.kind not in "fiu":
         return "numbers are needed"
+    if format.value_range is not None:
+        # Values may lie beyond black and white.
+        return None if np.isfinite(pixels).all() else "some are NaN or infinite"
     if pixels.dtype == np.uint16:
         return "convert 16 bits by (pixels / 257).astype('uint8')"
     low, high = float(pixels.min()), float(pixels.max())

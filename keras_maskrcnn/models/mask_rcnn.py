@@ -14,6 +14,8 @@ from keras import ops
 
 from keras_maskrcnn.checks import at_least
 from keras_maskrcnn.images.input_size import InputSize
+from keras_maskrcnn.images.pixels import PixelFormat
+from keras_maskrcnn.layers.preprocessing import check_statistics
 from keras_maskrcnn.models.assembly import make_parts
 from keras_maskrcnn.models.finite import FiniteGuard
 from keras_maskrcnn.models.network import Network
@@ -73,13 +75,22 @@ class MaskRCNN(TrainableDetector):
             recipe decays biases too, torchvision's all that trains. As a part of the loss it is
             within the norm at which an optimizer clips, where PyTorch's SGD adds it afterwards.
         seed: of the samplers.
+        channels: `C` of the pictures.
+        value_range: `(low, high)`, the values of pictures that count as black and white; `None`: by
+            the type of their values, see `images.pixels.PixelFormat`.
+        pixel_mean, pixel_std: mean and deviation of the pixels, a number for each channel on the
+            scale 0..255, as `measure_pixels` gives them: in place of ImageNet's, which belong to
+            the weights; see `layers.preprocessing.ImageNormalization`. Needed for other channels
+            than 3. A backbone of one's own with `preprocessing="none"` then gets values of mean 0
+            and deviation 1.
         name: of the model.
         dtype: dtype policy of the heavy layers, such as `"mixed_bfloat16"`; by default Keras'
             global one. Coordinates and losses stay float32. A saved model keeps its policy.
 
     Call arguments:
-        inputs: `[B, H, W, 3]` RGB pictures 0..255, or a dict of `images` and `image_sizes`
-            (int32 `[B, 2]`, height and width of the valid area; the rest is padding).
+        inputs: `[B, H, W, C]` pictures (RGB, where there are three channels) on the scale 0..255,
+            from black to white; or a dict of `images` and `image_sizes` (int32 `[B, 2]`, height and
+            width of the valid area; the rest is padding).
 
     Returns:
         dict of `boxes` float32 `[B, D, 4]` in pixels of the input, `scores` float32 `[B, D]`
@@ -119,6 +130,10 @@ class MaskRCNN(TrainableDetector):
         box_style: str = "continuous",
         weight_decay: float = 1e-4,
         seed: int = 0,
+        channels: int = 3,
+        value_range: tuple[float, float] | None = None,
+        pixel_mean: Sequence[float] | None = None,
+        pixel_std: Sequence[float] | None = None,
         name: str = "mask_rcnn",
         dtype: Any = None,
     ) -> None:
@@ -129,6 +144,14 @@ class MaskRCNN(TrainableDetector):
                 f"class_names must hold num_classes={num_classes} names. "
                 f"Received: {len(class_names)} names"
             )
+        pixels = PixelFormat(channels, value_range)
+        if channels != 3 and (pixel_mean is None or pixel_std is None):
+            raise ValueError(
+                f"channels={channels} needs pixel_mean and pixel_std, a number for each channel: "
+                "MaskRCNN(..., **keras_maskrcnn.measure_pixels(data)). "
+                f"Received: pixel_mean={pixel_mean}, pixel_std={pixel_std}"
+            )
+        check_statistics(pixel_mean, pixel_std, channels)
         input_size = InputSize(min_size, max_size, size_divisor)
         policy = keras.dtype_policies.get(dtype)
         parts = make_parts(backbone, neck, rpn, box, heads, weights)
@@ -138,9 +161,12 @@ class MaskRCNN(TrainableDetector):
             pooler=pooler,
             box_style=box_style,
             seed=seed,
+            channels=channels,
+            pixel_mean=pixel_mean,
+            pixel_std=pixel_std,
             dtype=policy,
         )
-        images = keras.Input((None, None, 3), dtype="float32", name="images")
+        images = keras.Input((None, None, channels), dtype="float32", name="images")
         image_sizes = keras.Input((2,), dtype="int32", name="image_sizes")
         super().__init__(
             inputs={"images": images, "image_sizes": image_sizes},
@@ -151,6 +177,7 @@ class MaskRCNN(TrainableDetector):
         self.num_classes = num_classes
         self.given_class_names = tuple(class_names)
         self.input_size = input_size
+        self.pixels = pixels
         self.seed = seed
         self.weight_decay = weight_decay
         self.network = network
@@ -165,6 +192,10 @@ class MaskRCNN(TrainableDetector):
             "box_style": box_style,
             "weight_decay": weight_decay,
             "seed": seed,
+            "channels": channels,
+            "value_range": describe(pixels.value_range),
+            "pixel_mean": _numbers(pixel_mean),
+            "pixel_std": _numbers(pixel_std),
         }
         # Layers that only training uses: tracked for their random state.
         self.anchor_targets = network.rpn.anchor_targets
@@ -263,9 +294,10 @@ class MaskRCNN(TrainableDetector):
         """Finds the objects of pictures.
 
         Args:
-            x: a picture's path, a picture as an array `[H, W, 3]` (RGB, 0..255) or of Pillow, a
-                list of these, a `DetectionData`, or a data set of `(images, targets)` as `fit`
-                takes.
+            x: a picture's path, a picture as an array `[H, W, C]` or of Pillow, a list of these, a
+                `DetectionData`, or a data set of `(images, targets)` as `fit` takes. Values of
+                arrays count as `value_range` says; without one, uint8 and floats are 0..255, and
+                uint16 is 0..65535.
             batch_size: pictures per step; pictures of a data set come batched.
             verbose: `0` hides the progress bar.
 
@@ -308,7 +340,7 @@ class MaskRCNN(TrainableDetector):
         """Tells what is in boxes that a person or another detector drew.
 
         Args:
-            picture: a path, an array `[H, W, 3]` (RGB, 0..255), or a picture of Pillow.
+            picture: a path, an array `[H, W, C]`, or a picture of Pillow, as `predict` takes them.
             boxes: `[D, 4]`, x1 y1 x2 y2 in pixels of the picture.
             classes: a name or an index for each box; by default each box's most likely class.
 
@@ -323,7 +355,7 @@ class MaskRCNN(TrainableDetector):
         from keras_maskrcnn.inference.describe import describe_boxes
         from keras_maskrcnn.inference.predict import as_picture
 
-        return describe_boxes(self, as_picture(picture, 0), boxes, classes)
+        return describe_boxes(self, as_picture(picture, 0, self.pixels), boxes, classes)
 
     def save_own_variables(self, store: Any) -> None:
         """Saves the samplers' random states, which Keras leaves out of its files."""
@@ -394,3 +426,8 @@ class MaskRCNN(TrainableDetector):
                 f"{CONFIG_VERSION}. Received: version={version}"
             )
         return cls(**{key: restore(value) for key, value in arguments.items()})
+
+
+def _numbers(values: Sequence[float] | None) -> list[float] | None:
+    """As JSON holds them, of NumPy's too."""
+    return None if values is None else [float(value) for value in values]

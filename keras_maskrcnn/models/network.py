@@ -1,7 +1,7 @@
 """The two walks through a Mask R-CNN: from pictures to objects, and to what the losses compare.
 
-Legend: `B` images, `R` proposals, `S` sampled RoIs, `P` RoIs with an object, `D` detections, `N`
-ground-truth objects, `K` classes.
+Legend: `B` images, `C` channels, `R` proposals, `S` sampled RoIs, `P` RoIs with an object, `D`
+detections, `N` ground-truth objects, `K` classes.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_maskrcnn.backbones.base import Backbone
+from keras_maskrcnn.backbones.base import Backbone, check_input_channels
 from keras_maskrcnn.heads.base import HeadContext, MatchedRoIs, RoIHead
 from keras_maskrcnn.heads.box import Box
 from keras_maskrcnn.heads.rpn import RPN, Proposed
@@ -40,6 +40,8 @@ class Network:
         pooler: for every head that has no choice of its own; see `poolers.make_pooler`.
         box_style: see `Coordinates`.
         seed: of the samplers.
+        channels: of the pictures.
+        pixel_mean, pixel_std: of their pixels, see `ImageNormalization`.
         dtype: dtype policy of the heavy layers.
     """
 
@@ -55,8 +57,12 @@ class Network:
         pooler: Any = "roi_align",
         box_style: str = "continuous",
         seed: int = 0,
+        channels: int = 3,
+        pixel_mean: Sequence[float] | None = None,
+        pixel_std: Sequence[float] | None = None,
         dtype: Any = None,
     ) -> None:
+        self.channels = channels
         self.neck, self.rpn, self.box, self.heads = neck, rpn, box, tuple(heads)
         self.parts: dict[str, Part] = {
             "backbone": backbone,
@@ -65,11 +71,14 @@ class Network:
             "box": box,
             **{head.name: head for head in heads},
         }
+        backbone.input_channels = channels
+        backbone.is_normalized_outside = pixel_mean is not None
         self.preprocessing = backbone.preprocessing
         self.normalization = ImageNormalization(
-            backbone.preprocessing, dtype=dtype, name="normalization"
+            backbone.seen_preprocessing, pixel_mean, pixel_std, dtype=dtype, name="normalization"
         )
         neck.build(backbone, dtype)
+        check_input_channels(neck.backbone, channels)
         rpn.build(neck.rpn_strides, neck.channels, seed, dtype)
         self.coordinates = Coordinates(box_style)
         context = HeadContext(
@@ -147,7 +156,7 @@ class Network:
         """What is in given boxes.
 
         Args:
-            images: `[B, H, W, 3]`.
+            images: `[B, H, W, C]`.
             image_sizes: int32 `[B, 2]`.
             boxes: float32 `[B, D, 4]`, continuous.
             classes: int32 `[B, D]`: 0..K-1, `K` where the best class is wanted, -1 for padding.
@@ -176,7 +185,7 @@ class Network:
         """From pictures and ground truth to what the losses compare, part by part.
 
         Args:
-            images: `[B, H, W, 3]`.
+            images: `[B, H, W, C]`.
             truth: `image_sizes`, `boxes`, `classes`, `crowd_boxes`, and what the heads read.
             layouts: the form of each head's ground truth.
         """
@@ -222,7 +231,7 @@ class Network:
         }
         for head, layout in zip(self.heads, layouts, strict=True):
             fields.update(head.truth(layout))
-        images = keras.Input((None, None, 3), name="images")
+        images = keras.Input((None, None, self.channels), name="images")
         truth = {k: keras.Input(s, dtype=d, name=k) for k, (s, d) in fields.items()}
         outputs = self.training(images, truth, layouts)
         return keras.Model({"images": images, **truth}, outputs, name="training")
@@ -230,7 +239,7 @@ class Network:
     def description_graph(self) -> keras.Model:
         """The walk of `description` as a Functional model."""
         inputs = {
-            "images": keras.Input((None, None, 3), name="images"),
+            "images": keras.Input((None, None, self.channels), name="images"),
             "image_sizes": keras.Input((2,), dtype="int32", name="image_sizes"),
             "boxes": keras.Input((None, 4), name="boxes"),
             "classes": keras.Input((None,), dtype="int32", name="classes"),

@@ -10,20 +10,27 @@ from collections.abc import Mapping
 import numpy as np
 
 from keras_maskrcnn.checks import check_shape
-from keras_maskrcnn.models.input_checks import check_images
+from keras_maskrcnn.images.pixels import PixelFormat
+from keras_maskrcnn.models.input_checks import RGB, check_images
 from keras_maskrcnn.models.network import Network
 
 # Boxes that were scaled, clipped and rounded may end this many pixels outside.
 _BOX_TOLERANCE = 1.0
 
 
-def check_batch(images: np.ndarray, targets: Mapping[str, np.ndarray], network: Network) -> None:
+def check_batch(
+    images: np.ndarray,
+    targets: Mapping[str, np.ndarray],
+    network: Network,
+    pixels: PixelFormat = RGB,
+) -> None:
     """Checks a batch of pictures and ground truth against what a model reads.
 
     Args:
         images: as of `check_images`.
         targets: arrays as `DetectionData.batches` describes them.
         network: of the model.
+        pixels: of the model.
 
     Raises:
         ValueError: as `check_images`; or when a class is not one of the model's, a box is no
@@ -31,7 +38,7 @@ def check_batch(images: np.ndarray, targets: Mapping[str, np.ndarray], network: 
             as the model's.
     """
     sizes = targets["image_sizes"]
-    names = check_images(images, sizes, targets.get("image_ids"))
+    names = check_images(images, sizes, targets.get("image_ids"), pixels)
     _check_shapes(images, targets)
     real = _check_classes(targets["classes"], network.box.num_classes, names)
     _check_boxes("boxes", targets["boxes"], real, sizes, names)

@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_maskrcnn.data.records import DetectionData
+from keras_maskrcnn.images.pixels import PixelFormat
 from keras_maskrcnn.models.input_checks import (
     SizeCheck,
     check_elements,
@@ -59,13 +60,14 @@ def as_batches(
     """
     if isinstance(x, DetectionData):
         _check_class_names(model, x)
+        model.pixels.require_like(x.pixels, f"the data set {x.name!r}")
         x = x.batches(
             _BATCH_SIZE if batch_size is None else batch_size,
             model=model,
             shuffle=shuffle,
             seed=model.seed,
         )
-    first = _FirstBatch(model.network, SizeCheck(model.input_size, drawn=training))
+    first = _FirstBatch(model.network, model.pixels, SizeCheck(model.input_size, drawn=training))
     if isinstance(x, tf.data.Dataset):
         spec = x.element_spec
         if isinstance(spec, tuple) and len(spec) == 2 and isinstance(spec[1], dict):
@@ -119,8 +121,9 @@ def fit_arguments(model: Any, given: dict[str, Any]) -> dict[str, Any]:
 class _FirstBatch:
     """Checks the first batch that passes, once, however often the data is read."""
 
-    def __init__(self, network: Network, sizes: SizeCheck) -> None:
+    def __init__(self, network: Network, pixels: PixelFormat, sizes: SizeCheck) -> None:
         self.network = network
+        self.pixels = pixels
         self.sizes = sizes
         self.checked = False
 
@@ -129,7 +132,7 @@ class _FirstBatch:
         _, targets = join_targets(self.network, batch)
         arrays = {name: np.asarray(value) for name, value in targets.items()}
         if not self.checked:
-            check_batch(np.asarray(batch[0]), arrays, self.network)
+            check_batch(np.asarray(batch[0]), arrays, self.network, self.pixels)
             self.checked = True
         if not self.sizes.decided:
             found = self.sizes.add(arrays["image_sizes"])

@@ -40,7 +40,7 @@ class Neck(Part):
         raise NotImplementedError("a neck defines build")
 
     def maps(self, images: Tensor) -> list[Tensor]:
-        """Feature maps of normalised pictures `[B, H, W, 3]`, finest first."""
+        """Feature maps of normalised pictures `[B, H, W, C]`, finest first."""
         raise NotImplementedError("a neck defines maps")
 
     def roi_features(self, pooled: Tensor) -> Tensor:

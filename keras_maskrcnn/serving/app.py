@@ -110,6 +110,9 @@ class _Service:
                 limits, max_pixels=min(limits.max_pixels, model.max_pixels)
             )
         self.limits = limits
+        self.accepted = rest.Accepted(
+            model.pixels.channels, model.input_dtype, files=model.takes_files
+        )
         self.batcher = Batcher(model.run, max_batch=limits.max_batch, max_wait=limits.max_wait)
         self._in_work = 0
         self._readers = anyio.CapacityLimiter(_READERS)
@@ -157,7 +160,7 @@ class _Service:
         """TensorFlow Serving's."""
         check_content_type(request, _JSON_TYPES)
         body = await read_body(request, self.limits)
-        asked = await self._in_thread(rest.parse_predict, body)
+        asked = await self._in_thread(rest.parse_predict, body, self.accepted)
         del body
         if len(asked.rows) > self.limits.max_batch:
             raise RequestError(
@@ -185,11 +188,11 @@ class _Service:
         content = await read_body(request, self.limits)
         header = self.check_file(content, 0, "the picture")
         try:
-            if header.format in _EXPORTED:
+            if header.format in _EXPORTED and self.model.takes_files:
                 key = self.model.canvas([_upright_size(header)])
                 outputs = await self._run(FILES, key, [content])
             else:
-                pixels = await self._in_thread(_decoded, content, header)
+                pixels = await self._in_thread(_decoded, content, header, self.model)
                 outputs = await self._run(PIXELS, pixels.shape, [pixels])
         except BrokenPictureError:
             raise _broken(header, content, 0, "the picture") from None
@@ -225,6 +228,15 @@ class _Service:
                 f"= {header.pixels}",
                 picture=position,
             )
+        # Of RGB of 16 bits.
+        most = 6 * self.limits.max_pixels
+        if header.bytes > most:
+            raise RequestError(
+                413,
+                f"{place}: expected at most {most} bytes of pixels. Received: {header.width} x "
+                f"{header.height} pixels of {header.channels} channels of {header.bits} bits",
+                picture=position,
+            )
         return header
 
     async def _run(self, signature: str, key: Any, rows: Sequence[Any]) -> Outputs:
@@ -251,20 +263,18 @@ def _check_exported(header: PictureHeader, position: int, place: str) -> None:
         )
 
 
-def _decoded(content: bytes, header: PictureHeader) -> np.ndarray:
-    """uint8 `[h, w, 3]`, upright, of a file that the model cannot decode."""
+def _decoded(content: bytes, header: PictureHeader, model: ServedModel) -> np.ndarray:
+    """`[h, w, C]` as the model takes pixels, upright, of a file that it cannot decode."""
     try:
-        pixels = upright(decode_picture(content, header), header.orientation)
+        pixels = upright(decode_picture(content, header, model.pixels), header.orientation)
+        if pixels.dtype != np.uint8 == model.input_dtype:
+            raise ValueError(
+                "expected 8 bits per channel, as the exported model takes. Received: "
+                f"{header.bits} bits"
+            )
+        return model.as_input(pixels)
     except ValueError as error:
         raise RequestError(400, f"the picture: {error}", picture=0) from None
-    if pixels.dtype != np.uint8:
-        raise RequestError(
-            400,
-            "the picture: expected 8 bits per channel, as the exported model takes. Received: "
-            f"{header.bits} bits",
-            picture=0,
-        )
-    return pixels
 
 
 def _upright_size(header: PictureHeader) -> tuple[int, int]:

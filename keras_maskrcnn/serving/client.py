@@ -14,6 +14,7 @@ import numpy as np
 from keras_maskrcnn.detections import Detections
 from keras_maskrcnn.images.formats import format_of
 from keras_maskrcnn.images.orientation import upright
+from keras_maskrcnn.serving.client_inputs import FILES, PIXELS, PixelInput
 from keras_maskrcnn.serving.client_rest import RestTransport
 from keras_maskrcnn.serving.errors import ServerError
 from keras_maskrcnn.serving.results import to_detections
@@ -24,6 +25,10 @@ _FIRST_WAIT = 0.5
 
 class _Transport(Protocol):
     def predict(self, contents: Sequence[bytes]) -> list[Mapping[str, Any]]: ...
+
+    def predict_pixels(self, pictures: np.ndarray) -> list[Mapping[str, Any]]: ...
+
+    def inputs(self) -> dict[str, PixelInput | None]: ...
 
     def close(self) -> None: ...
 
@@ -80,6 +85,7 @@ class Client:
                 f"url must start with http://, https://, grpc:// or grpcs://. Received: url={url!r}"
             )
         self._retries = retries
+        self._inputs: dict[str, PixelInput | None] | None = None
 
     def predict(self, pictures: Any, batch_size: int = 1) -> list[Detections]:
         """Finds the objects of pictures.
@@ -87,7 +93,9 @@ class Client:
         Args:
             pictures: a picture's path, the content of a picture file as bytes, pixels as uint8
                 `[h, w, 3]` (RGB), or a list of these. Pixels, and files of formats that exported
-                models do not decode, are sent as PNG.
+                models do not decode, are sent as PNG. Of a model for other pictures, which takes
+                no files, pixels `[h, w, C]` of the type and values that its export takes; they are
+                sent as they are.
             batch_size: pictures per request.
 
         Returns:
@@ -111,7 +119,7 @@ class Client:
         found: list[Detections] = []
         for start in range(0, len(items), batch_size):
             batch = enumerate(items[start : start + batch_size], start)
-            found.extend(self._predict([_as_file(item, position) for position, item in batch]))
+            found.extend(self._predict([self._prepared(item, at) for at, item in batch]))
         return found
 
     def close(self) -> None:
@@ -124,8 +132,43 @@ class Client:
     def __exit__(self, *_: Any) -> None:
         self.close()
 
-    def _predict(self, batch: list[tuple[str, bytes]]) -> list[Detections]:
-        """Of one request; the pictures are names and contents."""
+    def _prepared(self, item: Any, position: int) -> tuple[str, bytes | np.ndarray]:
+        """A name for messages; and the content of a file that exported models decode, or pixels as
+        the model takes them."""
+        name, picture = _as_file_or_pixels(item, position)
+        if isinstance(picture, bytes):
+            return name, picture
+        if self._inputs is None:
+            try:
+                self._inputs = self._transport.inputs()
+            except ServerError:  # Not every server tells. All exports for RGB take files.
+                self._inputs = {FILES: None}
+        own = self._inputs.get(PIXELS)
+        is_rgb = picture.dtype == np.uint8 and picture.ndim == 3 and picture.shape[2] == 3
+        if 0 not in picture.shape and is_rgb and FILES in self._inputs:
+            return name, _as_png(picture)
+        if own is None or FILES in self._inputs:
+            expected = "a path, bytes of a file, or an array uint8 [height, width, 3]"
+            own = None
+        else:
+            expected = f"an array {own.dtype} [height, width, {own.channels}]"
+        # NumPy's own floats hold a float32's values; all else must fit as it is.
+        fits = own is not None and (
+            np.can_cast(picture.dtype, own.dtype) or picture.dtype.kind == own.dtype.kind == "f"
+        )
+        if own is None or not fits or picture.ndim != 3 or picture.shape[2] != own.channels:
+            raise ValueError(
+                f"a picture must be {expected}. "
+                f"Received: {name} of shape {picture.shape}, dtype {picture.dtype}"
+            )
+        return name, picture.astype(own.dtype, copy=False)
+
+    def _predict(self, batch: list[tuple[str, bytes | np.ndarray]]) -> list[Detections]:
+        """Of one request, if all are files, or pixels of one size; the pictures are names and
+        contents."""
+        shapes = {getattr(content, "shape", None) for _, content in batch}
+        if len(shapes) > 1:
+            return [found for picture in batch for found in self._predict([picture])]
         try:
             rows = self._send([content for _, content in batch])
             return [to_detections(row) for row in rows]
@@ -140,19 +183,24 @@ class Client:
                 f"{error} (asked about {names})", error.reason, error.unavailable
             ) from error
 
-    def _send(self, contents: list[bytes]) -> list[Mapping[str, Any]]:
+    def _send(self, contents: list[Any]) -> list[Mapping[str, Any]]:
+        def ask() -> list[Mapping[str, Any]]:
+            if isinstance(contents[0], bytes):
+                return self._transport.predict(contents)
+            return self._transport.predict_pixels(np.stack(contents))
+
         for attempt in range(self._retries):
             try:
-                return self._transport.predict(contents)
+                return ask()
             except (ConnectionError, ServerError) as error:
                 if isinstance(error, ServerError) and not error.unavailable:
                     raise
             time.sleep(_FIRST_WAIT * 2**attempt)
-        return self._transport.predict(contents)
+        return ask()
 
 
-def _as_file(item: Any, position: int) -> tuple[str, bytes]:
-    """A name for messages, and the content of a file that exported models decode."""
+def _as_file_or_pixels(item: Any, position: int) -> tuple[str, bytes | np.ndarray]:
+    """A name for messages; and the content of a file that exported models decode, or pixels."""
     name = f"picture {position}"
     if isinstance(item, str | os.PathLike):
         name = os.fspath(item)
@@ -165,18 +213,16 @@ def _as_file(item: Any, position: int) -> tuple[str, bytes]:
         if format is None or format.in_exports:
             return name, item  # What is no picture, the server says best.
         item = _decoded(item, name)
-    pixels = np.asarray(item)
-    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[-1] != 3 or 0 in pixels.shape:
-        raise ValueError(
-            "a picture must be a path, bytes of a file, or an array uint8 [height, width, 3]. "
-            f"Received: {name} of shape {pixels.shape}, dtype {pixels.dtype}"
-        )
+    return name, np.asarray(item)
+
+
+def _as_png(pixels: np.ndarray) -> bytes:
     # Of no use before there are pixels to send.
     from PIL import Image
 
     content = io.BytesIO()
     Image.fromarray(pixels).save(content, "PNG", compress_level=1)
-    return name, content.getvalue()
+    return content.getvalue()
 
 
 def _decoded(content: bytes, name: str) -> np.ndarray:

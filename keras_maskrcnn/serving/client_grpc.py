@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from keras_maskrcnn.optional import needed_for
+from keras_maskrcnn.serving.client_inputs import FILES, PIXELS, PixelInput, inputs_of
 from keras_maskrcnn.serving.errors import ServerError
 
 # A hundred masks are 300 KB of floats: a few pictures go beyond gRPC's own limit of 4 MB.
@@ -38,7 +41,6 @@ class GrpcTransport:
         self._stub = prediction_service_pb2_grpc.PredictionServiceStub(self._channel)
         self._request = predict_pb2.PredictRequest()
         self._request.model_spec.name = model
-        self._request.model_spec.signature_name = "encoded"
         if version is not None:
             self._request.model_spec.version.value = version
         self._grpc = grpc
@@ -55,19 +57,52 @@ class GrpcTransport:
         """
         import tensorflow as tf
 
+        tensor = tf.make_tensor_proto(list(contents), tf.string, [len(contents)])
+        return self._predict(FILES, "image_bytes", tensor, len(contents))
+
+    def predict_pixels(self, pictures: np.ndarray) -> list[Mapping[str, Any]]:
+        """`predict` of pixels `[B, h, w, C]`."""
+        import tensorflow as tf
+
+        return self._predict(PIXELS, "images", tf.make_tensor_proto(pictures), len(pictures))
+
+    def inputs(self) -> dict[str, PixelInput | None]:
+        """What the model takes, by signature; errors as those of `predict`."""
+        from google.protobuf import json_format
+        from tensorflow_serving.apis import get_model_metadata_pb2 as metadata
+
+        request = metadata.GetModelMetadataRequest(metadata_field=["signature_def"])
+        request.model_spec.CopyFrom(self._request.model_spec)
+        request.model_spec.ClearField("signature_name")
+        try:
+            response = self._stub.GetModelMetadata(request, timeout=self.timeout)
+        except self._grpc.RpcError as error:
+            raise self._explain(error) from error
+        signatures = metadata.SignatureDefMap()
+        response.metadata["signature_def"].Unpack(signatures)
+        options = {"preserving_proto_field_name": True}
+        return inputs_of(
+            {
+                name: json_format.MessageToDict(signature, **options)
+                for name, signature in signatures.signature_def.items()
+            }
+        )
+
+    def _predict(
+        self, signature: str, name: str, tensor: Any, count: int
+    ) -> list[Mapping[str, Any]]:
+        import tensorflow as tf
+
         request = type(self._request)()
         request.CopyFrom(self._request)
-        request.inputs["image_bytes"].CopyFrom(
-            tf.make_tensor_proto(list(contents), tf.string, [len(contents)])
-        )
+        request.model_spec.signature_name = signature
+        request.inputs[name].CopyFrom(tensor)
         try:
             response = self._stub.Predict(request, timeout=self.timeout)
         except self._grpc.RpcError as error:
             raise self._explain(error) from error
-        outputs = {name: tf.make_ndarray(tensor) for name, tensor in response.outputs.items()}
-        return [
-            {name: value[row] for name, value in outputs.items()} for row in range(len(contents))
-        ]
+        outputs = {key: tf.make_ndarray(value) for key, value in response.outputs.items()}
+        return [{key: value[row] for key, value in outputs.items()} for row in range(count)]
 
     def close(self) -> None:
         """Closes the connection."""

@@ -15,6 +15,9 @@ import urllib.request
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
+from keras_maskrcnn.serving.client_inputs import FILES, PIXELS, PixelInput, inputs_of
 from keras_maskrcnn.serving.errors import ServerError
 
 _SHOWN = 500
@@ -45,12 +48,30 @@ class RestTransport:
             ServerError: where it answered with an error.
         """
         files = [{"image_bytes": {"b64": base64.b64encode(c).decode("ascii")}} for c in contents]
-        body = json.dumps({"signature_name": "encoded", "instances": files}).encode("ascii")
+        return self._predict(FILES, files)
+
+    def predict_pixels(self, pictures: np.ndarray) -> list[Mapping[str, Any]]:
+        """`predict` of pixels `[B, h, w, C]`."""
+        return self._predict(PIXELS, [{"images": picture.tolist()} for picture in pictures])
+
+    def inputs(self) -> dict[str, PixelInput | None]:
+        """What the model takes, by signature; errors as those of `predict`."""
+        answer = self._ask(urllib.request.Request(f"{self.target}/metadata"))
+        try:
+            return inputs_of(json.loads(answer)["metadata"]["signature_def"]["signature_def"])
+        except (ValueError, TypeError, LookupError) as error:
+            raise ServerError(f"{self.target} did not tell what it takes: {error!r}") from error
+
+    def _predict(self, signature: str, instances: list[Any]) -> list[Mapping[str, Any]]:
+        body = json.dumps({"signature_name": signature, "instances": instances}).encode("ascii")
         headers = {"Content-Type": "application/json"}
-        request = urllib.request.Request(f"{self.target}:predict", body, headers)
+        answer = self._ask(urllib.request.Request(f"{self.target}:predict", body, headers))
+        return self._rows(answer, len(instances))
+
+    def _ask(self, request: urllib.request.Request) -> bytes:
         try:
             with urllib.request.urlopen(request, timeout=self.timeout) as response:
-                answer = response.read()
+                return response.read()
         except urllib.error.HTTPError as error:
             raise self._refusal(error) from error
         except (TimeoutError, urllib.error.URLError) as error:
@@ -64,7 +85,6 @@ class RestTransport:
             raise ServerError(
                 f"{self.target} closed the connection without a whole answer: {error!r}"
             ) from error
-        return self._rows(answer, len(contents))
 
     def close(self) -> None:
         """Nothing is kept open between requests."""

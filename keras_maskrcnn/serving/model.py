@@ -15,9 +15,12 @@ from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 
 from keras_maskrcnn.export.refusals import read_refusal
 from keras_maskrcnn.images.input_size import resize_shape
+from keras_maskrcnn.images.pixels import PixelFormat
 
 PIXELS, FILES = "serving_default", "encoded"
 INPUTS = {PIXELS: "images", FILES: "image_bytes"}
+# By which float32 on the scale 0..255 misses a value of 16 bits, at most.
+_ROUNDING = 0.01
 
 
 class BrokenPictureError(Exception):
@@ -48,7 +51,10 @@ class ServedModel:
         self.version = int(folder.name) if folder.name.isdecimal() else 1
         try:
             self._loaded = _load(folder)
-            self._functions = {key: self._loaded.signatures[key] for key in INPUTS}
+            signatures = self._loaded.signatures
+            # Only models for RGB by its type take files.
+            known = [key for key in INPUTS if key == PIXELS or key in signatures]
+            self._functions = {key: signatures[key] for key in known}
             settings = json.loads((folder / "assets" / "config.json").read_text("utf-8"))
             names = (folder / "assets" / "class_names.txt").read_text("utf-8")
         except (OSError, KeyError, ValueError) as error:
@@ -59,9 +65,40 @@ class ServedModel:
         # Of a picture sent as a file, where the export sets a limit.
         self.max_pixels: int | None = settings["export"].get("max_pixels")
         config = settings["model"]
+        # Of the models' pictures, and of what `PIXELS` takes.
+        self.pixels = PixelFormat(config.get("channels", 3), config.get("value_range"))
+        specs = self._functions[PIXELS].structured_input_signature[1]
+        self.input_dtype = np.dtype(specs[INPUTS[PIXELS]].dtype.as_numpy_dtype)
         self._size_rule = config["min_size"], config["max_size"]
         self._divisor = config["size_divisor"]
         self._folder = folder
+
+    @property
+    def takes_files(self) -> bool:
+        """Whether it decodes picture files by itself."""
+        return FILES in self._functions
+
+    def as_input(self, levels: np.ndarray) -> np.ndarray:
+        """A picture on the scale 0..255 as `PIXELS` takes it.
+
+        Args:
+            levels: `[h, w, C]`, uint8 or float32, as `decode_picture` gives it.
+
+        Raises:
+            ValueError: where its values have more depth than the type that the model takes.
+        """
+        dtype = self.input_dtype
+        if levels.dtype == np.uint8 == dtype and self.pixels.keeps_bytes:
+            return levels
+        low, high = self.pixels.value_range or (0, 65535 if dtype == np.uint16 else 255)
+        values = levels.astype(np.float64) * ((high - low) / 255) + low
+        if dtype.kind == "f":
+            return values.astype(dtype)
+        whole = np.rint(values)
+        most = np.iinfo(dtype).max
+        if np.abs(values - whole).max() > _ROUNDING or whole.min() < 0 or whole.max() > most:
+            raise ValueError(f"expected whole numbers from 0 to {most}, as the model takes")
+        return whole.astype(dtype)
 
     def signature_def(self) -> dict[str, Any]:
         """The signatures as the JSON form of TensorFlow's `SignatureDef`."""
@@ -89,7 +126,7 @@ class ServedModel:
 
         Args:
             signature: `PIXELS` or `FILES`.
-            rows: pictures: uint8 `[h, w, 3]` of one size, or files as bytes.
+            rows: pictures: `[h, w, C]` of `input_dtype` and one size, or files as bytes.
 
         Returns:
             Its outputs by name, one row for each picture.
@@ -108,10 +145,10 @@ class ServedModel:
         return {name: output.numpy() for name, output in sorted(outputs.items())}
 
     def warm_up(self) -> None:
-        """Runs both signatures once: the first call takes longer."""
-        blank = np.zeros((64, 64, 3), np.uint8)
-        self.run(PIXELS, [blank])
-        self.run(FILES, [tf.io.encode_png(blank).numpy()])
+        """Runs all signatures once: the first call takes longer."""
+        self.run(PIXELS, [np.zeros((64, 64, self.pixels.channels), self.input_dtype)])
+        if self.takes_files:
+            self.run(FILES, [tf.io.encode_png(np.zeros((64, 64, 3), np.uint8)).numpy()])
 
 
 def _load(folder: Path) -> Any:

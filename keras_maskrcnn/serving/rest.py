@@ -24,7 +24,7 @@ class PredictRequest:
     Args:
         signature: which of the model's.
         by_rows: whether the request came in row format (`instances`), not in columns (`inputs`).
-        rows: files as bytes, or uint8 `[h, w, 3]`.
+        rows: files as bytes, or pixels `[h, w, C]`.
     """
 
     signature: str
@@ -36,8 +36,27 @@ class PredictRequest:
         return f"{'instances' if self.by_rows else 'inputs'}[{row}]"
 
 
-def parse_predict(body: bytes) -> PredictRequest:
+@dataclasses.dataclass(frozen=True)
+class Accepted:
+    """What a model takes.
+
+    Args:
+        channels: of pixels.
+        dtype: of pixels, NumPy's: uint8, uint16 or float32.
+        files: whether it takes files.
+    """
+
+    channels: int = 3
+    dtype: Any = np.uint8
+    files: bool = True
+
+
+def parse_predict(body: bytes, accepted: Accepted = Accepted()) -> PredictRequest:
     """Reads the body of a predict request.
+
+    Args:
+        body: of the request.
+        accepted: what the model takes.
 
     Raises:
         RequestError: 400, telling what is wrong.
@@ -49,9 +68,11 @@ def parse_predict(body: bytes) -> PredictRequest:
     if not isinstance(content, dict):
         raise RequestError(400, f"expected a JSON object. Received: {_kind(content)}")
     signature = content.get("signature_name", "") or PIXELS
-    if signature not in (PIXELS, FILES):
+    known = (PIXELS, FILES) if accepted.files else (PIXELS,)
+    if signature not in known:
+        expected = " or ".join(f'"{name}"' for name in known)
         raise RequestError(
-            400, f'expected signature_name "{PIXELS}" or "{FILES}". Received: {_short(signature)}'
+            400, f"expected signature_name {expected}. Received: {_short(signature)}"
         )
     if ("instances" in content) == ("inputs" in content):
         raise RequestError(400, 'expected one of "instances" (rows) and "inputs" (columns)')
@@ -71,8 +92,10 @@ def parse_predict(body: bytes) -> PredictRequest:
         raise RequestError(
             400, f'expected "{where}" to be a list of pictures. Received: {_kind(value)}'
         )
-    read = _files if signature == FILES else _pixels
-    return PredictRequest(signature, by_rows, read(value, where))
+    rows: Sequence[Any] = (
+        _files(value, where) if signature == FILES else _pixels(value, where, accepted)
+    )
+    return PredictRequest(signature, by_rows, rows)
 
 
 def predict_answer(outputs: dict[str, np.ndarray], by_rows: bool) -> bytes:
@@ -142,22 +165,30 @@ def _files(value: list[Any], where: str) -> list[bytes]:
     return files
 
 
-def _pixels(value: list[Any], where: str) -> list[np.ndarray]:
-    expected = f"expected {where} to be uint8 pixels [pictures, height, width, 3]"
+def _pixels(value: list[Any], where: str, accepted: Accepted) -> list[np.ndarray]:
+    dtype, channels = np.dtype(accepted.dtype), accepted.channels
+    expected = f"expected {where} to be {dtype} pixels [pictures, height, width, {channels}]"
     try:
         pixels = np.array(value)
     except ValueError:
         raise RequestError(
             400, f"{expected}, all of one size. Received: lists of unlike lengths"
         ) from None
-    if pixels.dtype.kind not in "iu":
-        hint = f'; picture files go to signature_name "{FILES}"' if pixels.dtype == object else ""
-        raise RequestError(400, f"{expected}{hint}. Received: values that are not whole numbers")
-    if pixels.ndim != 4 or pixels.shape[3] != 3 or 0 in pixels.shape:
+    if pixels.dtype.kind not in ("iuf" if dtype.kind == "f" else "iu"):
+        is_file = pixels.dtype == object and accepted.files
+        hint = f'; picture files go to signature_name "{FILES}"' if is_file else ""
+        kind = "numbers" if dtype.kind == "f" else "whole numbers"
+        raise RequestError(400, f"{expected}{hint}. Received: values that are not {kind}")
+    if pixels.ndim != 4 or pixels.shape[3] != channels or 0 in pixels.shape:
         raise RequestError(400, f"{expected}. Received: shape {list(pixels.shape)}")
-    if pixels.min() < 0 or pixels.max() > 255:
-        raise RequestError(400, f"{expected}, 0 to 255. Received: {pixels.min()} to {pixels.max()}")
-    return list(pixels.astype("uint8"))
+    low, high = pixels.min(), pixels.max()
+    if dtype.kind == "f":
+        if not (np.isfinite(low) and np.isfinite(high)):
+            raise RequestError(400, f"{expected}, finite. Received: {low} to {high}")
+    elif low < 0 or high > np.iinfo(dtype).max:
+        most = np.iinfo(dtype).max
+        raise RequestError(400, f"{expected}, 0 to {most}. Received: {low} to {high}")
+    return list(pixels.astype(dtype))
 
 
 def _values(name: str, value: np.ndarray) -> list[Any]:

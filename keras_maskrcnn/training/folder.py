@@ -199,15 +199,15 @@ class RunFolder:
             count: how many pictures, at most.
         """
         from keras_maskrcnn.data.reading import read_image
-        from keras_maskrcnn.images.depth import to_bytes
         from keras_maskrcnn.visualize import prediction_page
 
         places = np.linspace(0, len(data) - 1, min(count, len(data))).round().astype(int)
-        chosen = [(read_image(data.records[i].path), data.records[i]) for i in places]
-        found = model.predict([image for image, _ in chosen], verbose=0)
+        chosen = [data.records[i] for i in places]
+        found = model.predict([record.path for record in chosen], verbose=0)
+        shown = [data.pixels.displayed(read_image(r.path, data.pixels)) for r in chosen]
         with replacing(self.predictions_file) as partial:
             prediction_page(
-                [(to_bytes(i), record, f) for (i, record), f in zip(chosen, found, strict=True)],
+                list(zip(shown, chosen, found, strict=True)),
                 data.class_names,
                 partial,
                 tile=480,

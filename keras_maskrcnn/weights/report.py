@@ -8,6 +8,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import keras
 import numpy as np
 
+from keras_maskrcnn.weights.layouts import split_path
+from keras_maskrcnn.weights.stems import fit_stem, is_stem_of, told
+
+# The layer that sees the picture.
+_STEM = "stem_conv"
+
 
 @dataclasses.dataclass(frozen=True)
 class Slot:
@@ -37,6 +43,8 @@ class LoadReport:
         ignored: tensors left aside on purpose, with the reason.
         missing: paths of variables that the file has no tensor for.
         left: tensors that no variable took.
+        stems: one line for each kernel of three input channels that was fitted to others, see
+            `stems.fit_stem`.
         note: what else a user must know.
     """
 
@@ -47,11 +55,13 @@ class LoadReport:
     missing: tuple[str, ...] = ()
     left: tuple[str, ...] = ()
     note: str = ""
+    stems: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         lines = [f"{self.source}: {len(self.matched)} variables loaded"]
         if self.note:
             lines.append(f"  {self.note}")
+        lines.extend(f"  {stem}" for stem in self.stems)
         reasons: dict[str, list[str]] = {}
         for name, reason in self.ignored.items():
             reasons.setdefault(reason, []).append(name)
@@ -94,7 +104,7 @@ def fill(
     """
     values: list[tuple[keras.Variable, np.ndarray]] = []
     matched: dict[str, tuple[str, ...]] = {}
-    fresh, missing, wrong = [], [], []
+    fresh, missing, wrong, stems = [], [], [], []
     not_finite: dict[str, str] = {}
     used: set[str] = set()
     ignored = dict(ignore)
@@ -120,6 +130,9 @@ def fill(
             _check_together(given)
             with np.errstate(all="ignore"):  # what comes of it is looked at below
                 value = slot.convert(*given)
+            if is_stem_of(value, shape) and split_path(slot.variable)[0].endswith(_STEM):
+                value = fit_stem(value, shape[2])
+                stems.append(told(path, shape[2], bool(slot.variable.trainable)))
             problem = "" if value.shape == shape else f"becomes {value.shape}"
         except (ValueError, IndexError, TypeError) as error:  # of a shape or type never meant
             problem = str(error)
@@ -149,7 +162,7 @@ def fill(
         )
     for variable, value in values:
         variable.assign(value)
-    return LoadReport(source, matched, tuple(fresh), ignored, note=note)
+    return LoadReport(source, matched, tuple(fresh), ignored, note=note, stems=tuple(stems))
 
 
 def _check_together(tensors: Sequence[np.ndarray]) -> None:

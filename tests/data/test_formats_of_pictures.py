@@ -27,13 +27,17 @@ def saved(path, format, pixels=PIXELS, **options):
 
 def test_the_list_says_what_each_file_is(tmp_path):
     pytest.importorskip("pillow_heif").register_heif_opener()
-    names = {"JPEG", "PNG", "BMP", "GIF", "WebP", "TIFF", "HEIC"}
+    names = {"JPEG", "PNG", "BMP", "GIF", "WebP", "TIFF", "HEIC", "NumPy"}
     assert {format.name for format in picture_formats()} == names
     assert named(picture_formats(in_exports=True)) == "JPEG, PNG, BMP or GIF"
     for format in picture_formats():
         for suffix in format.suffixes:
             kind = "HEIF" if format.name == "HEIC" else format.name.upper()
-            path = saved(tmp_path / f"a{suffix}", kind)
+            path = tmp_path / f"a{suffix}"
+            if format.name == "NumPy":
+                np.save(path, PIXELS)
+            else:
+                saved(path, kind)
             assert format_of(path.read_bytes()) is format
             header = read_header(path.read_bytes())
             assert (header.format, header.height, header.width) == (format.name, 13, 29)

@@ -80,7 +80,7 @@ JPEG = save(PIXELS, "JPEG")
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (b"", "JPEG, PNG, BMP, GIF, WebP, TIFF or HEIC file. Received: 0 bytes"),
+        (b"", "JPEG, PNG, BMP, GIF, WebP, TIFF, HEIC or NumPy file. Received: 0 bytes"),
         (b"<html>not found</html>", "Received: 22 bytes that are none"),
         (b"RIFF\0\0\0\0WEBPVP8 ", "whole WebP file"),
         (b"RIFF\0\0\0\0WAVEVP8 ", "that are none"),

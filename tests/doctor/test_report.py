@@ -174,8 +174,9 @@ def test_thumbnail_of_what_leaves_the_picture(box):
 def test_sizes_and_anchors_of_a_model(tmp_path):
     layer = SimpleNamespace(sizes=((16,), (24, 48)), ratios=(1,))
     network = SimpleNamespace(rpn=SimpleNamespace(anchors=layer))
-    model = SimpleNamespace(network=network, input_size=InputSize(120, 500))
     data = data_of(sound(tmp_path))
+    size = InputSize(120, 500)
+    model = SimpleNamespace(network=network, input_size=size, pixels=data.pixels)
     report = validate(data, model=model, verbose=False)
     assert report.anchors["anchor_sizes"] == [16, 24, 48]
     assert report.anchors["anchor_ratios"] == [1]

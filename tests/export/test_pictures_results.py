@@ -1,5 +1,7 @@
 """The two ends of an exported graph against the numpy side that `predict` uses."""
 
+import zlib
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -91,3 +93,32 @@ def test_back_to_the_picture_as_from_padded(keypoints):
         assert not results["boxes"][row][count:].any()
         if keypoints:
             np.testing.assert_array_equal(results["keypoints"][row][:count], expected.keypoints)
+
+
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_png_of_16_bits_keeps_them(tmp_path, orientation):
+    """Beside a file of 8 bits in one batch: as `predict` reads both."""
+    rng = np.random.default_rng(0)
+    deep = rng.integers(0, 65536, (50, 70, 3)).astype(np.uint16)
+    content = tf.io.encode_png(deep).numpy()
+    if orientation != 1:
+        exif = b"MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0" + bytes([orientation]) + bytes(6)
+        chunk = len(exif).to_bytes(4, "big") + b"eXIf" + exif
+        chunk += zlib.crc32(b"eXIf" + exif).to_bytes(4, "big")
+        content = content[:33] + chunk + content[33:]
+    grey = tf.io.encode_png(deep[..., :1]).numpy()
+    contents = [content, encode(make_picture(50, 70, 0), "PNG"), grey]
+    batch = tf.function(lambda x: decode_batch(x, TINY_SIZE, 10**6))(tf.constant(contents))
+    for row, content in enumerate(contents):
+        (tmp_path / "picture").write_bytes(content)
+        picture = read_image(tmp_path / "picture")
+        assert picture.dtype == (np.uint8 if row == 1 else np.float32)
+        height, width = batch["image_sizes"].numpy()[row]
+        expected = resize_image(picture, (height, width))
+        found = batch["images"].numpy()[row, :height, :width]
+        np.testing.assert_allclose(found, expected, atol=1e-4)
+        assert batch["original_sizes"].numpy()[row].tolist() == list(picture.shape[:2])
+    # Bytes would be whole numbers of 257ths.
+    assert np.abs(np.asarray(expected) * 257 % 1).max() > 0.01
+    with pytest.raises(tf.errors.InvalidArgumentError, match="Cannot decode the picture"):
+        decode_batch(tf.constant([content[: len(content) // 2]]), TINY_SIZE, 10**6)

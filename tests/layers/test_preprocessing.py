@@ -57,3 +57,43 @@ def test_unknown_convention():
 def test_config():
     config = ImageNormalization("tf", name="n").get_config()
     assert ImageNormalization.from_config(config).preprocessing == "tf"
+
+
+def test_own_statistics():
+    """To mean 0, and to the spread of ImageNet's pictures in the network."""
+    picture = np.array([[[[20.0, 60.0, 100.0, 130.0]]]], "float32")
+    mean, deviation = (10.0, 20.0, 40.0, 130.0), (5.0, 10.0, 20.0, 7.0)
+    parts = np.array([2.0, 4.0, 3.0, 0.0])
+    for preprocessing, expected in {
+        "torch": parts,
+        "none": parts,
+        # 58.395, 57.12 and 57.375 are 57.63 on average.
+        "caffe": parts[[2, 1, 0, 3]] * 57.63,
+        "vgg": parts[[2, 1, 0, 3]] * 57.63,
+        "tf": parts * 57.63 / 127.5,
+    }.items():
+        layer = ImageNormalization(preprocessing, mean, deviation)
+        np.testing.assert_allclose(np.ravel(layer(picture)), expected, rtol=1e-5, atol=1e-5)
+        again = ImageNormalization.from_config(layer.get_config())
+        np.testing.assert_array_equal(again(picture), layer(picture))
+    two = ImageNormalization("caffe", mean[:2], deviation[:2])(picture[..., :2])
+    np.testing.assert_allclose(np.ravel(two), parts[:2] * 57.63, rtol=1e-5)
+    # Matterport pads with black: 0 as the network sees it.
+    layer = ImageNormalization("matterport", mean, deviation)
+    padded = np.array(layer(np.repeat(picture, 2, 1), np.array([[1, 1]], "int32")))
+    np.testing.assert_allclose(padded[0, 1, 0], np.array([-2, -2, -2, -130 / 7]) * 57.63, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "statistics",
+    [
+        ((1.0, 2.0), None),
+        (None, (1.0,)),
+        ((1.0,), (1.0, 2.0)),
+        ((1.0,), (0.0,)),
+        ((float("nan"),), (1.0,)),
+    ],
+)
+def test_statistics_that_are_none(statistics):
+    with pytest.raises(ValueError, match="measure_pixels.*Received: pixel_mean="):
+        ImageNormalization("torch", *statistics)

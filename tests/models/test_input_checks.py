@@ -27,6 +27,7 @@ NOISE = np.random.default_rng(0).uniform(0, 255, (8, 9, 3))
         NOISE,
         NOISE.astype("uint8"),
         NOISE.astype("int64"),
+        NOISE.astype("uint16") * 257,  # By its type, 0..65535.
         NOISE.astype(ml_dtypes.bfloat16),
         np.zeros((8, 8, 3)),  # Black.
         (NOISE > 128).astype("uint8"),  # Nearly black.
@@ -47,7 +48,6 @@ def test_pictures_as_they_are_meant(picture):
         (NOISE - 120, "normalises pictures itself"),
         (np.where(NOISE > 200, np.nan, NOISE), "some are NaN or infinite"),
         (np.where(NOISE > 200, np.inf, NOISE), "some are NaN or infinite"),
-        (NOISE.astype("uint16"), r"\(pixels / 257\)\.astype\('uint8'\)\. .* dtype uint16"),
         (NOISE.astype("int32") * 257, "16 bits by pixels / 257"),
         (NOISE > 128, "numbers are needed. Received: one of dtype bool"),
         (NOISE.astype(str), "numbers are needed"),

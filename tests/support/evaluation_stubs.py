@@ -46,6 +46,7 @@ class StubModel:
         self.num_classes = len(data.class_names)
         self.given_class_names = tuple(data.class_names)
         self.keypoint_shift = 0.0
+        self.pixels = data.pixels
         self.data, self.answer, self.masks = data, answer, masks
         self.position = 0
         self.batches = []

@@ -35,6 +35,7 @@ from keras_maskrcnn.data.formats.problems import ItemError, MissingPictureError,
 from keras_maskrcnn.data.formats.reader import FORMATS, run_reader
 from keras_maskrcnn.data.formats.source import Source
 from keras_maskrcnn.data.records import DetectionData, ImageRecord, Instance
+from keras_maskrcnn.images.pixels import PixelFormat
 
 CROWD = ("auto", "keep", "objects")
 # In COCO itself, one object of 80 is a crowd region. Where more than one of so many is, it is said.
@@ -48,6 +49,9 @@ def load_coco(
     crowd: str = "auto",
     orientation: str = "auto",
     on_error: str = "warn",
+    channels: int = 3,
+    value_range: tuple[float, float] | None = None,
+    display: tuple[int, int, int] | None = None,
 ) -> DetectionData:
     """Reads a data set in COCO format; of pictures, only the headers.
 
@@ -80,6 +84,8 @@ def load_coco(
             outline of two points or a box without area. `"warn"` leaves the item out, adds a line
             to `DetectionData.warnings`, and gives one Python warning that counts them; `"raise"`
             raises the same text as an error.
+        channels, value_range, display: what the pictures' pixels mean; see `PixelFormat`. Files are
+            read as they are trained on, with so many channels.
 
     Returns:
         The pictures that exist, also those without objects, in the file's order.
@@ -90,6 +96,7 @@ def load_coco(
             picture can be used, or with `on_error="raise"` any item cannot be used. The message
             names the file and the item.
     """
+    pixels = PixelFormat(channels, value_range, display)
     folder = cache(lambda: PictureFolder(image_dir))
     tree = cache(lambda: PictureTree(Path(image_dir)))
 
@@ -103,9 +110,11 @@ def load_coco(
                 raise missing from None
 
     source = Source(Path(annotation_file), root=Path(image_dir))
-    return run_reader(
+    data = run_reader(
         CocoReader(crowd=crowd), source, find=find, orientation=orientation, on_error=on_error
     )
+    data.pixels = pixels
+    return data
 
 
 @FORMATS.register("coco")

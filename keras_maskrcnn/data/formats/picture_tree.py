@@ -12,6 +12,9 @@ from keras_maskrcnn.data.formats.problems import ItemError, MissingPictureError,
 from keras_maskrcnn.images.formats import is_picture_name, picture_formats
 
 _SUFFIXES = sorted(suffix for format in picture_formats() for suffix in format.suffixes)
+# Ultralytics keeps what it decoded beside each picture: only where an annotation says so, or there
+# is nothing else, is that the picture.
+_OF_CACHES = ".npy"
 _LONGEST_NAME = 4096
 
 
@@ -44,6 +47,14 @@ def _is_file(entry: os.DirEntry[str]) -> bool:
         return False
 
 
+def without_caches(pictures: Sequence[Path]) -> list[Path]:
+    """The pictures without NumPy files that lie beside another picture of the same stem."""
+    others = {p.with_suffix("") for p in pictures if p.suffix.lower() != _OF_CACHES}
+    return [
+        p for p in pictures if p.suffix.lower() != _OF_CACHES or p.with_suffix("") not in others
+    ]
+
+
 def split_name(name: str) -> tuple[str, ...]:
     """The parts of a path that was written on any system, without what leads out of a folder."""
     pure: PurePath = PureWindowsPath(name) if "\\" in name else PurePosixPath(name)
@@ -67,8 +78,9 @@ class PictureTree:
         self._root = os.path.realpath(folder)
         self._places: dict[str, list[Path]] = defaultdict(list)
         listed = listed_files(folder) if files is None else files
-        self.pictures = [file for file in listed if is_picture_name(file)]
-        for picture in self.pictures:
+        named = [file for file in listed if is_picture_name(file)]
+        self.pictures = without_caches(named)
+        for picture in named:
             self._places[picture.name.casefold()].append(picture)
 
     def find(self, name: Any, near: Sequence[Path] = ()) -> str:
@@ -92,7 +104,7 @@ class PictureTree:
         """The path of a picture of which the last suffix is not known; see `find`."""
         stem = parts[-1].casefold()
         found = [self._places.get(f"{stem}{suffix}", []) for suffix in _SUFFIXES]
-        places = [place for group in found for place in group]
+        places = without_caches([place for group in found for place in group])
         return self.checked(self._nearest(places, parts, near))
 
     def _nearest(self, places: list[Path], parts: tuple[str, ...], near: Sequence[Path]) -> Path:

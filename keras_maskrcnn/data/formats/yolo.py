@@ -10,7 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from keras_maskrcnn.data.formats.collector import Collector
-from keras_maskrcnn.data.formats.picture_tree import listed_files, split_name
+from keras_maskrcnn.data.formats.picture_tree import (
+    listed_files,
+    split_name,
+    without_caches,
+)
 from keras_maskrcnn.data.formats.problems import ItemError, shown
 from keras_maskrcnn.data.formats.reader import FORMATS, SPLITS, Reader
 from keras_maskrcnn.data.formats.source import Source
@@ -154,7 +158,8 @@ def _pictures(source: Source, found: Collector) -> list[Path]:
             start = os.path.join(target, "")
             inside = [p for p in source.pictures.pictures if str(p).startswith(start)]
             # A link to a folder elsewhere below is not followed there.
-            result += inside or [p for p in listed_files(target) if is_picture_name(p)]
+            listed = [p for p in listed_files(target) if is_picture_name(p)]
+            result += inside or without_caches(listed)
             continue
         for line in target.read_text(encoding="utf-8", errors="replace").splitlines():
             if line.strip():

@@ -7,8 +7,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from keras_maskrcnn.data.headers import read_header
-from keras_maskrcnn.data.picture_files import is_embedded, read_picture_file
+from keras_maskrcnn.data.picture_files import is_embedded, open_picture_file, read_picture_file
 
 
 def picture_names(
@@ -46,7 +45,7 @@ def picture_names(
 def _suffix(path: Path) -> str:
     if not is_embedded(path):
         return path.suffix
-    kind = read_header(read_picture_file(path)).format
+    kind = open_picture_file(path)[1].format
     return {"JPEG": ".jpg"}.get(kind, f".{kind.lower()}")
 
 

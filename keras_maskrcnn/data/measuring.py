@@ -1,0 +1,111 @@
+"""Mean and deviation of the pixels of a data set, by channel."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from typing import Any
+
+import numpy as np
+
+from keras_maskrcnn.checks import at_least
+from keras_maskrcnn.data.reading import read_picture
+from keras_maskrcnn.data.records import DetectionData, ImageRecord
+
+# Pictures per core that are held at a time.
+_AHEAD = 2
+
+
+def measure_pixels(data: DetectionData, max_pictures: int = 1000, seed: int = 0) -> dict[str, Any]:
+    """Measures what a model must know of pictures that are not like ImageNet's.
+
+    Pictures are decoded one after the other, on all cores, and none is kept: a picture of a
+    megapixel takes some hundredths of a second. All pixels of a picture count alike.
+
+    Args:
+        data: the pictures to train on.
+        max_pictures: of more, so many are measured, chosen at random.
+        seed: of that choice.
+
+    Returns:
+        arguments of `MaskRCNN`: `channels` and `value_range` as those of `data.pixels`;
+        `pixel_mean` and `pixel_std`, a number for each channel on the scale 0..255 on which
+        `value_range` is black and white. A channel whose values are all alike gets a deviation
+        of 1.
+
+    Raises:
+        ValueError: if `max_pictures` is under 1, there are no pictures, or none can be read.
+
+    Warns:
+        UserWarning: where pictures cannot be read, and so are not measured.
+
+    Example:
+        data = load_dataset("fields/", channels=4, value_range=(0, 4095))
+        model = MaskRCNN(len(data.class_names), **measure_pixels(data))
+    """
+    at_least(1, max_pictures=max_pictures)
+    if not data.records:
+        raise ValueError(f"Expected pictures to measure. Received: none in {data.name!r}")
+    records = data.records
+    if len(records) > max_pictures:
+        places = np.random.default_rng(seed).choice(len(records), max_pictures, replace=False)
+        records = [records[place] for place in np.sort(places)]
+    channels = data.pixels.channels
+    count, mean, squares = 0, np.zeros(channels), np.zeros(channels)
+    problems = []
+    for found in _measured(records, data):
+        if isinstance(found, str):
+            problems.append(found)
+            continue
+        # Chan, Golub and LeVeque 1979: sums of squares of parts, each around its own mean.
+        size, own_mean, own_squares = found
+        total = count + size
+        apart = own_mean - mean
+        mean = mean + apart * (size / total)
+        squares = squares + own_squares + apart**2 * (count * size / total)
+        count = total
+    if not count:
+        raise ValueError(f"No picture of {data.name!r} can be read, such as: {problems[0]}")
+    if problems:
+        warnings.warn(
+            f"{len(problems)} of {len(records)} pictures of {data.name!r} cannot be read and are "
+            f"not measured, such as: {problems[0]}",
+            UserWarning,
+            stacklevel=2,
+        )
+    deviation = np.sqrt(squares / count)
+    return {
+        "channels": channels,
+        "value_range": data.pixels.value_range,
+        "pixel_mean": tuple(mean.tolist()),
+        "pixel_std": tuple(np.where(deviation > 0, deviation, 1.0).tolist()),
+    }
+
+
+def _measured(
+    records: list[ImageRecord], data: DetectionData
+) -> Iterator[tuple[int, np.ndarray, np.ndarray] | str]:
+    """Of each picture, in order: the number of its pixels, their mean, and the sum of the squares
+    around it; or why it cannot be read."""
+
+    def measure(record: ImageRecord) -> tuple[int, np.ndarray, np.ndarray] | str:
+        try:
+            image = read_picture(record, data.pixels)
+        except ValueError as error:
+            return str(error)
+        values = image.reshape(-1, image.shape[2])
+        mean = values.mean(axis=0, dtype=np.float64)
+        # Channel by channel: the float64 of one is held, not of all.
+        squares = [np.square(values[:, c] - mean[c]).sum() for c in range(len(mean))]
+        return len(values), mean, np.array(squares)
+
+    cores = os.cpu_count() or 1
+    left = iter(records)
+    with ThreadPoolExecutor(cores) as threads:
+        waiting = [threads.submit(measure, record) for record in islice(left, _AHEAD * cores)]
+        while waiting:
+            yield waiting.pop(0).result()
+            waiting += [threads.submit(measure, record) for record in islice(left, 1)]
