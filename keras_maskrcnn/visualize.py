@@ -35,8 +35,8 @@ def draw_detections(
     Args:
         image: uint8 `[H, W, 3]` RGB, or `[H, W]`; the original picture. Of a data set of another
             depth it is `data.pixels.displayed(read_image(path, data.pixels))`. Pictures of other
-            channels and float32 are taken as on the scale 0..255, of which the first three channels,
-            or the one, are shown.
+            channels and float32 are on the scale 0..255; of these the first three channels are
+            shown, or the first.
         detections: of that picture.
         threshold: objects of at least this score are drawn.
         color_by: `"class"` or `"instance"`; `None`: by class, or by instance where the model

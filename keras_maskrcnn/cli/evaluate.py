@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import math
 from pathlib import Path
@@ -106,14 +107,16 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _evaluate_model(args: argparse.Namespace) -> tuple[dict[str, Any], CocoMetrics]:
-    if args.data is None and (args.annotations is None or args.images is None):
+    # Annotations are read without a look at pixels, of which the model says what they mean.
+    unseen = argparse.Namespace(**{**vars(args), **dict.fromkeys(_OF_PIXELS)})
+    if args.annotations is not None and args.images is not None:
+        data, place = read_coco(args.annotations, args.images, unseen), args.annotations
+    elif args.data is not None:
+        data, place = read_split(_as_in_its_run(unseen)), args.data
+    else:
         raise ValueError("Expected --data FOLDER, or --annotations FILE with --images FOLDER")
     model = load_model(args.model)
-    args = _as_its_pictures(args, model.pixels)
-    if args.annotations is not None and args.images is not None:
-        data, place = read_coco(args.annotations, args.images, args), args.annotations
-    else:
-        data, place = read_split(_as_in_its_run(args)), args.data
+    data.pixels = _pixels(args, model.pixels)
 
     from keras_maskrcnn.evaluation import evaluate_coco
 
@@ -130,11 +133,10 @@ def _evaluate_model(args: argparse.Namespace) -> tuple[dict[str, Any], CocoMetri
     return {"model": args.model, "annotations": str(place)}, metrics
 
 
-def _as_its_pictures(args: argparse.Namespace, pixels: PixelFormat) -> argparse.Namespace:
-    """With the model's channels and range, where none are given."""
-    own = {"channels": pixels.channels, "value_range": pixels.value_range}
-    missing = {name: value for name, value in own.items() if getattr(args, name) is None}
-    return argparse.Namespace(**{**vars(args), **missing})
+def _pixels(args: argparse.Namespace, own: PixelFormat) -> PixelFormat:
+    """The model's, but for what the options say, which must then be the same."""
+    changes = {name: getattr(args, name) for name in _OF_PIXELS}
+    return dataclasses.replace(own, **{k: v for k, v in changes.items() if v is not None})
 
 
 def _as_in_its_run(args: argparse.Namespace) -> argparse.Namespace:

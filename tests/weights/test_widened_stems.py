@@ -32,7 +32,7 @@ def test_by_hand():
 
 def tensors_of(kind):
     """A whole ResNet-18 in the library's layout, whose maps stay of the order of 1."""
-    variables = build_resnet("resnet18", outputs=("C2", "C3")).weights
+    variables = build_resnet("resnet18").weights
     if kind == "torchvision":
         slots = torchvision.backbone_slots(variables)
     else:
@@ -65,7 +65,7 @@ def test_grey_equals_rgb(tmp_path, kind, preprocessing, channels):
     path = save(tmp_path / "w.pth", kind)
     maps = {}
     for count in (3, channels):
-        backbone = build_resnet("resnet18", outputs=("C2", "C3"), channels=count, freeze_at=2)
+        backbone = build_resnet("resnet18", channels=count, freeze_at=2)
         report = load_backbone_weights(backbone, path, preprocessing=preprocessing)
         images = np.repeat(GREY, count, -1)
         normalize = ImageNormalization(preprocessing, [120.0] * count, [57.0] * count)
@@ -92,7 +92,7 @@ def test_order_of_channels(tmp_path):
     """The file's kernel is for BGR: of the network's first three channels, red is the last."""
     path = save(tmp_path / "w.pkl", "detectron2")
     file = tensors_of("detectron2")["stem.conv1.weight"].transpose(2, 3, 1, 0)
-    backbone = build_resnet("resnet18", outputs=("C2", "C3"), channels=4)
+    backbone = build_resnet("resnet18", channels=4)
     load_backbone_weights(backbone, path, preprocessing="caffe")
     kernel = np.asarray(backbone.get_layer("stem_conv").kernel)
     np.testing.assert_allclose(kernel[:, :, :3], 0.75 * file, rtol=1e-6)
