@@ -4,6 +4,8 @@ import json
 
 import numpy as np
 import pytest
+import tensorflow as tf
+from helpers import make_data
 
 from keras_maskrcnn.data.records import Instance
 from keras_maskrcnn.data.transforms import (
@@ -66,3 +68,20 @@ def test_pictures_are_resized_once(name):
     """What comes out has the size of the network's input: nothing is left to resize."""
     found, _, _ = transform_sample(make_sample(), make_transforms(name), np.random.default_rng(2))
     assert sorted(found.size) == [96, 128]
+
+
+@pytest.mark.parametrize("name", ["small_data", "aerial"])
+def test_as_many_threads_as_there_are_make_the_same_batches(tmp_path, name):
+    data = make_data(tmp_path, [(60, 80), (80, 60), (64, 64), (50, 90), (70, 70), (90, 50)])
+    found = []
+    for threads in (1, 4):
+        options = tf.data.Options()
+        options.threading.private_threadpool_size = threads
+        batches = data.batches(
+            2, min_size=64, max_size=96, shuffle=True, augment=name, seed=5, first_pass=2
+        )
+        found.append(list(batches.with_options(options)))
+    for (images, targets), (again, same) in zip(*found, strict=True):
+        np.testing.assert_array_equal(images, again)
+        for key, values in targets.items():
+            np.testing.assert_array_equal(values, same[key], err_msg=key)
