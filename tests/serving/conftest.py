@@ -13,6 +13,7 @@ import pytest
 import tensorflow as tf
 from exported_model import encode, encode_turned
 
+from keras_maskrcnn.images.pixels import PixelFormat
 from keras_maskrcnn.serving.hosts import AllowedHosts
 from keras_maskrcnn.serving.model import ServedModel
 from keras_maskrcnn.serving.requests import Limits
@@ -21,6 +22,12 @@ from keras_maskrcnn.serving.server import Server, open_socket
 __all__ = ["encode", "encode_turned"]
 
 NAME = "tiny"
+# What stands for a model owes beside its own: that it takes RGB of bytes, and files.
+TAKES_RGB = {
+    "pixels": PixelFormat(),
+    "input_dtype": np.dtype(np.uint8),
+    "takes_files": True,
+}
 
 
 @contextlib.contextmanager

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from .conftest import detect, encode, running
+from .conftest import TAKES_RGB, detect, encode, running
 
 PICTURE = encode(np.zeros((13, 29, 3), np.uint8), "PNG")
 
@@ -29,7 +29,13 @@ def slow_model(seconds):
         }
 
     return SimpleNamespace(
-        name="slow", version=1, class_names=[], max_pixels=None, canvas=lambda sizes: 0, run=run
+        name="slow",
+        version=1,
+        class_names=[],
+        max_pixels=None,
+        canvas=lambda sizes: 0,
+        run=run,
+        **TAKES_RGB,
     )
 
 

@@ -11,7 +11,7 @@ from PIL import Image, ImageOps
 
 from keras_maskrcnn.serving.model import FILES, BrokenPictureError
 
-from .conftest import running
+from .conftest import TAKES_RGB, running
 
 # In the order of their scores.
 COLORS = ((200, 0, 0), (0, 180, 0), (0, 0, 220))
@@ -75,6 +75,7 @@ def server():
         max_pixels=None,
         canvas=lambda sizes: sizes[0],
         run=find,
+        **TAKES_RGB,
     )
     with running(model, max_pixels=1_000_000) as port:
         yield f"http://127.0.0.1:{port}/"

@@ -24,6 +24,7 @@ from keras_maskrcnn.serving.requests import RequestError
 
 from .conftest import (
     NAME,
+    TAKES_RGB,
     ask,
     assert_outputs_equal,
     detect,
@@ -214,7 +215,7 @@ def test_pictures_share_a_call_by_their_upright_sizes():
         raise RequestError(400, "that is all")
 
     model = SimpleNamespace(
-        name=NAME, version=1, class_names=[], max_pixels=None, canvas=canvas, run=None
+        name=NAME, version=1, class_names=[], max_pixels=None, canvas=canvas, run=None, **TAKES_RGB
     )
     files = [encode_turned(np.zeros((9, 20, 3), np.uint8), "PNG", turn) for turn in (1, 6)]
     with running(model) as port:
