@@ -36,9 +36,9 @@ def test_options_reach_the_export(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(keras_maskrcnn.export, "export_model", record)
     words = ["export", "m.keras", "--output", "served", "--version", "4", "--rle-masks"]
     words += ["--score-threshold", "0.5", "--max-detections", "20", "--nms-iou", "0.4"]
-    words += ["--max-pixels", "5000"]
+    words += ["--max-pixels", "5000", "--input-dtype", "uint8"]
     assert main(words) == 0
     assert capsys.readouterr().out == f"exported: {tmp_path / 'served' / '4'}\n"
     options = {"version": 4, "rle_masks": True, "score_threshold": 0.5}
-    options |= {"max_detections": 20, "nms_iou": 0.4, "max_pixels": 5000}
+    options |= {"max_detections": 20, "nms_iou": 0.4, "max_pixels": 5000, "input_dtype": "uint8"}
     assert calls == [((("m.keras", model), "served", "tf_saved_model"), options)]

@@ -1,6 +1,6 @@
 """Files of any number of channels and any depth, against tifffile, Pillow and NumPy."""
 
-import io
+import json
 import struct
 import tracemalloc
 import zlib
@@ -12,6 +12,7 @@ import tifffile
 from PIL import Image
 
 from keras_maskrcnn.data import DetectionData, ImageRecord, load_coco
+from keras_maskrcnn.data.formats.picture_tree import PictureTree
 from keras_maskrcnn.data.headers import read_header
 from keras_maskrcnn.data.picture_files import MAX_PICTURE_BYTES, read_picture_header
 from keras_maskrcnn.data.reading import read_image, read_picture
@@ -304,14 +305,20 @@ def test_readers_keep_the_format(tmp_path):
     categories = [{"id": 1, "name": "x"}]
     images = [{"id": 1, "file_name": "a.npy", "height": 13, "width": 29}]
     content = {"images": images, "annotations": [], "categories": categories}
-    stream = io.StringIO()
-    import json
-
-    json.dump(content, stream)
-    (tmp_path / "a.json").write_text(stream.getvalue())
+    (tmp_path / "a.json").write_text(json.dumps(content))
     options = {"channels": 4, "value_range": (0, 4095), "display": (3, 1, 0)}
     data = load_coco(tmp_path / "a.json", tmp_path / "images", **options)
     assert data.pixels == PixelFormat(4, (0, 4095), (3, 1, 0))
     assert read_picture(data.records[0], data.pixels).shape == (13, 29, 4)
     with pytest.raises(ValueError, match="channels=0"):
         load_coco(tmp_path / "a.json", tmp_path / "images", channels=0)
+
+
+def test_caches_beside_pictures_are_no_pictures(tmp_path):
+    """Ultralytics keeps `a.npy` beside `a.jpg`; alone, or named by an annotation, it is one."""
+    for name in ("a.jpg", "a.npy", "b.npy", "c.PNG"):
+        (tmp_path / name).touch()
+    tree = PictureTree(tmp_path)
+    assert sorted(path.name for path in tree.pictures) == ["a.jpg", "b.npy", "c.PNG"]
+    assert tree.with_stem(("a",)).endswith("a.jpg") and tree.with_stem(("b",)).endswith("b.npy")
+    assert tree.find("a.npy").endswith("a.npy")

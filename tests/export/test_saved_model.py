@@ -104,6 +104,7 @@ def test_assets(exported, stranger):
         "nms_iou": 0.5,
         "rle_masks": True,
         "max_pixels": 100_000_000,
+        "input_dtype": "uint8",
     }
 
 

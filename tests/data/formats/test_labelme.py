@@ -165,9 +165,9 @@ def test_embedded_pictures(tmp_path):
 @pytest.mark.parametrize(
     ("data", "words"),
     [
-        ("AAAA", "expected a JPEG, PNG, BMP, GIF, WebP, TIFF or HEIC file"),
+        ("AAAA", "expected a JPEG, PNG, BMP, GIF, WebP, TIFF, HEIC or NumPy file"),
         ("no base64!", "a picture as base64 text"),
-        ("", "expected a JPEG, PNG, BMP, GIF, WebP, TIFF or HEIC file"),
+        ("", "expected a JPEG, PNG, BMP, GIF, WebP, TIFF, HEIC or NumPy file"),
     ],
 )
 def test_embedded_pictures_that_are_none(tmp_path, data, words):
