@@ -1,4 +1,4 @@
-"""Broken JPEG, PNG, GIF and BMP files."""
+"""Broken picture files of every format that needs no further package."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
+import tifffile
 from PIL import Image, ImageOps
 
 from fuzz.fuzzer import Fuzzer
@@ -144,6 +145,20 @@ def _exif() -> Image.Exif:
     return exif
 
 
+def _array(pixels: np.ndarray) -> bytes:
+    content = io.BytesIO()
+    np.save(content, pixels)
+    return content.getvalue()
+
+
+def _planes(pixels: np.ndarray) -> bytes:
+    content = io.BytesIO()
+    tifffile.imwrite(
+        content, np.moveaxis(pixels, -1, 0), photometric="rgb", planarconfig="separate"
+    )
+    return content.getvalue()
+
+
 _WRITERS: dict[str, Callable[[np.ndarray], bytes]] = {
     "jpg": _writer("JPEG", quality=95),
     "jpg progressive": _writer("JPEG", progressive=True),
@@ -160,6 +175,8 @@ _WRITERS: dict[str, Callable[[np.ndarray], bytes]] = {
     "webp": _writer("WEBP", lossless=True),
     "tif": _writer("TIFF"),
     "tif grey": _writer("TIFF", "L", compression="tiff_adobe_deflate"),
+    "tif planes": _planes,
+    "npy": _array,
 }
 
 
@@ -204,6 +221,14 @@ def _size_bmp(content: bytes, height: int, width: int) -> bytes:
     return content[:18] + struct.pack("<II", width, height) + content[26:]
 
 
+def _size_npy(content: bytes, height: int, width: int) -> bytes:
+    """In as many bytes as before."""
+    old = b"(%d, %d, 3)" % (_HEIGHT, _WIDTH)
+    text = content[:128].replace(old, b"(%d, %d, 3)" % (height, width))
+    ending = text.rstrip(b" \n")[:127]
+    return ending.ljust(127) + b"\n" + content[128:]
+
+
 _SIZES = {
     "jpg": _size_jpg,
     "png": _size_png,
@@ -211,6 +236,7 @@ _SIZES = {
     "bmp": _size_bmp,
     "webp": _size_webp,
     "tif": _size_tif,
+    "npy": _size_npy,
 }
 
 
@@ -250,7 +276,9 @@ def _check_pixels(image: np.ndarray, case: Case) -> None:
     if image.nbytes > _LARGEST:
         return  # It is told by the memory that it took.
     if content == whole:
-        reference = np.asarray(ImageOps.exif_transpose(_opened(whole)).convert("RGB"))
+        reference = _pixels()
+        if kind not in ("npy", "tif planes"):  # Pillow knows neither.
+            reference = np.asarray(ImageOps.exif_transpose(_opened(whole)).convert("RGB"))
         worst = np.abs(reference.astype(int) - image).max()
         if reference.shape != image.shape or worst > (4 if kind.startswith("jpg") else 0):
             raise SilentError(f"a whole file differs by {worst}")
@@ -282,6 +310,8 @@ def _opened(content: bytes) -> Image.Image:
 def _decoded(content: bytes) -> np.ndarray:
     import tensorflow as tf
 
+    if content.startswith(b"\x93NUMPY") or content == _planes(_pixels()):
+        return _pixels()
     if content.startswith((b"RIFF", b"II")):
         image = np.asarray(_opened(content).convert("RGB"))
     elif content.startswith(b"\xff\xd8\xff"):

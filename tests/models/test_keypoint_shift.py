@@ -10,6 +10,7 @@ from PIL import Image
 from keras_maskrcnn.data.records import DetectionData, ImageRecord, Instance
 from keras_maskrcnn.evaluation import evaluate_coco
 from keras_maskrcnn.images.input_size import InputSize
+from keras_maskrcnn.images.pixels import PixelFormat
 from keras_maskrcnn.inference.predict import predict_dataset
 from keras_maskrcnn.outlines import Polygons
 
@@ -20,6 +21,7 @@ class Torchvision:
     """A model that was trained on COCO's numbers times the scale, and learnt them perfectly."""
 
     class_names = ("person",)
+    pixels = PixelFormat()
 
     def __init__(self, keypoint_shift):
         self.input_size = InputSize(120, 1000, 32)
