@@ -88,6 +88,7 @@ class StubKerasModel(keras.Model):
         super().__init__()
         self.stub = stub
         self.input_size = stub.input_size
+        self.pixels = stub.pixels
         self.keypoint_shift = stub.keypoint_shift
         self.num_classes = stub.num_classes
         self.given_class_names = stub.given_class_names
