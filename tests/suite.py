@@ -5,7 +5,7 @@ python tests/suite.py weights export        # only the groups with these in thei
 python tests/suite.py --slow parity models  # of these, the tests that are marked slow
 
 TensorFlow keeps a part of what a traced model took until its process ends: one process for all
-tests grows to six gigabytes. A folder whose tests build many models has a process for each file.
+tests grows to six gigabytes. A folder whose tests build large models has a process for each file.
 """
 
 from __future__ import annotations
@@ -24,8 +24,16 @@ from typing import NamedTuple
 TESTS = Path(__file__).resolve().parent
 PROCESSES = 2
 MEMORY_LIMIT_MB = 3000
-# The longest first, so that no process is left alone at the end.
-FILE_BY_FILE = ("parity", "weights", "cli", "backbones")
+# Folders and files, each file of which has a process of its own.
+FILE_BY_FILE = (
+    "parity/",
+    "backbones/",
+    "cli/test_main.py",
+    "cli/test_depth.py",
+    "weights/test_loading.py",
+    "weights/test_matterport.py",
+    "weights/test_keras_applications.py",
+)
 # Files of one process within a folder: the first two share one trained model, and what it takes to
 # train it; the third takes as long by itself.
 TOGETHER = {
@@ -33,7 +41,8 @@ TOGETHER = {
     "models/test_training_data.py": "models with a trained one",
     "models/test_training.py": "models in training",
 }
-FIRST = ("parity", "models")
+# The longest first, so that no process is left alone at the end.
+FIRST = ("models", "parity", "export", "serving")
 _SUMMARY = re.compile(r"^.*\d+ \w+.* in \d+\.\d+s", re.MULTILINE)
 _COUNTS = re.compile(r"(\d+) (passed|failed|skipped|error)")
 _PEAK = re.compile(r"^peak memory: (\d+) MB", re.MULTILINE)
@@ -85,7 +94,7 @@ def find_groups(tests: Path) -> dict[str, list[Path]]:
     groups: dict[str, list[Path]] = {}
     for path in sorted(tests.rglob("test_*.py")):
         place = path.relative_to(tests)
-        is_alone = place.parts[0] in FILE_BY_FILE
+        is_alone = str(place).startswith(FILE_BY_FILE)
         name = TOGETHER.get(str(place), str(place if is_alone else place.parent))
         groups.setdefault(name, []).append(path)
     return dict(sorted(groups.items(), key=lambda item: not item[0].startswith(FIRST)))

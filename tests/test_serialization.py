@@ -70,7 +70,11 @@ ARGUMENTS = {
         "seed": 7,
     },
     "FrozenBatchNormalization": {"epsilon": 1e-3, "train_affine": True},
-    "ImageNormalization": {"preprocessing": "caffe"},
+    "ImageNormalization": {
+        "preprocessing": "caffe",
+        "mean": (1.0, 2.0, 3.0),
+        "deviation": (4.0, 5.0, 6.0),
+    },
     "KeypointDecodeLayer": {"scores": "probability"},
     "KeypointHead": {"num_keypoints": 5, "num_convs": 3, "dim": 16},
     "KeypointTargetLayer": {"size": 28, "shift": 0.5},

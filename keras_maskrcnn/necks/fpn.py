@@ -31,9 +31,10 @@ class UpsampleAdd(keras.layers.Layer):
     def call(self, inputs: Sequence[Any]) -> Any:
         fine, coarse = inputs
         batch, height, width, channels = ops.shape(coarse)
-        cells = (batch, height, 2, width, 2, channels)
-        coarse = ops.broadcast_to(coarse[:, :, None, :, None], cells)
-        coarse = ops.reshape(coarse, (batch, 2 * height, 2 * width, channels))
+        # LiteRT cannot slice six axes, but reshape and repeat them.
+        cells = ops.reshape(coarse, (batch, height, 1, width, 1, channels))
+        cells = ops.broadcast_to(cells, (batch, height, 2, width, 2, channels))
+        coarse = ops.reshape(cells, (batch, 2 * height, 2 * width, channels))
         # An odd fine map: its last row and column have only half a coarse cell.
         _, height, width, _ = ops.shape(fine)
         return fine + coarse[:, :height, :width]

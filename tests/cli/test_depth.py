@@ -49,6 +49,7 @@ def make_folder(folder, channels):
     return folder
 
 
+@pytest.mark.slow  # A run and an export.
 def test_all_commands(tmp_path, capsys):
     data = make_folder(tmp_path / "data", 4)
     pixels = ("--channels", 4, "--value-range", 0, 4095)

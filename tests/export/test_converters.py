@@ -71,7 +71,7 @@ def test_refusals_leave_nothing(model, tmp_path, monkeypatch):
     with pytest.raises(ValueError, match=r"must end with \.onnx for format='onnx'"):
         export_model(model, tmp_path / "model.tflite", "onnx")
     for options in ({"rle_masks": True}, {"version": 2}, {"max_pixels": 9}):
-        with pytest.raises(ValueError, match="max_pixels belong to format='tf_saved_model'"):
+        with pytest.raises(ValueError, match="input_dtype belong to format='tf_saved_model'"):
             export_model(model, tmp_path / "model.onnx", "onnx", **options)
     message = (
         "Could not translate\nTF Select ops: StridedSlice, Unpack\nDetails:\n" + "%1 = op\n" * 999

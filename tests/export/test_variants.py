@@ -34,8 +34,8 @@ C4 = {
     ("fields", "tolerance"),
     [
         # Without fully connected layers before them, the last ones need no gain.
-        ({**C4, "gain": 1.0}, {}),
-        ({"heads": (keypoint_head(3),)}, {}),
+        pytest.param({**C4, "gain": 1.0}, {}, marks=pytest.mark.slow),
+        pytest.param({"heads": (keypoint_head(3),)}, {}, marks=pytest.mark.slow),
         # Two graphs round at other places, and the logits here reach 16, where bfloat16 numbers
         # are 1/16 apart.
         ({"dtype": "mixed_bfloat16"}, {"atol": 2.0**-4, "pixels": 0.1}),

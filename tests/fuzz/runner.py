@@ -24,10 +24,10 @@ from fuzz.verdicts import BAD, CRASH, HANG, MEMORY, MEMORY_LIMIT
 
 # How many make a full run, and a small one for the suite.
 KINDS = {
-    "annotations": (2000, 150),
-    "pictures": (300, 40),
-    "weights": (400, 60),
-    "http": (500, 60),
+    "annotations": (2000, 100),
+    "pictures": (300, 30),
+    "weights": (400, 40),
+    "http": (500, 40),
 }
 
 # Seconds. A case takes some milliseconds: these are for a machine with much else to do.

@@ -214,6 +214,7 @@ def test_two_replicas_train_as_one(tmp_path):
     assert "at least one picture for each of the 2 replicas" in found["one picture for two"]
 
 
+@pytest.mark.slow  # Two processes.
 def test_optimizers_see_the_whole_gradient():
     found = results(SETUP + OPTIMIZERS)
     assert len(found) == 9

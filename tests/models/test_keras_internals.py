@@ -110,6 +110,7 @@ def test_no_class_replaces_a_private_method_of_a_foreign_one():
     assert found == []
 
 
+@pytest.mark.slow  # A process that builds and trains.
 def test_one_replica_needs_no_private_name():
     script = """
 import sys

@@ -377,6 +377,7 @@ np.savez(sys.argv[2], **found, **{"fit_" + k: v for k, v in history.items()})
 """
 
 
+@pytest.mark.slow  # A process that traces anew.
 def test_saved_model_goes_on_in_a_fresh_process(trained, pictures, tmp_path):
     path = tmp_path / "model.keras"
     trained.save(path)

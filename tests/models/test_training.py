@@ -283,6 +283,7 @@ def test_frozen_backbone_stays(scratch):
         backbone.trainable = True
 
 
+@pytest.mark.slow  # One more trace.
 def test_two_steps_per_execution(fresh, scratch):
     one = fresh.fit(batches(), epochs=1, verbose=0).history
     model = scratch(keras.optimizers.Adam(2e-3), steps_per_execution=2)

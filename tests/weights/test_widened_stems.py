@@ -114,6 +114,7 @@ def test_order_of_channels(tmp_path):
         ("ResNet50V2", "ResNet50V2"),
     ],
 )
+@pytest.mark.slow  # Four networks, twice.
 @pytest.mark.parametrize("channels", [1, 4])
 def test_applications(tmp_path, caplog, name, constructor, channels):
     """Weights of a file, as Keras writes and reads them."""
