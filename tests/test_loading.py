@@ -60,3 +60,12 @@ def test_another_model_is_refused(tmp_path):
         load_model(path)
     with pytest.raises(ValueError, match="none.keras"):
         load_model(tmp_path / "none.keras")
+
+
+def test_with_the_model_its_learning_rate_can_be_loaded():
+    """Runs save their optimizer, and another process must open it."""
+    written = run_python(
+        "from keras_maskrcnn import MaskRCNN\nimport keras\n"
+        "print('found', keras.saving.get_registered_object('keras_maskrcnn>WarmupSchedule'))\n"
+    )
+    assert "found <class 'keras_maskrcnn.schedules.WarmupSchedule'>" in written

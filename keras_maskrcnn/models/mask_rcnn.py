@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import keras
 from keras import ops
 
+import keras_maskrcnn.schedules  # noqa: F401  # A saved optimizer holds one: Keras must know it.
 from keras_maskrcnn.checks import at_least
 from keras_maskrcnn.images.input_size import InputSize
 from keras_maskrcnn.images.pixels import PixelFormat
