@@ -70,6 +70,11 @@ def pixel_arguments(parser: Any) -> None:
         metavar=("LOW", "HIGH"),
         help="values that count as black and white, such as 0 4095 (default: by their type)",
     )
+    display_argument(parser)
+
+
+def display_argument(parser: Any) -> None:
+    """`--display`."""
     parser.add_argument(
         "--display",
         type=int,

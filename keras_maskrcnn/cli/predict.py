@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from keras_maskrcnn.cli.data import display_argument
 from keras_maskrcnn.cli.options import load_model, say
 from keras_maskrcnn.images.formats import is_picture_name, named, picture_formats
 
@@ -62,14 +63,7 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
         metavar="SCORE",
         help="lowest score that is drawn and written: %(default)s",
     )
-    parser.add_argument(
-        "--display",
-        type=int,
-        nargs=3,
-        metavar=("R", "G", "B"),
-        help="channels, counted from 0, that are drawn as red, green and blue "
-        "(default: the first three, or the first)",
-    )
+    display_argument(parser)
     parser.add_argument(
         "--annotations", metavar="FILE", help="COCO JSON file to take ids from, by file name"
     )
