@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -149,7 +149,7 @@ class CocoReader(CocoFiles):
         name_of = {category["id"]: category["name"] for category in categories}
         without_picture: Counter[int] = Counter()
         for number, entry in enumerate(annotations):
-            with found.item(partial(_annotation_name, number, entry)):
+            try:
                 key = check_id(check_entry(entry), "id")
                 found.claim_id(key)
                 image_id = check_id(entry, "image_id")
@@ -169,6 +169,8 @@ class CocoReader(CocoFiles):
                 found.add_instance(image, instance)
                 for part, problem in bad_parts:
                     found.problems.add(f"{_annotation_name(number, entry)}, part {part}", problem)
+            except ItemError as problem:
+                found.problems.add(_annotation_name(number, entry), problem)
         for image_id, count in without_picture.items():
             found.problems.extend(f"image id {image_id}", f", and with it its {count} annotations")
 
