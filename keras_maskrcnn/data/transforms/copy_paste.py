@@ -31,6 +31,9 @@ from keras_maskrcnn.outlines import Bitmap
 # How often a picture with objects is looked for, before nothing is pasted.
 _TRIES = 20
 
+# Of a picture, in 0..1: what no picture shows.
+_NO_SHARE = 1e-6
+
 # In whole pixels: left, top, right, bottom.
 Window = tuple[int, int, int, int]
 
@@ -64,7 +67,7 @@ class CopyPasteAction(Action):
         mover = InstanceMover(matrix, other.size, sample.size, self.min_visible)
         moved = mover.instances(other.instances, ())
         covered = np.zeros(sample.size, bool)
-        pasted = []
+        pasted, windows = [], []
         for instance in moved:
             left, top, right, bottom = window = _window(instance, sample.size)
             pixels = _drawn(instance, window)
@@ -72,9 +75,10 @@ class CopyPasteAction(Action):
             # What covers no pixel cannot be seen.
             if pixels.any():
                 pasted.append(instance)
+                windows.append(window)
         if not pasted:
             return sample
-        image = self._blended(sample.image, other.image, covered)
+        image = _blended(sample.image, other.image, covered, windows, self.shift, self.blend)
         left_over = _uncovered(sample.instances, covered, self.min_visible)
         return dataclasses.replace(sample, image=image, instances=(*left_over, *pasted))
 
@@ -91,24 +95,58 @@ class CopyPasteAction(Action):
             other = action.apply(other)
         return other
 
-    def _blended(self, image: np.ndarray, other: np.ndarray, covered: np.ndarray) -> np.ndarray:
-        """The picture with the other's pixels where these are covered."""
-        x, y = self.shift
-        around = int(4 * self.blend + 0.5)
-        rows, columns = (np.flatnonzero(covered.any(axis=axis)) for axis in (1, 0))
-        height, width = covered.shape
-        # Edges blend with what the other picture has around them, as far as it goes.
-        reach = around + 1
-        top, bottom = max(0, y, rows[0] - around), min(height, y + len(other), rows[-1] + reach)
-        left, right = max(0, x, columns[0] - around), columns[-1] + reach
-        right = min(width, x + other.shape[1], right)
-        share = covered[top:bottom, left:right, None].astype(np.float32)
-        share = BlurAction(self.blend).change(share)
-        new = image.copy()
-        below = new[top:bottom, left:right]
+
+def _blended(
+    image: np.ndarray,
+    other: np.ndarray,
+    covered: np.ndarray,
+    windows: Iterable[Window],
+    shift: tuple[int, int],
+    sigma: float,
+) -> np.ndarray:
+    """The picture with another's pixels where these are covered.
+
+    Args:
+        image: `[H, W, C]`.
+        other: the other picture.
+        covered: bool `[H, W]`.
+        windows: all that is covered lies in them.
+        shift: x and y by which the other picture is moved.
+        sigma: standard deviation of the Gaussian that blends edges.
+    """
+    x, y = shift
+    around = int(4 * sigma + 0.5)
+    # Edges blend with what the other picture has around them, as far as it goes.
+    frame = max(0, x), max(0, y), x + other.shape[1], y + len(other)
+    frame = (*frame[:2], min(covered.shape[1], frame[2]), min(covered.shape[0], frame[3]))
+    new = image.copy()
+    for window in windows:
+        left, top, right, bottom = inner = _grown(window, around, frame)
+        # What is beyond the window has its part in the blur.
+        outer = _grown(inner, around, frame)
+        share = covered[outer[1] : outer[3], outer[0] : outer[2], None].astype(np.float32)
+        share = BlurAction(sigma).change(share)[..., 0]
+        share = share[top - outer[1] : bottom - outer[1], left - outer[0] : right - outer[0]]
+        below = image[top:bottom, left:right]
         above = other[top - y : bottom - y, left - x : right - x]
-        below[:] = rounded(below + share * (above.astype(np.float32) - below), image.dtype)
-        return new
+        # Away from edges there is nothing to compute.
+        target, is_whole = new[top:bottom, left:right], share > 1 - _NO_SHARE
+        np.copyto(target, above, where=is_whole[..., None])
+        edge = np.nonzero((share > _NO_SHARE) & ~is_whole)
+        step = share[edge][:, None] * (above[edge].astype(np.float32) - below[edge])
+        target[edge] = rounded(below[edge] + step, image.dtype)
+    return new
+
+
+def _grown(window: Window, by: int, frame: Window) -> Window:
+    """A window and what is around it, within a frame."""
+    left, top, right, bottom = window
+    return (
+        max(frame[0], left - by),
+        max(frame[1], top - by),
+        min(frame[2], right + by),
+        min(frame[3], bottom + by),
+    )
 
 
 @TRANSFORMS.register("copy_paste")

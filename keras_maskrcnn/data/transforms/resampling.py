@@ -90,8 +90,14 @@ def _stretched(
     if new_size == size:
         return patch
     canvas = np.empty((*size, len(colour)), image.dtype)
-    canvas[:] = colour
     canvas[rows, columns] = patch
+    for beyond in (
+        canvas[: rows.start],
+        canvas[rows.stop :],
+        canvas[rows, : columns.start],
+        canvas[rows, columns.stop :],
+    ):
+        beyond[:] = colour
     return canvas
 
 
