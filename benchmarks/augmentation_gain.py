@@ -10,14 +10,12 @@ table gives mean and range over the seeds; AP on validation pictures is that aft
 from __future__ import annotations
 
 import argparse
-import json
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from experiments import Run, mean_and_range, run_series
 from workers.describe import describe_machine
 
 POLICIES: dict[str, Any] = {
@@ -31,7 +29,7 @@ POLICIES: dict[str, Any] = {
 SHOWN = {"mask AP": "mask_ap", "mask AP50": "mask_ap50", "box AP": "box_ap"}
 
 
-def train(options: argparse.Namespace, policy: str, seed: int) -> dict[str, Any]:
+def train(options: argparse.Namespace, policy: str, seed: int) -> Run:
     """One run: its numbers after the last step."""
     import keras
 
@@ -77,7 +75,7 @@ def train(options: argparse.Namespace, policy: str, seed: int) -> dict[str, Any]
     }
 
 
-def table(runs: list[dict[str, Any]]) -> str:
+def table(runs: list[Run]) -> str:
     """Mean and range of each number over the seeds, a line per policy."""
     lines = [
         f"| augment | runs | {' | '.join(SHOWN)} | s |",
@@ -86,10 +84,7 @@ def table(runs: list[dict[str, Any]]) -> str:
     for policy in POLICIES:
         own = [run for run in runs if run["policy"] == policy]
         if own:
-            cells = []
-            for name in SHOWN:
-                values = 100 * np.array([run[name] for run in own])
-                cells.append(f"{values.mean():.1f} ({values.min():.1f} to {values.max():.1f})")
+            cells = [mean_and_range(run[name] for run in own) for name in SHOWN]
             seconds = np.mean([run["seconds"] for run in own])
             lines.append(f"| {policy} | {len(own)} | {' | '.join(cells)} | {seconds:.0f} |")
     return "\n".join(lines)
@@ -112,30 +107,18 @@ def main() -> None:
     parser.add_argument("--policies", nargs="+", choices=POLICIES, default=list(POLICIES))
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--output", type=Path, required=True, help="a line of JSON for each run")
-    parser.add_argument("--only", nargs=2, metavar=("POLICY", "SEED"), help=argparse.SUPPRESS)
+    parser.add_argument("--run", help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.only:
-        policy, seed = options.only[0], int(options.only[1])
-        found = {"policy": policy, "seed": seed, **train(options, policy, seed)}
-        with options.output.open("a") as file:
-            file.write(json.dumps(found) + "\n")
-        return
-    settings = {name: value for name, value in vars(options).items() if name != "only"}
-    print(f"{describe_machine()}\n{settings}", flush=True)
+    if options.run is None:
+        settings = {name: value for name, value in vars(options).items() if name != "run"}
+        print(f"{describe_machine()}\n{settings}", flush=True)
     # Seed by seed, so that what is there when it is stopped can be compared.
-    for seed in range(options.seeds):
-        for policy in options.policies:
-            done = {(run["policy"], run["seed"]) for run in read_runs(options.output)}
-            if (policy, seed) not in done:
-                command = [sys.executable, __file__, *sys.argv[1:], "--only", policy, str(seed)]
-                subprocess.run(command, check=True)
-                print(table(read_runs(options.output)), flush=True)
-    print(table(read_runs(options.output)))
-
-
-def read_runs(path: Path) -> list[dict[str, Any]]:
-    """The runs that have ended."""
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    runs = [
+        {"policy": policy, "seed": seed}
+        for seed in range(options.seeds)
+        for policy in options.policies
+    ]
+    run_series(__file__, runs, options.output, lambda run: train(options, **run), table)
 
 
 if __name__ == "__main__":
