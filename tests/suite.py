@@ -29,17 +29,17 @@ FILE_BY_FILE = (
     "parity/",
     "backbones/",
     "cli/test_main.py",
-    "cli/test_depth.py",
     "weights/test_loading.py",
     "weights/test_matterport.py",
-    "weights/test_keras_applications.py",
 )
-# Files of one process within a folder: the first two share one trained model, and what it takes to
-# train it; the third takes as long by itself.
+# Files and folders that share a process: starting TensorFlow takes seconds.
 TOGETHER = {
-    "models/test_mask_rcnn.py": "models with a trained one",
-    "models/test_training_data.py": "models with a trained one",
-    "models/test_training.py": "models in training",
+    # These share a trained model too, and what it takes to train it.
+    "models with a trained one": ("models/test_mask_rcnn.py", "models/test_training_data.py"),
+    "models in training": ("models/test_training.py",),
+    "layers": ("heads/", "layers/", "necks/", "ops/", "poolers/"),
+    "pictures and outlines": ("data/", "demo/", "images/", "outlines/", "preannotations/"),
+    "what small tools do": ("acceptance/", "benchmarks/", "doctor/", "evaluation/", "training/"),
 }
 # The longest first, so that no process is left alone at the end.
 FIRST = ("models", "parity", "export", "serving")
@@ -95,7 +95,8 @@ def find_groups(tests: Path) -> dict[str, list[Path]]:
     for path in sorted(tests.rglob("test_*.py")):
         place = path.relative_to(tests)
         is_alone = str(place).startswith(FILE_BY_FILE)
-        name = TOGETHER.get(str(place), str(place if is_alone else place.parent))
+        names = [name for name, own in TOGETHER.items() if str(place).startswith(own)]
+        name = next(iter(names), str(place if is_alone else place.parent))
         groups.setdefault(name, []).append(path)
     return dict(sorted(groups.items(), key=lambda item: not item[0].startswith(FIRST)))
 

@@ -40,8 +40,8 @@ def test_every_file_is_in_one_group():
 def test_all_well(folder, capsys):
     assert suite.main([]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert sorted(line.split()[0] for line in lines[:2]) == ["models", "ops"]
-    assert sorted(lines[:2])[1].endswith("12 MB  2 passed")
+    assert sorted(line.split()[0] for line in lines[:2]) == ["layers", "models"]
+    assert sorted(lines[:2])[0].endswith("12 MB  2 passed")
     assert lines[2].startswith("3 passed in")
 
 
@@ -51,12 +51,12 @@ def test_a_failure_fails_and_is_printed(folder, capsys, content):
     assert suite.main([]) == 1
     output = capsys.readouterr().out
     assert content.splitlines()[-1] in output
-    assert "FAILED: ops (exit code" in output
+    assert "FAILED: layers (exit code" in output
 
 
 def test_a_process_over_the_limit_is_told(folder, capsys, monkeypatch):
     monkeypatch.setattr(suite, "MEMORY_LIMIT_MB", 11)
-    assert suite.main(["ops"]) == 0
+    assert suite.main(["layers"]) == 0
     assert "more than the 11 MB" in capsys.readouterr().out
 
 
@@ -72,7 +72,7 @@ def test_slow_ones_are_apart(folder, capsys):
     content = "import pytest\n\n@pytest.mark.slow\ndef test_slow():\n    assert False\n"
     (folder / "ops" / "test_b.py").write_text(content)
     assert suite.main([]) == 0
-    assert suite.main(["--slow", "ops"]) == 1
+    assert suite.main(["--slow", "layers"]) == 1
     assert "test_slow" in capsys.readouterr().out
 
 

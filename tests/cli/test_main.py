@@ -53,8 +53,16 @@ def train_words(scenes, folder, *more):
 
 @pytest.fixture(scope="module")
 def trained(scenes, tmp_path_factory):
-    """A run of three epochs, interrupted in the second and at its very end, and resumed."""
+    """A run of three epochs."""
     folder = tmp_path_factory.mktemp("runs") / "tiny"
+    assert main(train_words(scenes, folder, *_THREE_EPOCHS)) == 0
+    return folder
+
+
+@pytest.fixture(scope="module")
+def resumed(scenes, tmp_path_factory):
+    """A run of three epochs, interrupted in the second and at its very end, and resumed."""
+    folder = tmp_path_factory.mktemp("runs") / "resumed"
     save = RunFolder.save
 
     def interrupt_second(self, model, state, monitor):
@@ -183,7 +191,7 @@ def test_errors_of_the_program_itself_are_not_hidden():
     assert describe_error(ValueError("bad\n  option")) == "bad option"
 
 
-def test_run_folder_of_a_resumed_run(trained):
+def test_run_folder(trained):
     names = {path.name for path in trained.iterdir()}
     assert names == {
         *("config.json", "history.csv", "log.txt", "best.keras", "last.keras"),
@@ -198,14 +206,14 @@ def test_run_folder_of_a_resumed_run(trained):
     assert main(["train", "--resume", str(trained)]) == 2
 
 
-@pytest.mark.slow  # One more run.
-def test_a_resumed_run_is_one_that_was_not_interrupted(trained, scenes, tmp_path):
-    assert main(train_words(scenes, tmp_path / "whole", *_THREE_EPOCHS)) == 0
-    assert (trained / "history.csv").read_text() == (tmp_path / "whole/history.csv").read_text()
+@pytest.mark.slow  # Three more runs.
+def test_a_resumed_run_is_one_that_was_not_interrupted(resumed, trained):
+    assert {path.name for path in resumed.iterdir()} == {path.name for path in trained.iterdir()}
+    assert (resumed / "history.csv").read_text() == (trained / "history.csv").read_text()
     for name in ("best.keras", "last.keras"):
-        found = saved_arrays(trained / name)
+        found = saved_arrays(resumed / name)
         assert len(found) > 200
-        assert found == saved_arrays(tmp_path / "whole" / name), name
+        assert found == saved_arrays(trained / name), name
 
 
 def test_a_second_run_in_one_folder_is_refused(trained, capsys):
@@ -217,6 +225,7 @@ def test_a_second_run_in_one_folder_is_refused(trained, capsys):
     assert f"in use by process {os.getpid()}" in error and error.count("\n") == 1
 
 
+@pytest.mark.slow  # One more run.
 def test_a_run_of_nan_ends_with_an_error(scenes, tmp_path, capsys):
     output = tmp_path / "run"
     words = ("--epochs", "2", "--learning-rate", "1e38", "--batch-size", "1")

@@ -13,6 +13,8 @@ from keras_maskrcnn.export.refusals import read_refusal
 
 from .conftest import EXPORTED_DETECTIONS, assert_results_equal
 
+pytestmark = pytest.mark.slow  # A compiler, and a process that loads the model anew.
+
 _SHAPES = {
     "boxes": (4,),
     "scores": (),

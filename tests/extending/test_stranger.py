@@ -109,7 +109,11 @@ def test_a_head_of_no_object_costs_nothing():
 
 @pytest.mark.parametrize(
     "backbone",
-    [plain_backbone.plain_network(), {"name": "plain", "width": 4}, "MobileNetV3Small"],
+    [
+        pytest.param(plain_backbone.plain_network(), marks=pytest.mark.slow),
+        {"name": "plain", "width": 4},
+        pytest.param("MobileNetV3Small", marks=pytest.mark.slow),
+    ],
     ids=["a model", "by name", "keras.applications"],
 )
 def test_a_backbone(backbone, data, tmp_path):
@@ -118,6 +122,7 @@ def test_a_backbone(backbone, data, tmp_path):
     walk(model, data, tmp_path)
 
 
+@pytest.mark.slow
 def test_a_neck(data, tmp_path):
     model = MaskRCNN(2, **{**SMALL, "neck": {"name": "laterals", "channels": 8}, "rpn": None})
     assert model.network.neck.roi_strides == (4, 8, 16, 32)
@@ -125,6 +130,7 @@ def test_a_neck(data, tmp_path):
     walk(model, data, tmp_path)
 
 
+@pytest.mark.slow
 def test_a_pooler(data, tmp_path):
     pooler = {"name": "context", "margin": 0.5}
     model = MaskRCNN(2, **{**SMALL, "pooler": pooler})
@@ -137,6 +143,7 @@ def test_a_pooler(data, tmp_path):
     np.testing.assert_allclose(regions[0, 0], [4, 0, 20, 32])
 
 
+@pytest.mark.slow  # One more trace.
 def test_a_transform_trains(data):
     model = tiny_model()
     model.compile(keras.optimizers.SGD(1e-3))

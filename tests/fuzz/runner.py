@@ -27,7 +27,7 @@ KINDS = {
     "annotations": (2000, 100),
     "pictures": (300, 30),
     "weights": (400, 40),
-    "http": (500, 40),
+    "http": (500, 20),
 }
 
 # Seconds. A case takes some milliseconds: these are for a machine with much else to do.

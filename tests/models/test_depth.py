@@ -25,7 +25,6 @@ from keras_maskrcnn.visualize import draw_detections
 
 SIZE = 64, 80
 # Four channels of 12 bits in two formats of files, and 16-bit grey by its type.
-KINDS = ("rgbd", "grey16")
 
 
 def depth_data(folder, kind, count=4):
@@ -55,7 +54,10 @@ def depth_data(folder, kind, count=4):
     return DetectionData(records, ["square", "bar"], [1, 2], name=kind, pixels=pixels)
 
 
-@pytest.fixture(scope="module", params=KINDS)
+@pytest.fixture(
+    scope="module",
+    params=["rgbd", pytest.param("grey16", marks=pytest.mark.slow)],  # One more run.
+)
 def trained(request, tmp_path_factory):
     """Data, and a model after two steps on it."""
     folder = tmp_path_factory.mktemp(request.param)

@@ -327,7 +327,7 @@ ODD = {
 }
 
 
-def test_config_round_trip_and_keypoints():
+def test_config_round_trip():
     model = tiny_model(**ODD, name="odd", dtype="mixed_bfloat16")
     assert keras.config.dtype_policy().name == "float32"
     config = json.loads(json.dumps(model.get_config()))
@@ -341,11 +341,16 @@ def test_config_round_trip_and_keypoints():
     assert [(v.path, v.shape) for v in again.weights] == [(v.path, v.shape) for v in model.weights]
     assert again.network.heads[0].head.compute_dtype == "bfloat16"
     assert again.network.rpn.proposals.compute_dtype == "float32"
-    loss, parts, gradients = loss_and_gradients(again, *batch(keypoints=4))
+
+
+@pytest.mark.slow  # One more trace.
+def test_first_losses_of_keypoints():
+    model = tiny_model(**ODD, dtype="mixed_bfloat16")
+    loss, parts, gradients = loss_and_gradients(model, *batch(keypoints=4))
     assert parts["keypoint_loss"] == pytest.approx(np.log(56**2), rel=0.01)  # Any cell alike.
     assert parts["regularization_loss"] == 0 and np.isfinite(loss)
     assert [path for path, g in gradients.items() if g is None] == []
-    _, parts, _ = loss_and_gradients(again, *batch(objects=False, keypoints=4))
+    _, parts, _ = loss_and_gradients(model, *batch(objects=False, keypoints=4))
     assert parts["keypoint_loss"] == 0.0
 
 
@@ -441,6 +446,7 @@ def test_missing_targets_are_named(fresh):
         fresh.train_on_batch(images, batch()[1], np.ones(2))
 
 
+@pytest.mark.slow  # One more trace.
 def test_mixed_bfloat16_is_near_float32(trained):
     model = tiny_model(dtype="mixed_bfloat16")
     model.compile(keras.optimizers.Adam(1e-3), run_eagerly=True)

@@ -2,6 +2,7 @@
 
 import keras
 import numpy as np
+import pytest
 from helpers import batch, tiny_model, to_dataset, training_outputs
 
 from keras_maskrcnn.weights.matterport import MATTERPORT_CONVENTIONS
@@ -9,6 +10,7 @@ from keras_maskrcnn.weights.matterport import MATTERPORT_CONVENTIONS
 CHANGES = {**MATTERPORT_CONVENTIONS, "rpn.channels": 24, "box.score_threshold": 0.0}
 
 
+@pytest.mark.slow  # One more trace.
 def test_trains_and_survives_saving(tmp_path):
     model = tiny_model(**CHANGES)
     assert model.network.rpn.head.channels == 24

@@ -244,6 +244,7 @@ def test_evaluate_names_its_losses(fresh, pictures):
         np.testing.assert_array_equal(variable, value)
 
 
+@pytest.mark.slow
 def test_eager_step_equals_the_compiled_one(fresh, scratch):
     compiled = fresh.fit(to_dataset([batch()] * 2), verbose=0).history
     eager = scratch(keras.optimizers.Adam(2e-3), run_eagerly=True)

@@ -51,9 +51,8 @@ def test_single_ops(shared, name):
     _assert_all_hold(name)
 
 
-# One of each reference always; all, at minutes for each, by `make parity` and, after the suite, by
-# `.ci/run`.
-_ALWAYS = ("tv_mask_r50_fpn", "d2_mask_r50_fpn")
+# One always; all, at minutes for each, by `make parity` and, after the suite, by `.ci/run`.
+_ALWAYS = ("tv_mask_r50_fpn",)
 
 
 @pytest.mark.parametrize(

@@ -273,6 +273,7 @@ def test_importing_the_client_loads_no_server_and_no_grpc():
     assert done.stdout == "set()\n", done.stderr
 
 
+@pytest.mark.slow
 def test_command_gives_the_same_with_a_server(urls, exported, tmp_path, capsys):
     model = tmp_path / "model.keras"
     # The export gives fewer objects than the model.
@@ -314,6 +315,7 @@ def test_command_tells_server_errors_in_one_line(urls, exported, tmp_path, capsy
     assert error.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_own_server_answers_alike(port, exported, tmp_path):
     with Client(f"http://127.0.0.1:{port}", "tiny") as own:
         found = own.predict(exported.files, batch_size=2)
