@@ -95,8 +95,8 @@ def find_groups(tests: Path) -> dict[str, list[Path]]:
     for path in sorted(tests.rglob("test_*.py")):
         place = path.relative_to(tests)
         is_alone = str(place).startswith(FILE_BY_FILE)
-        names = [name for name, own in TOGETHER.items() if str(place).startswith(own)]
-        name = next(iter(names), str(place if is_alone else place.parent))
+        shared = (name for name, own in TOGETHER.items() if str(place).startswith(own))
+        name = next(shared, str(place if is_alone else place.parent))
         groups.setdefault(name, []).append(path)
     return dict(sorted(groups.items(), key=lambda item: not item[0].startswith(FIRST)))
 

@@ -95,13 +95,11 @@ def read_picture_header(path: str | os.PathLike[str]) -> PictureHeader:
     """
     if is_embedded(path):
         return open_picture_file(path)[1]
-    # Without a buffer: of a regular file, a read gives all that is asked for, or all there is.
+    # Without a buffer, which would ask the system twice.
     with open(path, "rb", buffering=0) as file:
         start = b""
         for most in _FIRST_BYTES:
             start += file.read(most - len(start))
-            if len(start) < most:
-                return read_header(start)
             # A GIF is as large as its largest frame.
             if start.startswith(b"GIF8"):
                 break

@@ -24,7 +24,6 @@ from keras_maskrcnn.outlines import Polygons
 from keras_maskrcnn.visualize import draw_detections
 
 SIZE = 64, 80
-# Four channels of 12 bits in two formats of files, and 16-bit grey by its type.
 
 
 def depth_data(folder, kind, count=4):

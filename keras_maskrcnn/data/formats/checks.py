@@ -36,10 +36,10 @@ def check_integer(entry: dict[str, Any], key: str) -> int:
     if key not in entry:
         raise ItemError(f"{key} is missing")
     value = entry[key]
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
     if type(value) is not int:
-        raise ItemError(f"{key} is no integer", f" ({shown(value)})")
+        if not (isinstance(value, float) and value.is_integer()):
+            raise ItemError(f"{key} is no integer", f" ({shown(value)})")
+        value = int(value)
     if not -(2**63) <= value < 2**63:
         raise ItemError(f"{key} is beyond 64 bits", f" ({shown(value)})")
     return value
