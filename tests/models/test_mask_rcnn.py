@@ -31,14 +31,15 @@ def train_inputs(images, targets):
 
 
 def loss_and_gradients(model, images, targets):
+    # What `fit` saw last is still in the means.
+    for mean in model._loss_means:
+        mean.reset_state()
     with tf.GradientTape() as tape:
         outputs = model(train_inputs(images, targets), training=True)
         loss = model.compute_loss(None, targets, outputs, None, True)
     variables = model.trainable_variables
     gradients = tape.gradient(loss, [v.value for v in variables])
     parts = {mean.name: float(mean.result()) for mean in model._loss_means}
-    for mean in model._loss_means:
-        mean.reset_state()
     return float(loss), parts, dict(zip([v.path for v in variables], gradients, strict=True))
 
 
@@ -465,10 +466,11 @@ def test_mixed_bfloat16_is_near_float32(trained):
     found = model.predict_on_batch(images)
     assert all(np.all(np.isfinite(v)) for v in found.values())
     assert found["boxes"].dtype == found["masks"].dtype == np.float32
-    _, exact, _ = loss_and_gradients(trained, images, targets)
+    (_, mixed, _), (_, exact, _) = (
+        loss_and_gradients(m, images, targets) for m in (model, trained)
+    )
+    # What the RPN's losses average are samples, nearly all of them negatives of these pictures.
+    assert mixed["rpn_class_loss"] == pytest.approx(exact["rpn_class_loss"], rel=0.05)
+    assert mixed["regularization_loss"] == pytest.approx(exact["regularization_loss"], rel=0.01)
     history = model.fit(to_dataset([(images, targets)] * 2), verbose=0).history
     assert all(np.isfinite(v[0]) for v in history.values())
-    assert history["rpn_class_loss"][0] == pytest.approx(exact["rpn_class_loss"], rel=0.5)
-    assert history["regularization_loss"][0] == pytest.approx(
-        exact["regularization_loss"], rel=0.01
-    )
