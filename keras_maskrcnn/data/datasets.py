@@ -11,6 +11,7 @@ from typing import Any
 
 from keras_maskrcnn.data.formats.reader import FORMATS, Reader, run_reader
 from keras_maskrcnn.data.formats.source import Source
+from keras_maskrcnn.data.garbage import no_garbage_collection
 from keras_maskrcnn.data.records import DetectionData
 from keras_maskrcnn.images.pixels import PixelFormat
 
@@ -75,13 +76,14 @@ def load_dataset(
         raise ValueError(
             f"Expected image_dir to be a folder. Received: image_dir={str(image_dir)!r}"
         )
-    source = Source(place, root=None if image_dir is None else Path(image_dir))
-    name = _find_format(source) if format == "auto" else format
-    reader = FORMATS.make(name, **settings)
-    part = _find_split(reader, source, split)
-    data = run_reader(
-        reader, part, class_names=class_names, orientation=orientation, on_error=on_error
-    )
+    with no_garbage_collection():
+        source = Source(place, root=None if image_dir is None else Path(image_dir))
+        name = _find_format(source) if format == "auto" else format
+        reader = FORMATS.make(name, **settings)
+        part = _find_split(reader, source, split)
+        data = run_reader(
+            reader, part, class_names=class_names, orientation=orientation, on_error=on_error
+        )
     data.pixels = pixels
     if verbose:
         print(f"{part.path}: {reader.title}\n{summary(data)}")

@@ -225,10 +225,10 @@ class Collector:
         frame = (0.0, 0.0, float(image.width), float(image.height))
         # By their very type: of a class with abstract methods, `isinstance` takes longer than all
         # that follows.
-        polygons = [part for part in parts if type(part) is not Bitmap]
-        usable, bounds, bad = check_polygons(polygons, box or frame, "box" if box else "picture")
         masks = [part for part in parts if type(part) is Bitmap]
-        cut = (mask.crop(frame) for mask in masks)
+        polygons = [part for part in parts if type(part) is not Bitmap] if masks else parts
+        usable, bounds, bad = check_polygons(polygons, box or frame, "box" if box else "picture")
+        cut = [mask.crop(frame) for mask in masks]
         inner = [mask for mask in cut if type(mask) is Bitmap]
         if bad and not usable and not inner:
             raise bad[0][1]

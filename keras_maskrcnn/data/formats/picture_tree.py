@@ -49,10 +49,11 @@ def _is_file(entry: os.DirEntry[str]) -> bool:
 
 def without_caches(pictures: Sequence[Path]) -> list[Path]:
     """The pictures without NumPy files that lie beside another picture of the same stem."""
-    others = {p.with_suffix("") for p in pictures if p.suffix.lower() != _OF_CACHES}
-    return [
-        p for p in pictures if p.suffix.lower() != _OF_CACHES or p.with_suffix("") not in others
-    ]
+    caches = {p for p in pictures if p.name.lower().endswith(_OF_CACHES)}
+    if not caches:
+        return list(pictures)
+    others = {p.with_suffix("") for p in pictures if p not in caches}
+    return [p for p in pictures if p not in caches or p.with_suffix("") not in others]
 
 
 def split_name(name: str) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 import os
 import re
 import stat
@@ -227,12 +228,11 @@ def _read_line(
     if not words:
         return
     try:
-        numbers = list(map(float, words))
+        key, *values = map(float, words)
     except ValueError:
         raise ItemError("line is not made of numbers", f" ({shown(line)})") from None
-    if not math.isfinite(sum(numbers)):
+    if not math.isfinite(key + sum(values)):
         raise ItemError("line is not made of finite numbers", f" ({shown(line)})")
-    key, values = numbers[0], numbers[1:]
     if key not in names:
         raise ItemError("unknown class", f" ({shown(words[0])})")
     if len(values) < 4 or len(values) % 2:
@@ -245,6 +245,5 @@ def _read_line(
         x, y, w, h = values[0] * width, values[1] * height, values[2] * width, values[3] * height
         found.add_object(image, label, box=(x - w / 2, y - h / 2, x + w / 2, y + h / 2))
         return
-    values[::2] = [value * width for value in values[::2]]
-    values[1::2] = [value * height for value in values[1::2]]
-    found.add_object(image, label, parts=[values], item=item)
+    scaled = list(map(operator.mul, values, [width, height] * (len(values) // 2)))
+    found.add_object(image, label, parts=[scaled], item=item)
