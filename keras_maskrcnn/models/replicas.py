@@ -15,6 +15,7 @@ import tensorflow as tf
 
 Tensor = Any
 Check = Callable[[Tensor, list[Tensor]], list[tf.Operation]]
+Addition = Callable[[list[Tensor]], list[Tensor]]
 
 
 def replica_count() -> int:
@@ -78,7 +79,18 @@ def no_check(loss: Tensor, gradients: list[Tensor]) -> list[tf.Operation]:
     return []
 
 
-def train_step(model: keras.Model, x: Any, y: Any, check: Check = no_check) -> dict[str, Tensor]:
+def nothing_added(gradients: list[Tensor]) -> list[Tensor]:
+    """Leaves the gradients as they are."""
+    return gradients
+
+
+def train_step(
+    model: keras.Model,
+    x: Any,
+    y: Any,
+    check: Check = no_check,
+    add: Addition = nothing_added,
+) -> dict[str, Tensor]:
     """Keras' training step, with gradients that are complete before the optimizer sees them.
 
     Keras' optimizers clip and check the gradients of each replica alone, before they add them up:
@@ -89,6 +101,8 @@ def train_step(model: keras.Model, x: Any, y: Any, check: Check = no_check) -> d
         x: input.
         y: targets.
         check: called with this replica's loss and the gradients; gives what the update waits for.
+        add: called with the gradients of the whole batch, one per variable or `None`; gives them
+            with what the loss leaves out.
 
     Returns:
         what `train_step` of a Keras model returns.
@@ -101,7 +115,7 @@ def train_step(model: keras.Model, x: Any, y: Any, check: Check = no_check) -> d
     mean_loss = next(metric for metric in model.metrics if metric.name == "loss")
     mean_loss.update_state(loss * replica_count(), sample_weight=pictures)
     variables = model.trainable_variables
-    gradients = _whole(tape.gradient(scaled, [v.value for v in variables]))
+    gradients = add(_whole(tape.gradient(scaled, [v.value for v in variables])))
     with tf.control_dependencies(check(loss, gradients)):
         # A replica's update may be run by another thread, which waits for the gradients only.
         gradients = [None if g is None else tf.identity(g) for g in gradients]

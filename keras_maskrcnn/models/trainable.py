@@ -6,6 +6,7 @@ import functools
 from typing import Any
 
 import keras
+import tensorflow as tf
 from keras import ops
 
 from keras_maskrcnn.evaluation import CocoEvaluation
@@ -28,6 +29,7 @@ class TrainableDetector(keras.Model):
         weight_decay: L2 penalty coefficient.
         _loss_means: a `keras.metrics.Mean` for each of `loss_names(network)`.
         _finite_guard: looks at each step.
+        _adds_decay: while `train_step` itself adds the gradient of the L2 penalty.
         _prepared: identity of the validation data of a `fit` that is running.
     """
 
@@ -35,6 +37,7 @@ class TrainableDetector(keras.Model):
     weight_decay: float
     _loss_means: list[keras.metrics.Mean]
     _finite_guard: FiniteGuard
+    _adds_decay: bool = False
     _prepared: int | None = None
 
     def compile(self, optimizer: Any = None, **kwargs: Any) -> None:
@@ -63,8 +66,33 @@ class TrainableDetector(keras.Model):
         inputs, targets = join_targets(self.network, data)
         ids = replicas.gathered(inputs["image_ids"]) if "image_ids" in inputs else None
         check = functools.partial(self._finite_guard.check, self.optimizer, ids)
-        logs = replicas.train_step(self, replicas.require_pictures(inputs), targets, check)
+        inputs = replicas.require_pictures(inputs)
+        self._adds_decay = True
+        try:
+            logs = replicas.train_step(self, inputs, targets, check, self._with_decay)
+        finally:
+            self._adds_decay = False
         return replicas.as_logs(logs)
+
+    def _with_decay(self, gradients: list[Tensor]) -> list[Tensor]:
+        """Adds the gradient of the L2 penalty, of each kernel when that of the losses is there.
+
+        Differentiated with the losses, it would be computed as soon as the backward pass begins,
+        since it depends on weights alone, and a second copy of all weights kept until its end.
+
+        Args:
+            gradients: of the losses, one per trained variable, or `None`.
+        """
+        decay = self.optimizer.scale_loss(self.weight_decay)
+        result = []
+        for variable, gradient in zip(self.trainable_variables, gradients, strict=True):
+            if self.weight_decay and variable.name == "kernel":
+                known = [] if gradient is None else [gradient]
+                with tf.control_dependencies(known):
+                    known.append(decay * variable.value)
+                gradient = tf.add_n(known)
+            result.append(gradient)
+        return result
 
     def test_step(self, data: Any) -> Any:
         inputs, targets = join_targets(self.network, data)
@@ -80,6 +108,8 @@ class TrainableDetector(keras.Model):
     ) -> Tensor:
         kernels = [v for v in self.trainable_variables if v.name == "kernel"]
         parts = loss_parts(self.network, y_pred, kernels, self.weight_decay, replicas.total)
+        if self._adds_decay:
+            parts["regularization_loss"] = ops.stop_gradient(parts["regularization_loss"])
         whole = {name: replicas.total(part) for name, part in parts.items()}
         images = ops.shape(y["boxes"])[0]
         for mean in self._loss_means:

@@ -37,6 +37,8 @@ def test_weight_decay_pulls_trained_kernels_alone_and_is_clipped_with_the_rest()
         plain = _gradients(_model(0.0), images, targets)
         model = _model(DECAY)
         model.compile(keras.optimizers.SGD(RATE, global_clipnorm=CLIP), run_eagerly=True)
+        # By the loss itself, as a training loop of one's own has it.
+        of_loss = _gradients(model, images, targets)
         before = {v.path: v.numpy().astype("float64") for v in model.weights}
         model.train_on_batch(images, targets)
     kinds = set()
@@ -46,6 +48,8 @@ def test_weight_decay_pulls_trained_kernels_alone_and_is_clipped_with_the_rest()
         decay = DECAY if variable.name == "kernel" else 0.0
         whole.append(gradient + decay * before[variable.path])
     assert kinds == {"kernel", "bias", "gamma", "beta"}
+    for variable, own, expected in zip(model.trainable_variables, of_loss, whole, strict=True):
+        np.testing.assert_allclose(own, expected, rtol=1e-3, atol=1e-5, err_msg=variable.path)
     norm = np.sqrt(sum(np.sum(g**2) for g in whole))
     data_norm = np.sqrt(sum(np.sum(g**2) for g in plain))
     # Clipped by another factor than without the penalty: it lies within the norm.
@@ -106,3 +110,17 @@ def test_a_model_whose_keypoints_are_shifted_needs_the_size_on_disk():
     del targets["original_sizes"]
     with pytest.raises(ValueError, match=r"'original_sizes'.*Received"):
         join_targets(network, (images, targets))
+
+
+def test_weight_decay_is_scaled_with_the_loss():
+    model = _model(DECAY)
+    scaled = keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(RATE), initial_scale=8.0)
+    model.compile(scaled)
+    variables = model.trainable_variables
+    kernel = next(k for k, v in enumerate(variables) if v.name == "kernel")
+    gradients = [tf.ones(v.shape) for v in variables]
+    gradients[kernel] = None
+    for k, found in enumerate(model._with_decay(gradients)):
+        scale = 8 * DECAY if variables[k].name == "kernel" else 0.0
+        expected = (k != kernel) + scale * variables[k].numpy()
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
