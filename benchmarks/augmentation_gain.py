@@ -50,7 +50,7 @@ def train(options: argparse.Namespace, policy: str, seed: int) -> Run:
         min_size=options.min_size,
         max_size=options.max_size,
         rpn={"anchor_sizes": tuple((size,) for size in options.anchors)},
-        box={"max_detections": options.detections},
+        box={"max_detections": options.detections, "samples": options.samples},
         seed=seed,
     )
     batches = train_data.batches(
@@ -104,6 +104,7 @@ def main() -> None:
     parser.add_argument("--max-size", type=int, default=448)
     parser.add_argument("--anchors", type=int, nargs=5, default=[32, 64, 128, 256, 512])
     parser.add_argument("--detections", type=int, default=100, help="per picture")
+    parser.add_argument("--samples", type=int, default=128, help="RoIs that a step learns from")
     parser.add_argument("--policies", nargs="+", choices=POLICIES, default=list(POLICIES))
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--output", type=Path, required=True, help="a line of JSON for each run")
