@@ -29,6 +29,8 @@ FILE_BY_FILE = (
     "parity/",
     "backbones/",
     "cli/test_main.py",
+    "export/test_variants.py",
+    "models/test_distribution.py",
     "weights/test_loading.py",
     "weights/test_matterport.py",
 )
