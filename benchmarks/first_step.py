@@ -14,8 +14,9 @@ import subprocess
 import sys
 import time
 
+from workers.random_batch import PICTURES, random_batch
+
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-PICTURES, OBJECTS = 2, 4
 STAGES = ("import", "build", "first step", "second step")
 
 
@@ -23,7 +24,6 @@ def measure(backbone: str, side: int) -> dict[str, float]:
     """Seconds of each stage in this process, which has imported nothing yet."""
     times = [time.perf_counter()]
     import keras
-    import numpy as np
     import tensorflow as tf
 
     from keras_maskrcnn import MaskRCNN
@@ -32,20 +32,10 @@ def measure(backbone: str, side: int) -> dict[str, float]:
     model = MaskRCNN(num_classes=3, backbone=backbone, min_size=side, max_size=side)
     model.compile(keras.optimizers.SGD(1e-3, momentum=0.9))
     times.append(time.perf_counter())
-    rng = np.random.default_rng(0)
-    corners = rng.uniform(0, 0.5 * side, (PICTURES, OBJECTS, 2))
-    targets = {
-        "image_sizes": np.full((PICTURES, 2), side, "int32"),
-        "boxes": np.concatenate([corners, corners + 0.4 * side], axis=-1).astype("float32"),
-        "classes": rng.integers(0, 3, (PICTURES, OBJECTS)).astype("int32"),
-        "masks": np.full((PICTURES, OBJECTS, 112, 112), 255, "uint8"),
-        "crowd_boxes": np.zeros((PICTURES, 1, 4), "float32"),
-    }
-    images = rng.uniform(0, 255, (PICTURES, side, side, 3)).astype("float32")
     watch = keras.callbacks.LambdaCallback(
         on_train_batch_end=lambda step, logs: times.append(time.perf_counter())
     )
-    batches = tf.data.Dataset.from_tensors((images, targets)).repeat(2)
+    batches = tf.data.Dataset.from_tensors(random_batch(side, 3)).repeat(2)
     model.fit(batches, verbose=0, callbacks=[watch])
     return {name: b - a for name, a, b in zip(STAGES, times, times[1:], strict=False)}
 

@@ -1,0 +1,257 @@
+"""The paper in miniature: its comparisons, on composed scenes, beside its own numbers.
+
+    python benchmarks/ablations.py --output ablations.jsonl --plot ablations.png
+    python benchmarks/ablations.py --output ablations.jsonl --only "pooler, stride 32" --seeds 1
+
+Each comparison changes one part of a compact model and nothing else: the same scenes, the same
+seeds, the same steps. Runs that are in the output are not run again. The table gives mean and range
+over the seeds, and the paper's numbers for the same comparison (He et al. 2017), whose models and
+pictures are two hundred times larger: signs and orders are to be compared, not sizes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from experiments import Run, mean_and_range, run_series
+from workers.describe import describe_machine
+
+SHOWN = ("mask_ap", "mask_ap50", "mask_ap75", "box_ap", "box_ap50", "box_ap75")
+_ONE_MAP = {
+    "rpn.anchor_sizes": ((16, 32, 64, 96, 128),),
+    "rpn.channels": 128,
+    "mask.dim": 64,
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Comparison:
+    """What one part does.
+
+    Args:
+        variants: changes of the model by the name of each; see `models.settings.merge_arguments`.
+        paper: mask AP, AP50, AP75 of each, or box AP where `shown` says so.
+        source: where the paper has them.
+        base: changes of all variants.
+        shown: of `SHOWN`.
+    """
+
+    variants: Mapping[str, Mapping[str, Any]]
+    paper: Mapping[str, tuple[float, ...]]
+    source: str
+    base: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    shown: tuple[str, ...] = SHOWN[:3]
+
+
+_POOLERS = {name: {"pooler": name} for name in ("roi_align", "roi_warp", "roi_pool")}
+
+COMPARISONS = {
+    "pooler, stride 16": Comparison(
+        _POOLERS,
+        {
+            "roi_align": (30.3, 51.2, 31.5),
+            "roi_warp": (27.1, 48.9, 27.1),
+            "roi_pool": (26.9, 48.8, 26.4),
+        },
+        "table 2c",
+        {"neck": "dc5", **_ONE_MAP},
+    ),
+    "pooler, stride 32": Comparison(
+        _POOLERS,
+        {"roi_align": (30.9, 51.8, 32.1), "roi_pool": (23.6, 46.5, 21.6)},
+        "table 2d",
+        {"neck": "c5", **_ONE_MAP},
+    ),
+    "mask loss": Comparison(
+        {
+            "sigmoid per class": {"mask.output": "sigmoid"},
+            "softmax over classes": {"mask.output": "softmax"},
+            "class-agnostic": {"mask.output": "class_agnostic"},
+        },
+        {
+            "sigmoid per class": (30.3, 51.2, 31.5),
+            "softmax over classes": (24.8, 44.1, 25.1),
+            "class-agnostic": (29.7,),
+        },
+        "table 2b; section 4.2 (AP alone)",
+    ),
+    "mask head": Comparison(
+        {
+            "FCN": {},
+            "FCN, bilinear": {"mask.upsampling": "bilinear"},
+            "MLP": {"heads": ({"name": "mask_mlp", "dim": 256},)},
+        },
+        {"FCN": (33.6, 55.2, 35.3), "MLP": (31.5, 53.7, 32.8)},
+        "table 2e",
+    ),
+    "multi-task": Comparison(
+        {"boxes and masks": {}, "boxes alone": {"heads": ()}},
+        {"boxes and masks": (38.2, 60.3, 41.7), "boxes alone": (37.3, 59.6, 40.3)},
+        "table 3 (box AP)",
+        shown=SHOWN[3:],
+    ),
+    "box stages": Comparison(
+        {"one": {}, "cascade": {"box": {"name": "cascade", "samples": 64, "dim": 256}}},
+        {"one": (41.0, float("nan"), float("nan")), "cascade": (44.3,)},
+        "detectron2's zoo, R50-FPN 3x (box AP alone)",
+        shown=SHOWN[3:],
+    ),
+}
+
+
+def train(options: argparse.Namespace, comparison: str, variant: str, seed: int) -> Run:
+    """One run: its numbers after the last step, its time and memory."""
+    import keras
+    from workers.describe import status_megabytes
+
+    from keras_maskrcnn import MaskRCNN
+    from keras_maskrcnn.data import load_coco
+    from keras_maskrcnn.demo.run import MODEL
+    from keras_maskrcnn.evaluation import evaluate_coco
+    from keras_maskrcnn.models.settings import merge_arguments
+    from keras_maskrcnn.schedules import WarmupSchedule
+
+    train_data, val_data = (
+        load_coco(options.scenes / f"instances_{split}.json", options.scenes / split)
+        for split in ("train", "val")
+    )
+    keras.utils.set_random_seed(seed)
+    case = COMPARISONS[comparison]
+    arguments = MODEL
+    for changes in (case.base, case.variants[variant]):
+        # A neck of another kind takes the place of the pyramid.
+        arguments = merge_arguments(arguments, changes)
+    model = MaskRCNN(
+        num_classes=len(train_data.class_names),
+        class_names=train_data.class_names,
+        seed=seed,
+        **arguments,
+    )
+    steps = options.epochs * (options.train_scenes // 8)
+    rate = WarmupSchedule(1e-3, steps, steps // 20, "cosine")
+    model.compile(keras.optimizers.Adam(rate, global_clipnorm=10.0))
+    batches = train_data.batches(
+        8, model=model, shuffle=True, augment="flip", seed=seed, drop_remainder=True, cache=True
+    )
+    start = time.monotonic()
+    history = model.fit(batches, epochs=options.epochs, verbose=2)
+    seconds = time.monotonic() - start
+    metrics = evaluate_coco(model, val_data, batch_size=8, progress=False)
+    return {
+        "loss": history.history["loss"][-1],
+        "seconds": seconds,
+        "peak_mb": status_megabytes("VmHWM"),
+        "parameters": model.count_params(),
+        **{name: metrics[name] for name in SHOWN if name in metrics},
+    }
+
+
+def table(runs: list[Run]) -> str:
+    """Mean and range over the seeds beside the paper's numbers, a block per comparison."""
+    lines = []
+    for name, case in COMPARISONS.items():
+        own = [run for run in runs if run["comparison"] == name]
+        if not own:
+            continue
+        columns = [key.replace("_", " ").replace("ap", "AP") for key in case.shown]
+        lines += [
+            "",
+            f"**{name}** (paper: {case.source})",
+            "",
+            f"| | seeds | {' | '.join(columns)} | paper | s | MB |",
+            "|---|--:|" + "--:|" * (len(columns) + 3),
+        ]
+        for variant in case.variants:
+            found = [run for run in own if run["variant"] == variant]
+            if not found:
+                continue
+            cells = [mean_and_range(run[key] for run in found) for key in case.shown]
+            paper = " / ".join(f"{x:.1f}" for x in case.paper.get(variant, ()) if not np.isnan(x))
+            means = [np.mean([run[key] for run in found]) for key in ("seconds", "peak_mb")]
+            cells += [paper or "-", *(f"{value:.0f}" for value in means)]
+            lines.append(f"| {variant} | {len(found)} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def plot(runs: list[Run], file: Path) -> None:
+    """A panel per comparison: each seed a point, their mean a bar."""
+    import matplotlib
+
+    matplotlib.use("agg")
+    import matplotlib.pyplot as plt
+
+    present = [name for name in COMPARISONS if any(run["comparison"] == name for run in runs)]
+    figure, axes = plt.subplots(1, len(present), figsize=(3.4 * len(present), 3.6), squeeze=False)
+    for axis, name in zip(axes[0], present, strict=True):
+        case = COMPARISONS[name]
+        for group, key in enumerate(case.shown):
+            for i, variant in enumerate(case.variants):
+                values = [
+                    100 * run[key]
+                    for run in runs
+                    if (run["comparison"], run["variant"]) == (name, variant)
+                ]
+                if not values:
+                    continue
+                place = group * (len(case.variants) + 1) + i
+                axis.bar(place, np.mean(values), color=f"C{i}", alpha=0.6)
+                axis.plot([place] * len(values), values, "k.", markersize=4)
+                if group == 0:
+                    axis.bar(place, 0, color=f"C{i}", alpha=0.6, label=variant)
+        middles = [
+            g * (len(case.variants) + 1) + (len(case.variants) - 1) / 2
+            for g in range(len(case.shown))
+        ]
+        axis.set_xticks(middles, [k.replace("_ap", " AP") for k in case.shown])
+        axis.set_title(name, fontsize=10)
+        axis.legend(fontsize=7, loc="upper right")
+        axis.spines[["top", "right"]].set_visible(False)
+    figure.tight_layout()
+    figure.savefig(file, dpi=120)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--output", type=Path, required=True, help="a line of JSON for each run")
+    parser.add_argument("--plot", type=Path, help="a picture of the numbers")
+    parser.add_argument("--scenes", type=Path, default=Path("ablation_scenes"))
+    parser.add_argument("--train-scenes", type=int, default=400)
+    parser.add_argument("--val-scenes", type=int, default=120)
+    parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--only", nargs="+", choices=COMPARISONS, default=list(COMPARISONS))
+    parser.add_argument("--run", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.run is None:
+        from keras_maskrcnn.demo.scenes import build_scenes
+
+        print(describe_machine(), flush=True)
+        if not (options.scenes / "instances_val.json").exists():
+            counts = {"train": options.train_scenes, "val": options.val_scenes}
+            build_scenes(options.scenes, **counts, size=160, seed=7)
+    # Seed by seed, so that what is there when it is stopped can be compared.
+    runs = [
+        {"comparison": name, "variant": variant, "seed": seed}
+        for seed in range(options.seeds)
+        for name in options.only
+        for variant in COMPARISONS[name].variants
+    ]
+
+    def shown(found: list[Run]) -> str:
+        if options.plot and found:
+            plot(found, options.plot)
+        return table(found)
+
+    run_series(__file__, runs, options.output, lambda run: train(options, **run), shown)
+
+
+if __name__ == "__main__":
+    main()
