@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from keras_maskrcnn.detections import Detections
     from keras_maskrcnn.doctor import validate
     from keras_maskrcnn.evaluation import CocoEvaluation, coco_metrics, evaluate_coco
+    from keras_maskrcnn.inference.augmented import TestTimeAugmentation
     from keras_maskrcnn.models.finite import NonFiniteError
     from keras_maskrcnn.models.loading import load_model
     from keras_maskrcnn.models.mask_rcnn import MaskRCNN
@@ -34,6 +35,7 @@ _PLACES = {
     "MaskRCNN": "models.mask_rcnn",
     "NonFiniteError": "models.finite",
     "PRESETS": "models.presets",
+    "TestTimeAugmentation": "inference.augmented",
     "WarmupSchedule": "schedules",
     "coco_metrics": "evaluation",
     "evaluate_coco": "evaluation",
@@ -52,6 +54,7 @@ __all__ = [
     "Instance",
     "MaskRCNN",
     "NonFiniteError",
+    "TestTimeAugmentation",
     "WarmupSchedule",
     "coco_metrics",
     "evaluate_coco",

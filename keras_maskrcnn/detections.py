@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_maskrcnn import conversions
+from keras_maskrcnn import conversions, label_maps, selections
 from keras_maskrcnn.ops.paste import paste_masks, paste_rle
 
 _ROWS_SHOWN = 10
@@ -193,6 +193,41 @@ class Detections:
         )
         return renamed[renamed.classes >= 0]
 
+    def above(self, thresholds: Mapping[str, float], default: float = 0.5) -> Detections:
+        """Those whose score reaches the threshold of their class.
+
+        Args:
+            thresholds: lowest score by the name of the class.
+            default: of all other classes.
+
+        Raises:
+            ValueError: for a name that is none of `class_names`.
+
+        Example:
+
+        >>> detections.above({"cat": 0.7, "dog": 0.6}, default=0.5)
+        """
+        return selections.above(self, thresholds, default)
+
+    def mask_nms(self, iou: float = 0.5, across_classes: bool = False) -> Detections:
+        """Those whose mask does not lie over the mask of a better one.
+
+        The best comes first, and one is left out when the IoU of its pixels with those of one that
+        stays is greater than `iou`; of equal scores the first stays. The order is kept.
+
+        Args:
+            iou: in 0..1.
+            across_classes: whether objects of unlike classes are compared, too.
+
+        Raises:
+            ValueError: when the model has no mask head, or `iou` is out of range.
+        """
+        return selections.mask_nms(self, iou, across_classes)
+
+    def counts(self) -> dict[str, int]:
+        """How many objects there are of each class, in the order of `class_names`, 0 included."""
+        return selections.counts(self)
+
     @functools.cached_property
     def masks(self) -> np.ndarray:
         """bool `[D, h, w]`, pasted into the whole picture on first use and kept.
@@ -217,6 +252,29 @@ class Detections:
             paste_rle(mask, box, self.image_size)
             for mask, box in zip(self._probabilities(), self.boxes, strict=True)
         ]
+
+    def label_map(self) -> np.ndarray:
+        """The masks as one picture without overlaps: a pixel is that of the best-scored object.
+
+        Takes `h * w` numbers, however many objects there are.
+
+        Returns:
+            int32 `[h, w]`: 0 background, `i + 1` for object `i`.
+
+        Raises:
+            ValueError: when the model has no mask head.
+        """
+        return label_maps.paste_labels(
+            self._probabilities(), self.boxes, self.scores, self.image_size
+        )
+
+    def save_label_map(self, path: str | os.PathLike[str]) -> None:
+        """Writes `label_map()` as a grey PNG file of 16 bits.
+
+        Raises:
+            ValueError: when the model has no mask head, or for more than 65,535 objects.
+        """
+        label_maps.save_label_map(self, path)
 
     def to_coco(self, image_id: int, category_ids: Sequence[int]) -> list[dict[str, Any]]:
         """The objects in COCO's results format, ready for `json.dump`.

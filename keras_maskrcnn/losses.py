@@ -95,7 +95,7 @@ def box_loss(
     """Smooth L1 on the deltas of each positive RoI's own class, over all sampled RoIs.
 
     Args:
-        deltas: float32 `[..., K, 4]`.
+        deltas: float32 `[..., K, 4]`, or `[..., 1, 4]` for all classes.
         classes: int32 `[...]` as in `class_loss`.
         target_deltas: float32 `[..., 4]`.
         num_classes: `K`.
@@ -106,8 +106,11 @@ def box_loss(
         a scalar.
     """
     positive = (classes >= 0) & (classes < num_classes)
-    own = ops.where(positive, classes, 0)[..., None, None]
-    chosen = ops.take_along_axis(deltas, own, axis=-2)[..., 0, :]
+    if deltas.shape[-2] == 1:
+        chosen = deltas[..., 0, :]
+    else:
+        own = ops.where(positive, classes, 0)[..., None, None]
+        chosen = ops.take_along_axis(deltas, own, axis=-2)[..., 0, :]
     loss = ops.sum(smooth_l1(chosen - target_deltas, beta), axis=-1)
     count = ops.maximum(total(ops.sum(ops.cast(classes >= 0, "float32"))), 1.0)
     return ops.sum(ops.where(positive, loss, 0.0)) / count
@@ -127,6 +130,24 @@ def mask_loss(logits: Tensor, targets: Tensor, total: Total = only_replica) -> T
     loss = ops.sum(binary_cross_entropy(logits, targets))
     count = total(ops.cast(ops.prod(ops.shape(logits)), "float32"))
     return loss / ops.maximum(count, 1.0)
+
+
+def softmax_mask_loss(
+    log_probabilities: Tensor, targets: Tensor, total: Total = only_replica
+) -> Tensor:
+    """Mean cross entropy of pixels that are either the object's class or background (FCN).
+
+    Args:
+        log_probabilities: float32 `[P, M, M, 2]` of background and the object's own class.
+        targets: float32 `[P, M, M]` in 0..1.
+        total: as in `class_loss`.
+
+    Returns:
+        a scalar; 0 for `P = 0`.
+    """
+    shares = ops.stack([1.0 - targets, targets], axis=-1)
+    count = total(ops.cast(ops.prod(ops.shape(targets)), "float32"))
+    return -ops.sum(shares * log_probabilities) / ops.maximum(count, 1.0)
 
 
 def keypoint_loss(

@@ -10,6 +10,7 @@ import keras
 from keras_maskrcnn.backbones.applications import Application
 from keras_maskrcnn.backbones.base import BACKBONES, Backbone
 from keras_maskrcnn.backbones.functional import FunctionalBackbone
+from keras_maskrcnn.backbones.regnet import RegNet
 from keras_maskrcnn.backbones.resnet import ResNet
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "Application",
     "Backbone",
     "FunctionalBackbone",
+    "RegNet",
     "ResNet",
     "make_backbone",
 ]

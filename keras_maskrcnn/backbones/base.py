@@ -60,7 +60,22 @@ class Backbone(Part):
             ValueError: where the network cannot be taken apart there.
         """
         raise ValueError(
-            f"neck='c4' needs a backbone whose last stage can stand alone: a ResNet or ResNeXt. "
+            f"neck='c4' needs a backbone whose last stage can stand alone: a ResNet, ResNeXt or "
+            f"RegNet. Received: {self!r}"
+        )
+
+    def build_dilated(self, dtype: Any) -> keras.Model:
+        """The whole network with its last stage at stride 16, for DC5 models.
+
+        Returns:
+            a model from `[B, H, W, input_channels]` to a dict of one map,
+            `[B, H / 16, W / 16, channels]`.
+
+        Raises:
+            ValueError: where the last stage cannot be dilated.
+        """
+        raise ValueError(
+            "neck='dc5' needs a backbone whose last stage can be dilated: a ResNet. "
             f"Received: {self!r}"
         )
 

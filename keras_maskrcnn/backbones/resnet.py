@@ -1,8 +1,6 @@
 """Residual networks: He et al. 2016 (arXiv 1512.03385), Xie et al. 2017 (arXiv 1611.05431).
 
-Layer names are part of the interface: `weights/` addresses them. A stage `res3` consists of
-`res3_block1_conv1`, `res3_block1_conv2`, ..., `res3_block1_shortcut`; the stem of `stem_conv`. Each
-is a `ConvBlock`: a `kernel`, and a `norm` with its own variables.
+A block's convolutions are `res3_block1_conv1`, `res3_block1_conv2` and so on, see `residual.py`.
 """
 
 from __future__ import annotations
@@ -14,11 +12,9 @@ from typing import Any
 import keras
 
 from keras_maskrcnn.backbones.base import BACKBONES, Backbone
+from keras_maskrcnn.backbones.residual import STAGES, ResidualBuilder
 from keras_maskrcnn.checks import one_of
-from keras_maskrcnn.layers.conv_block import ConvBlock
 from keras_maskrcnn.layers.norms import NORMS
-
-STAGES = ("stem", "res2", "res3", "res4", "res5")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,7 +47,13 @@ SPECS = {
     "resnet34": ResNetSpec((3, 4, 6, 3), bottleneck=False),
     "resnet50": ResNetSpec((3, 4, 6, 3)),
     "resnet101": ResNetSpec((3, 4, 23, 3)),
+    "resnet152": ResNetSpec((3, 8, 36, 3)),
+    "resnext50_32x4d": ResNetSpec((3, 4, 6, 3), groups=32, width=128),
     "resnext101_32x8d": ResNetSpec((3, 4, 23, 3), groups=32, width=256),
+    "resnext101_64x4d": ResNetSpec((3, 4, 23, 3), groups=64, width=256),
+    # Zagoruyko and Komodakis 2016 (arXiv 1605.07146).
+    "wide_resnet50_2": ResNetSpec((3, 4, 6, 3), width=128),
+    "wide_resnet101_2": ResNetSpec((3, 4, 23, 3), width=128),
 }
 
 
@@ -119,10 +121,22 @@ class ResNet(Backbone):
     def build_last_stage(self, dtype: Any) -> keras.Model:
         return build_resnet_stage5(self.name, dtype=dtype, **self._residual)
 
+    def build_dilated(self, dtype: Any) -> keras.Model:
+        return build_resnet(
+            self.name,
+            stem_pool=self.stem_pool,
+            outputs=("C5",),
+            dilated=True,
+            channels=self.input_channels,
+            dtype=dtype,
+            **self._residual,
+        )
+
 
 def build_resnet(
     name: str,
     *,
+    dilated: bool = False,
     stride_in_1x1: bool = False,
     stem_pool: str = "symmetric",
     norm: str = "frozen",
@@ -136,6 +150,8 @@ def build_resnet(
 
     Args:
         name: one of `SPECS`.
+        dilated: whether the 3x3 convolutions of res5 are dilated by 2 rather than the first of
+            them strided: C5 then has stride 16, too.
         stride_in_1x1: whether a bottleneck stage strides in its first 1x1 convolution (MSRA,
             keras.applications) rather than in the 3x3 (torchvision). Without effect on
             ResNet-18/34.
@@ -151,21 +167,10 @@ def build_resnet(
         A model from normalised pictures `[B, H, W, channels]` to a dict of feature maps
         `[B, H / stride, W / stride, channels]`.
     """
-    spec = resnet_spec(name)
-    wanted = {_stage_of(output): output for output in outputs}
-    if not wanted:
-        raise ValueError(f"outputs must name at least one of C2..C5. Received: outputs={outputs}")
-    builder = _Builder(spec, stride_in_1x1, norm, norm_epsilon, freeze_at, dtype)
-    images = keras.Input((None, None, channels), name="images")
-    x = builder.stem(images, stem_pool)
-    maps = {}
-    for stage in STAGES[1:]:
-        x = builder.stage(x, stage)
-        if stage in wanted:
-            maps[wanted[stage]] = x
-        if len(maps) == len(wanted):
-            break
-    return keras.Model(images, maps, name=name)
+    builder = _Builder(
+        resnet_spec(name), stride_in_1x1, norm, norm_epsilon, freeze_at, dtype, stem_pool, dilated
+    )
+    return builder.network(name, outputs, channels)
 
 
 def build_resnet_stage5(
@@ -187,17 +192,10 @@ def build_resnet_stage5(
     """
     spec = resnet_spec(name)
     builder = _Builder(spec, stride_in_1x1, norm, norm_epsilon, freeze_at, dtype)
-    features = keras.Input((None, None, spec.output_channels("res4")), name="roi_features")
-    return keras.Model(features, builder.stage(features, "res5"), name="res5")
+    return builder.last_stage(spec.output_channels("res4"))
 
 
-def _stage_of(output: str) -> str:
-    if output not in ("C2", "C3", "C4", "C5"):
-        raise ValueError(f"outputs must be among C2, C3, C4, C5. Received: output={output!r}")
-    return f"res{output[1]}"
-
-
-class _Builder:
+class _Builder(ResidualBuilder):
     """Adds layers to a Functional graph."""
 
     def __init__(
@@ -208,22 +206,23 @@ class _Builder:
         epsilon: float,
         freeze_at: int,
         dtype: Any,
+        stem_pool: str = "symmetric",
+        dilated: bool = False,
     ) -> None:
-        if not 0 <= freeze_at <= len(STAGES):
+        if dilated and spec.groups > 1:
             raise ValueError(
-                f"freeze_at must be between 0 and {len(STAGES)}. Received: freeze_at={freeze_at}"
+                "the last stage of a ResNeXt cannot be dilated: its convolutions are grouped. "
+                f"Received: groups={spec.groups}"
             )
+        super().__init__(norm, epsilon, freeze_at, dtype)
         self.spec = spec
         self.stride_in_1x1 = stride_in_1x1
-        self.norm = norm
-        self.epsilon = epsilon
-        self.frozen = STAGES[:freeze_at]
-        self.dtype = dtype
+        self.stem_pool = stem_pool
+        self.dilated = ("res5",) if dilated else ()
 
-    def stem(self, x: Any, pool: str) -> Any:
-        must_learn = x.shape[-1] > 3
-        x = self.conv(x, "stem_conv", 64, 7, stride=2, relu=True, must_learn=must_learn)
-        if pool == "same":
+    def stem(self, x: Any) -> Any:
+        x = self.conv(x, "stem_conv", 64, 7, stride=2, relu=True)
+        if self.stem_pool == "same":
             return keras.layers.MaxPooling2D(
                 3, strides=2, padding="same", dtype=self.dtype, name="stem_pool"
             )(x)
@@ -234,7 +233,7 @@ class _Builder:
     def stage(self, x: Any, stage: str) -> Any:
         block = self.bottleneck if self.spec.bottleneck else self.basic
         for i in range(self.spec.blocks[STAGES.index(stage) - 1]):
-            stride = 2 if i == 0 and stage != "res2" else 1
+            stride = 2 if i == 0 and stage not in ("res2", *self.dilated) else 1
             x = block(x, f"{stage}_block{i + 1}", stage, stride)
         return x
 
@@ -243,47 +242,24 @@ class _Builder:
         stride1, stride3 = (stride, 1) if self.stride_in_1x1 else (1, stride)
         y = self.conv(x, f"{name}_conv1", inner, 1, stride=stride1, relu=True)
         y = self.conv(
-            y, f"{name}_conv2", inner, 3, stride=stride3, groups=self.spec.groups, relu=True
+            y,
+            f"{name}_conv2",
+            inner,
+            3,
+            stride=stride3,
+            groups=self.spec.groups,
+            dilation=self.dilation(stage),
+            relu=True,
         )
         y = self.conv(y, f"{name}_conv3", channels, 1)
         return self.join(y, x, name, channels, stride)
 
     def basic(self, x: Any, name: str, stage: str, stride: int) -> Any:
         channels = self.spec.output_channels(stage)
-        y = self.conv(x, f"{name}_conv1", channels, 3, stride=stride, relu=True)
-        y = self.conv(y, f"{name}_conv2", channels, 3)
+        dilation = self.dilation(stage)
+        y = self.conv(x, f"{name}_conv1", channels, 3, stride=stride, dilation=dilation, relu=True)
+        y = self.conv(y, f"{name}_conv2", channels, 3, dilation=dilation)
         return self.join(y, x, name, channels, stride)
 
-    def join(self, y: Any, x: Any, name: str, channels: int, stride: int) -> Any:
-        if stride != 1 or x.shape[-1] != channels:
-            x = self.conv(x, f"{name}_shortcut", channels, 1, stride=stride)
-        x = keras.layers.Add(dtype=self.dtype, name=f"{name}_add")([y, x])
-        return keras.layers.ReLU(dtype=self.dtype, name=f"{name}_out")(x)
-
-    def conv(
-        self,
-        x: Any,
-        name: str,
-        filters: int,
-        size: int,
-        *,
-        stride: int = 1,
-        groups: int = 1,
-        relu: bool = False,
-        must_learn: bool = False,
-    ) -> Any:
-        """Convolution, norm and maybe ReLU; frozen in the stages that shall not train, unless it
-        must learn."""
-        return ConvBlock(
-            filters,
-            size,
-            strides=stride,
-            groups=groups,
-            norm=self.norm,
-            norm_epsilon=self.epsilon,
-            relu=relu,
-            initializer=keras.initializers.VarianceScaling(2.0, "fan_out", "untruncated_normal"),
-            trainable=must_learn or name.split("_")[0] not in self.frozen,
-            dtype=self.dtype,
-            name=name,
-        )(x)
+    def dilation(self, stage: str) -> int:
+        return 2 if stage in self.dilated else 1

@@ -10,7 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from keras_maskrcnn.cli.data import DATA_HELP, data_arguments, read_coco, read_split
-from keras_maskrcnn.cli.options import load_model, say, size_arguments
+from keras_maskrcnn.cli.options import (
+    load_model,
+    model_arguments,
+    say,
+    size_arguments,
+    tta_argument,
+)
 from keras_maskrcnn.names import COMPARISONS
 
 if TYPE_CHECKING:
@@ -36,6 +42,7 @@ _OF_PIXELS = ("channels", "value_range", "display")
 _EPILOG = """\
 examples:
   maskrcnn evaluate runs/photos --data photos
+  maskrcnn evaluate runs/photos --data photos --tta
   maskrcnn evaluate best.keras --annotations cells/val.json --images cells/images \\
       --output metrics.json --save-results found
   maskrcnn evaluate --results found/bbox.json found/segm.json --annotations cells/val.json
@@ -51,9 +58,7 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument(
-        "model", nargs="?", help="model file (.keras), or a run folder for its best model"
-    )
+    model_arguments(parser, nargs="?")
     parser.add_argument(
         "--results", nargs="+", metavar="FILE", help="COCO results, instead of a model"
     )
@@ -87,6 +92,7 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
         help="write what the model found, too: bbox.json, segm.json, keypoints.json",
     )
     size_arguments(parser)
+    tta_argument(parser)
     return parser
 
 
@@ -115,7 +121,7 @@ def _evaluate_model(args: argparse.Namespace) -> tuple[dict[str, Any], CocoMetri
         data, place = read_split(_as_in_its_run(unseen)), args.data
     else:
         raise ValueError("Expected --data FOLDER, or --annotations FILE with --images FOLDER")
-    model = load_model(args.model)
+    model = load_model(args.model, args.weights_file)
     data.pixels = _pixels(args, model.pixels)
 
     from keras_maskrcnn.evaluation import evaluate_coco
@@ -129,6 +135,7 @@ def _evaluate_model(args: argparse.Namespace) -> tuple[dict[str, Any], CocoMetri
         iou_types=args.types,
         max_detections=args.max_detections,
         save_results_to=args.save_results,
+        augment=args.tta,
     )
     return {"model": args.model, "annotations": str(place)}, metrics
 
@@ -156,11 +163,14 @@ def _evaluate_results(args: argparse.Namespace) -> tuple[dict[str, Any], CocoMet
         *_OF_A_RUN,
         *_OF_PIXELS,
         "images",
+        "weights_file",
         "min_size",
         "max_size",
         "save_results",
+        "tta",
     ):
-        if getattr(args, option) is not None:
+        # Those that are given: of `--tta`, True.
+        if getattr(args, option) is not None and getattr(args, option) is not False:
             name = "--" + option.replace("_", "-")
             raise ValueError(f"Expected {name} only with a MODEL. Received: {name} with --results")
     if args.annotations is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from keras_maskrcnn.cli.options import load_model, say
+from keras_maskrcnn.cli.options import load_model, model_arguments, say
 from keras_maskrcnn.names import EXPORTS
 
 _DESCRIPTION = """\
@@ -33,7 +33,7 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("model", help="model file (.keras), or a run folder for its best model")
+    model_arguments(parser)
     parser.add_argument("--output", required=True, metavar="PATH", help="folder or file to write")
     parser.add_argument(
         "--format",
@@ -70,7 +70,7 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
 
 def run(args: argparse.Namespace) -> int:
     """Loads the model and writes it."""
-    model = load_model(args.model)
+    model = load_model(args.model, args.weights_file)
 
     from keras_maskrcnn.export import export_model
 

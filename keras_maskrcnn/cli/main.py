@@ -14,6 +14,7 @@ from keras_maskrcnn.cli import (
     evaluate,
     export,
     predict,
+    presets,
     serve,
     show,
     train,
@@ -33,6 +34,7 @@ examples:
   maskrcnn train --data photos --weights imagenet --epochs 20 --output runs/photos
   maskrcnn evaluate runs/photos/best.keras --data photos
   maskrcnn predict runs/photos/best.keras holiday/*.jpg --output found
+  maskrcnn presets
   maskrcnn convert --data photos --to yolo photos_yolo
   maskrcnn export runs/photos/best.keras --output served/photos
   maskrcnn serve served/photos
@@ -84,7 +86,8 @@ def build_parser() -> argparse.ArgumentParser:
         "--version", action=ShowVersion, help="show the versions of what is installed, and exit"
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for module in (validate, show, train, evaluate, predict, convert, export, serve, demo):
+    modules = (validate, show, train, evaluate, predict, presets, convert, export, serve, demo)
+    for module in modules:
         command = module.add_parser(commands)
         command.set_defaults(run=module.run)
         command.add_argument(

@@ -14,23 +14,76 @@ if TYPE_CHECKING:
     from keras_maskrcnn.data.records import DetectionData
 
 
-def load_model(path: str | Path) -> keras.Model:
-    """Loads a saved `MaskRCNN`; a run folder stands for its best model.
+def model_arguments(parser: argparse.ArgumentParser, more: str = "", **options: Any) -> None:
+    """`MODEL` and `--weights-file`, what `load_model` takes.
+
+    Args:
+        parser: of a command.
+        more: what else the command takes for a model, for its help.
+        **options: of the first argument.
+    """
+    parser.add_argument(
+        "model",
+        help="model file (.keras), a run folder for its best model, or the name of a published "
+        f"model (`maskrcnn presets`){more}",
+        **options,
+    )
+    weights_file_argument(parser)
+
+
+def weights_file_argument(parser: Any) -> None:
+    """`--weights-file` for commands that take a preset."""
+    parser.add_argument(
+        "--weights-file",
+        metavar="FILE",
+        help="weights of the published model, where the file is at hand (default: downloaded once)",
+    )
+
+
+def is_preset(choice: str | Path | None) -> bool:
+    """Whether a word names a published model; a file or folder of that name goes before."""
+    from keras_maskrcnn.models.presets import PRESETS
+
+    return choice is not None and str(choice) in PRESETS and not Path(choice).exists()
+
+
+def load_model(choice: str | Path, weights_file: str | None = None) -> keras.Model:
+    """Loads a saved `MaskRCNN`, or a published one.
+
+    Args:
+        choice: a file, a run folder, which stands for its best model, or a preset's name.
+        weights_file: the preset's file; by default it is downloaded.
 
     Raises:
-        ValueError: when there is no such file, or it is not a saved `MaskRCNN`.
+        ValueError: when there is no such model, or the file is not a saved `MaskRCNN`.
     """
     import keras_maskrcnn
+    from keras_maskrcnn.checks import nearest
 
-    path = Path(path)
+    if is_preset(choice):
+        return keras_maskrcnn.MaskRCNN.from_preset(str(choice), weights_file=weights_file)
+    refuse_weights_file(weights_file, choice)
+    path = Path(choice)
     if path.is_dir():
         path = path / "best.keras"
     if not path.is_file():
-        raise ValueError(f"Expected a model file (.keras) or a run folder. Received: {path}")
+        raise ValueError(
+            "Expected a model file (.keras) or a run folder, or the name of a published model."
+            f"{nearest(choice, tuple(keras_maskrcnn.PRESETS))} Received: {path}"
+        )
     try:
         return keras_maskrcnn.load_model(path)
     except Exception as error:
         raise ValueError(f"Cannot load the model {path}: {error}") from error
+
+
+def refuse_weights_file(weights_file: str | None, choice: object) -> None:
+    """Raises `ValueError` for a `--weights-file` beside what is no preset."""
+    if weights_file is not None:
+        raise ValueError(
+            "Expected --weights-file only with the name of a published model. "
+            f"Received: --weights-file {weights_file} with {choice}"
+        )
 
 
 def check_classes(model: keras.Model, data: DetectionData, annotations: str | Path) -> None:
@@ -88,6 +141,39 @@ def augment_choice(words: list[str]) -> list[Any]:
                 f"Expected a name or a JSON object: {error}. Received: --augment {word}"
             ) from None
     return choices
+
+
+def split_thresholds(words: list[str], default: float) -> tuple[dict[str, float], float]:
+    """The words of `--threshold`: lowest scores by class, and that of all other classes.
+
+    Raises:
+        ValueError: for what is neither `SCORE` nor `NAME=SCORE`.
+    """
+    of_classes: dict[str, float] = {}
+    for word in words:
+        # A name may hold an equals sign.
+        name, equals, score = word.rpartition("=")
+        try:
+            value = float(score)
+        except ValueError:
+            raise ValueError(
+                f"Expected --threshold SCORE or NAME=SCORE. Received: --threshold {word}"
+            ) from None
+        if equals:
+            of_classes[name] = value
+        else:
+            default = value
+    return of_classes, default
+
+
+def tta_argument(parser: argparse.ArgumentParser) -> None:
+    """`--tta`, of commands that look at pictures."""
+    parser.add_argument(
+        "--tta",
+        action="store_true",
+        help="test-time augmentation: look at each picture in nine sizes around the model's own, "
+        "and mirrored, and merge what is found; takes some 40 times as long",
+    )
 
 
 def size_arguments(parser: argparse.ArgumentParser) -> None:

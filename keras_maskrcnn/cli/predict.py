@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import csv
 import dataclasses
 import json
 import sys
@@ -11,7 +12,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from keras_maskrcnn.cli.data import display_argument
-from keras_maskrcnn.cli.options import load_model, say
+from keras_maskrcnn.cli.options import (
+    load_model,
+    model_arguments,
+    refuse_weights_file,
+    say,
+    split_thresholds,
+    tta_argument,
+)
 from keras_maskrcnn.images.formats import is_picture_name, named, picture_formats
 
 if TYPE_CHECKING:
@@ -19,6 +27,8 @@ if TYPE_CHECKING:
 
 # Of many paths, how many are named.
 _NAMED = 5
+# Lowest score of classes for which none is given.
+_THRESHOLD = 0.5
 
 _DESCRIPTION = """\
 Find objects in pictures.
@@ -27,6 +37,7 @@ For each picture NAME.EXT the output folder receives NAME.png with the objects d
 predictions.json holds all of them in COCO's results format, in pixels of the upright
 pictures, with the picture's file and the class name added to each.
 Picture and category ids are those of --annotations, or else counted from 1.
+--counts FILE writes how many objects each picture has of each class, 0 included, as CSV.
 
 With --server the pictures go to a TensorFlow Serving that holds the model, and none is loaded here.
 """
@@ -35,6 +46,9 @@ _EPILOG = """\
 examples:
   maskrcnn predict runs/photos holiday.jpg
   maskrcnn predict best.keras pictures/ more/*.png --threshold 0.7 --output found
+  maskrcnn predict mask_rcnn_R_50_FPN holiday.jpg
+  maskrcnn predict runs/photos pictures/ --threshold 0.5 --threshold cat=0.8 --counts counts.csv
+  maskrcnn predict runs/photos holiday.jpg --tta
   maskrcnn predict photos holiday.jpg --server http://localhost:8501
 """
 
@@ -48,20 +62,22 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument(
-        "model",
-        help="model file (.keras), a run folder for its best model, or the name on the --server",
-    )
+    model_arguments(parser, more="; the model's name on the --server")
     parser.add_argument("pictures", nargs="+", help="picture files, or folders of them")
     parser.add_argument(
         "--output", default="predictions", metavar="FOLDER", help="output folder: %(default)s"
     )
     parser.add_argument(
         "--threshold",
-        type=float,
-        default=0.5,
-        metavar="SCORE",
-        help="lowest score that is drawn and written: %(default)s",
+        action="append",
+        default=[],
+        metavar="[NAME=]SCORE",
+        help=f"lowest score that is drawn and written, of all classes or of one: {_THRESHOLD}; "
+        "may be given several times",
+    )
+    tta_argument(parser)
+    parser.add_argument(
+        "--counts", metavar="FILE", help="write the objects per picture and class as CSV"
     )
     display_argument(parser)
     parser.add_argument(
@@ -77,6 +93,7 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
 
 def run(args: argparse.Namespace) -> int:
     """Predicts, draws and writes; returns 1 when a picture could not be read."""
+    thresholds, default = split_thresholds(args.threshold, _THRESHOLD)
     files, skipped, missing = find_pictures(args.pictures)
     if skipped:
         say(f"Skipped {len(skipped)} that are no pictures: {_named(skipped)}")
@@ -92,6 +109,7 @@ def run(args: argparse.Namespace) -> int:
     output = Path(args.output)
     output.mkdir(parents=True, exist_ok=True)
     results: list[dict[str, Any]] = []
+    counts: list[tuple[str, str, int]] = []
     unread: list[str] = []
     bar = keras.utils.Progbar(len(files), unit_name="picture")
     overlays = _overlay_names(files)
@@ -104,13 +122,16 @@ def run(args: argparse.Namespace) -> int:
             bar.add(1)
             continue
         ids = category_ids(found.class_names)
-        found = found[found.scores >= args.threshold]
-        drawn = draw_detections(image, found, threshold=args.threshold)
+        found = found.above(thresholds, default)
+        drawn = draw_detections(image, found, threshold=0.0)
         Image.fromarray(drawn).save(output / overlay)
         for result, name in zip(found.to_coco(image_ids[file], ids), found.names, strict=True):
             results.append({**result, "file_name": str(file), "category_name": str(name)})
+        counts += [(str(file), name, number) for name, number in found.counts().items()]
         bar.add(1)
     (output / "predictions.json").write_text(json.dumps(results) + "\n", encoding="utf-8")
+    if args.counts is not None:
+        _write_counts(args.counts, counts)
     read = len(files) - len(unread)
     say(f"{len(results)} objects in {read} pictures: {output}")
     failed = missing + unread
@@ -121,6 +142,11 @@ def run(args: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
+def _write_counts(path: str, counts: list[tuple[str, str, int]]) -> None:
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([("picture", "class", "count"), *counts])
+
+
 def _named(paths: list[Path]) -> str:
     """The first few of many paths."""
     more = len(paths) - _NAMED
@@ -128,10 +154,10 @@ def _named(paths: list[Path]) -> str:
 
 
 def _ask_model(args: argparse.Namespace) -> tuple[Callable[[Path], Any], PixelFormat]:
-    model = load_model(args.model)
+    model = load_model(args.model, args.weights_file)
     display = None if args.display is None else tuple(args.display)
     pixels = dataclasses.replace(model.pixels, display=display)
-    return lambda file: model.predict(str(file), verbose=0)[0], pixels
+    return lambda file: model.predict(str(file), verbose=0, augment=args.tta)[0], pixels
 
 
 def _ask_server(args: argparse.Namespace) -> tuple[Callable[[Path], Any], PixelFormat]:
@@ -140,6 +166,9 @@ def _ask_server(args: argparse.Namespace) -> tuple[Callable[[Path], Any], PixelF
 
     if args.display is not None:
         raise ValueError("Expected --display only without --server, whose models take RGB files")
+    refuse_weights_file(args.weights_file, f"--server {args.server}")
+    if args.tta:
+        raise ValueError("Expected --tta only without --server, which looks at a picture once")
     client = Client(args.server, args.model)
     # The file is smaller than its pixels, and the server decodes it alike.
     return lambda file: client.predict(file)[0], PixelFormat()

@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from keras_maskrcnn.cli.options import load_model, say
+from keras_maskrcnn.cli.options import load_model, model_arguments, refuse_weights_file, say
 from keras_maskrcnn.optional import needed_for
 
 _DESCRIPTION = """\
@@ -19,8 +19,8 @@ The page at / finds objects in pictures that are dropped on it. Programs use Ten
 REST API, POST /v1/models/NAME:predict, or send one picture file to POST /detect.
 
 MODEL is what `maskrcnn export` wrote: a folder of versions, of which the highest is served, or the
-folder of one version. A model file (.keras) or a run folder is exported into a temporary folder
-first.
+folder of one version. A model file (.keras), a run folder or a published model is exported into a
+temporary folder first.
 """
 
 _EPILOG = """\
@@ -41,7 +41,7 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("model", metavar="MODEL", help="export, model file or run folder")
+    model_arguments(parser, more="; or an export", metavar="MODEL")
     parser.add_argument("--name", help="by which clients call the model (default: its folder's)")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on: %(default)s")
     parser.add_argument(
@@ -92,6 +92,8 @@ def run(args: argparse.Namespace) -> int:
     )
     path = Path(args.model)
     version = find_version(path)
+    if version is not None:
+        refuse_weights_file(args.weights_file, path)
     name = args.name or _default_name(path, version)
     if not name or set(name) & set("/:"):
         raise ValueError(f"--name must hold neither / nor : and not be empty. Received: {name!r}")
@@ -105,7 +107,8 @@ def run(args: argparse.Namespace) -> int:
                 "call it localhost or by an address, by other names with --allowed-hosts"
             )
         if version is None:
-            version = _export(args.model, stack.enter_context(tempfile.TemporaryDirectory()))
+            folder = stack.enter_context(tempfile.TemporaryDirectory())
+            version = _export(args.model, args.weights_file, folder)
         serve(ServedModel(version, name), limits, listener, hosts, say)
     return 0
 
@@ -118,12 +121,12 @@ def _default_name(path: Path, version: Path | None) -> str:
     return path.name.removesuffix(".keras").replace(":", "_")
 
 
-def _export(path: str, folder: str) -> Path:
-    model = load_model(path)
+def _export(choice: str, weights_file: str | None, folder: str) -> Path:
+    model = load_model(choice, weights_file)
 
     from keras_maskrcnn.export import export_model
 
-    say(f"exporting {path} into a temporary folder first")
+    say(f"exporting {choice} into a temporary folder first")
     version = export_model(model, folder)
     # Only the export is served.
     del model

@@ -9,12 +9,11 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from keras_maskrcnn.cli.data import described, read_coco, read_pair
-from keras_maskrcnn.cli.options import augment_choice, check_classes, parse_settings, say
+from keras_maskrcnn.cli.options import check_classes, parse_settings, say
+from keras_maskrcnn.cli.train_choices import build_model, complete, training_options
 from keras_maskrcnn.cli.train_parser import add_parser
 
 if TYPE_CHECKING:
-    import keras
-
     from keras_maskrcnn.data.records import DetectionData
     from keras_maskrcnn.training import RunFolder
 
@@ -57,6 +56,7 @@ def _train(args: argparse.Namespace, folder: RunFolder) -> int:
     from keras_maskrcnn.models.objective import require_outlines
     from keras_maskrcnn.training import best_epoch, monitored, train_model
 
+    args = complete(args)
     options = training_options(args)
     train_data, val_data, source = read_both(args)
     say(f"{train_data}\n{val_data}")
@@ -114,28 +114,6 @@ def _train(args: argparse.Namespace, folder: RunFolder) -> int:
     return 0
 
 
-def training_options(args: argparse.Namespace) -> Any:
-    """The `TrainingOptions` that the arguments describe."""
-    from keras_maskrcnn.training import TrainingOptions
-
-    sizes = tuple(args.min_size)
-    return TrainingOptions(
-        epochs=args.epochs,
-        batch_size=args.batch_size,
-        optimizer=args.optimizer,
-        learning_rate=args.learning_rate,
-        schedule=args.schedule,
-        warmup_steps=args.warmup_steps,
-        clip_norm=args.clip_norm,
-        min_size=sizes if len(sizes) > 1 else sizes[0],
-        max_size=args.max_size,
-        augment=augment_choice(args.augment),
-        sampling={"name": args.sampling, **parse_settings(args.sampling_set)},
-        evaluate_every=args.evaluate_every,
-        seed=args.seed,
-    )
-
-
 def read_both(args: argparse.Namespace) -> tuple[DetectionData, DetectionData, dict[str, Any]]:
     """The data to train and to validate on, and where they come from."""
     if args.train is None and args.val is None:
@@ -184,39 +162,3 @@ def _measured_pixels(
     mean, deviation = (", ".join(f"{v:.4g}" for v in measured[name]) for name in names[2:])
     say(f"Pixels of {data.pixels}, on the scale 0..255: mean {mean}; deviation {deviation}")
     return measured
-
-
-def build_model(args: argparse.Namespace, data: DetectionData, **measured: Any) -> keras.Model:
-    """The model that the arguments describe, with the classes of the data.
-
-    Args:
-        args: of the command.
-        data: to train on.
-        **measured: arguments of `MaskRCNN` that tell of its pixels, where they are not RGB.
-    """
-    from keras_maskrcnn import MaskRCNN
-    from keras_maskrcnn.checks import known_names
-    from keras_maskrcnn.models.settings import PARTS, merge_arguments
-    from keras_maskrcnn.parts import setting_names
-
-    backbone: dict[str, Any] = {"name": args.backbone}
-    if args.weights is None:
-        backbone["freeze_at"] = 0
-        if args.backbone.startswith("res"):
-            backbone["norm"] = "batch"
-    settings = parse_settings(args.set)
-    known = (*setting_names(MaskRCNN), *(f"{part}.SETTING" for part in (*PARTS, "mask")))
-    known_names("--set", [name for name in settings if "." not in name], known)
-    arguments = {
-        "backbone": backbone,
-        "min_size": max(args.min_size),
-        "max_size": args.max_size,
-        "seed": args.seed,
-        **measured,
-    }
-    return MaskRCNN(
-        num_classes=len(data.class_names),
-        class_names=data.class_names,
-        weights=args.weights,
-        **merge_arguments(arguments, settings),
-    )

@@ -7,6 +7,7 @@ from typing import Any
 
 from keras_maskrcnn import names
 from keras_maskrcnn.cli.data import DATA_HELP, augment_argument, data_arguments
+from keras_maskrcnn.cli.options import weights_file_argument
 
 _DESCRIPTION = f"""\
 Train Mask R-CNN on annotated pictures.
@@ -22,6 +23,7 @@ examples:
   maskrcnn train --data export --format-set crowd=objects --val-fraction 0.1
   maskrcnn train --train cells/train.json cells/images --val cells/val.json cells/images \\
       --weights resnet50.npz --min-size 512 --epochs 30 --schedule cosine
+  maskrcnn train --data photos --weights mask_rcnn_R_50_FPN
   maskrcnn train --data photos --backbone resnet18 --set backbone.norm=group
   maskrcnn train --data photos --augment standard copy_paste --sampling-set empty_share=0.1
   maskrcnn train --resume runs/photos
@@ -66,32 +68,33 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     model = parser.add_argument_group("model")
     model.add_argument(
         "--backbone",
-        default="resnet50",
         metavar="NAME",
-        help="resnet18, resnet34, resnet50, resnet101, resnext101_32x8d, or a network of "
-        "keras.applications such as MobileNetV3Large; default: %(default)s",
+        help="resnet18, resnet50, resnext101_32x8d and others of these, regnetx_4gf, regnety_4gf, "
+        "or a network of keras.applications such as MobileNetV3Large (default: resnet50, or the "
+        "published model's)",
     )
     model.add_argument(
         "--weights",
         metavar="NAME|PATH",
-        help='"imagenet" (downloaded by Keras) or a weights file; without it training starts '
-        "from random weights, with batch normalisation trained and nothing frozen",
+        help='"imagenet" (downloaded by Keras), a weights file of a backbone, or a published model '
+        "(`maskrcnn presets`), of which all is kept but the layers that depend on the classes; "
+        "without it training starts from random weights, with batch normalisation trained and "
+        "nothing frozen",
     )
+    weights_file_argument(model)
     model.add_argument(
         "--min-size",
         type=int,
         nargs="+",
-        default=[800],
         metavar="PIXELS",
         help="shorter side after resizing; of several, one is drawn for each picture and the "
-        "largest is used in evaluation (default: 800)",
+        "largest is used in evaluation (default: 800, or the published model's)",
     )
     model.add_argument(
         "--max-size",
         type=int,
-        default=1333,
         metavar="PIXELS",
-        help="limit of the longer side (default: %(default)s)",
+        help="limit of the longer side (default: 1333, or the published model's)",
     )
     model.add_argument(
         "--set",

@@ -19,8 +19,8 @@ from keras_maskrcnn.evaluation import CocoMetrics, evaluate_coco
 from keras_maskrcnn.training import RunFolder, TrainingOptions, train_model
 
 # A compact model for small pictures: a quarter of the usual channels, and anchors from 16 pixels.
-_SIZE = 160
-_MODEL: dict[str, Any] = {
+SIZE = 160
+MODEL: dict[str, Any] = {
     "backbone": {"name": "resnet18", "norm": "batch", "freeze_at": 0},
     "neck": {"channels": 64},
     "rpn": {
@@ -32,8 +32,8 @@ _MODEL: dict[str, Any] = {
     },
     "box": {"samples": 64, "dim": 256, "max_detections": 30},
     "heads": ({"name": "mask", "convs": 2, "dim": 64},),
-    "min_size": _SIZE,
-    "max_size": _SIZE,
+    "min_size": SIZE,
+    "max_size": SIZE,
 }
 
 
@@ -68,7 +68,7 @@ def run_demo(
     _clear(run.path)
     say(f"Composing {scenes} training and {val_scenes} validation scenes")
     data_folder = build_scenes(
-        run.path / "scenes", train=scenes, val=val_scenes, size=_SIZE, seed=seed
+        run.path / "scenes", train=scenes, val=val_scenes, size=SIZE, seed=seed
     )
     train_data, val_data = (
         load_coco(data_folder / f"instances_{split}.json", data_folder / split)
@@ -80,7 +80,7 @@ def run_demo(
         num_classes=len(train_data.class_names),
         class_names=train_data.class_names,
         seed=seed,
-        **_MODEL,
+        **MODEL,
     )
     options = TrainingOptions(
         epochs=epochs,
@@ -89,8 +89,8 @@ def run_demo(
         learning_rate=1e-3,
         schedule="cosine",
         clip_norm=10.0,
-        min_size=_SIZE,
-        max_size=_SIZE,
+        min_size=SIZE,
+        max_size=SIZE,
         evaluate_every=4,
         seed=seed,
     )
@@ -102,7 +102,7 @@ def run_demo(
     metrics = evaluate_coco(model, val_data, batch_size=options.batch_size)
     say(metrics.table())
 
-    images, targets = next(iter(val_data.batches(4, min_size=_SIZE, max_size=_SIZE)))
+    images, targets = next(iter(val_data.batches(4, min_size=SIZE, max_size=SIZE)))
     inputs = {"images": images, "image_sizes": targets["image_sizes"]}
     _check_equal(
         model.predict_on_batch(inputs),

@@ -7,10 +7,9 @@ of masks at a time, so memory does not grow with the size of the pictures.
 
 from __future__ import annotations
 
-import math
 import os
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +25,7 @@ from keras_maskrcnn.evaluation.truth import truth_of_data
 from keras_maskrcnn.tensorflow_errors import plain_errors
 
 if TYPE_CHECKING:
-    from keras_maskrcnn.data.records import DetectionData
+    from keras_maskrcnn.data.records import DetectionData, ImageRecord
     from keras_maskrcnn.evaluation.scoring import Scores
 
 
@@ -42,6 +41,7 @@ def evaluate_coco(
     max_detections: int = 100,
     save_results_to: str | os.PathLike[str] | None = None,
     progress: bool = True,
+    augment: Any = False,
 ) -> CocoMetrics:
     """Run a model over a data set and score what it finds.
 
@@ -60,52 +60,40 @@ def evaluate_coco(
             gives the same numbers for them, where the reader of `data` left nothing out and clipped
             no box.
         progress: whether to show a progress bar.
+        augment: test-time augmentation, as `MaskRCNN.predict` takes it. It has sizes of its own.
 
     Returns:
         `CocoMetrics`.
 
     Raises:
         ValueError: when the data has a class that the model does not know, its pictures are of
-            other channels or another range than the model's, or a picture cannot be read.
+            other channels or another range than the model's, or a picture cannot be read; for
+            `augment` with `min_size` or `max_size`.
         ImportError: without faster-coco-eval.
     """
     # Before the model runs, not after.
     import keras_maskrcnn.evaluation.scoring  # noqa: F401
 
-    min_size = model.input_size.min_size if min_size is None else min_size
-    max_size = model.input_size.max_size if max_size is None else max_size
     classes = match_classes(model, data)
     model.pixels.require_like(data.pixels, f"the data set {data.name!r}")
-    records = {record.image_id: record for record in data.records}
-    bar = keras.utils.Progbar(math.ceil(len(records) / batch_size), verbose=int(progress))
+    if not augment:
+        pictures = _found(model, data, batch_size, min_size, max_size)
+    elif min_size is None and max_size is None:
+        pictures = _found_augmented(model, data, augment)
+    else:
+        raise ValueError(
+            "augment has sizes of its own: TestTimeAugmentation(min_sizes=..., max_size=...). "
+            f"Received: augment={augment} with min_size={min_size}, max_size={max_size}"
+        )
+    bar = keras.utils.Progbar(len(data.records), verbose=int(progress), unit_name="picture")
     results: list[dict[str, Any]] = []
-    fields: set[str] = set()
-    batches = data.batches(
-        batch_size,
-        min_size=min_size,
-        max_size=max_size,
-        size_divisor=model.input_size.divisor,
-        masks=False,  # What is compared comes from the records.
-    )
-    for images, targets in batches:
-        sizes = np.asarray(targets["image_sizes"])
-        outputs = model.predict_on_batch({"images": images, "image_sizes": targets["image_sizes"]})
-        fields.update(outputs)
-        for row, image_id in enumerate(np.asarray(targets["image_ids"]).tolist()):
-            record = records[image_id]
-            found = Detections.from_padded(
-                outputs,
-                row,
-                image_size=sizes[row],
-                original_size=(record.height, record.width),
-                keypoint_shift=model.keypoint_shift,
-            )
-            found = found.with_classes(classes, data.class_names)
-            results.extend(found.to_coco(image_id, data.category_ids))
+    known: set[str] = set()
+    for record, found in pictures:
+        known.update(_predicted_types(found))
+        found = found.with_classes(classes, data.class_names)
+        results.extend(found.to_coco(record.image_id, data.category_ids))
         bar.add(1)
     if iou_types is None:
-        predicted = {"boxes": "bbox", "masks": "segm", "keypoints": "keypoints"}
-        known = {predicted[field] for field in fields & set(predicted)}
         iou_types = [name for name in _annotated_types(data) if name in known]
         if "segm" in known and data.boxes_only:
             warnings.warn(
@@ -115,6 +103,50 @@ def evaluate_coco(
     if save_results_to is not None:
         save_results(Path(save_results_to), results, iou_types)
     return metrics
+
+
+def _found(
+    model: Any, data: DetectionData, batch_size: int, min_size: int | None, max_size: int | None
+) -> Iterator[tuple[ImageRecord, Detections]]:
+    """What the model finds in each picture."""
+    own = model.input_size
+    records = {record.image_id: record for record in data.records}
+    batches = data.batches(
+        batch_size,
+        min_size=own.min_size if min_size is None else min_size,
+        max_size=own.max_size if max_size is None else max_size,
+        size_divisor=own.divisor,
+        masks=False,  # What is compared comes from the records.
+    )
+    for images, targets in batches:
+        sizes = np.asarray(targets["image_sizes"])
+        outputs = model.predict_on_batch({"images": images, "image_sizes": targets["image_sizes"]})
+        for row, image_id in enumerate(np.asarray(targets["image_ids"]).tolist()):
+            record = records[image_id]
+            found = Detections.from_padded(
+                outputs,
+                row,
+                image_size=sizes[row],
+                original_size=(record.height, record.width),
+                keypoint_shift=model.keypoint_shift,
+            )
+            yield record, found
+
+
+def _found_augmented(
+    model: Any, data: DetectionData, augment: Any
+) -> Iterator[tuple[ImageRecord, Detections]]:
+    for record in data.records:
+        yield record, model.predict(record.path, verbose=0, augment=augment)[0]
+
+
+def _predicted_types(found: Detections) -> Iterator[str]:
+    """Which comparisons a model's results allow."""
+    yield "bbox"
+    if found.mask_probabilities is not None:
+        yield "segm"
+    if found.keypoints is not None:
+        yield "keypoints"
 
 
 def coco_metrics(

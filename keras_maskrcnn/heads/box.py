@@ -11,14 +11,14 @@ from typing import Any
 
 from keras import ops
 
-from keras_maskrcnn import losses
 from keras_maskrcnn.checks import at_least, fraction, one_of
 from keras_maskrcnn.heads.base import HeadContext
 from keras_maskrcnn.layers.box_head import BoxHead
-from keras_maskrcnn.layers.detection_layer import DetectionLayer
+from keras_maskrcnn.layers.detection_layer import NMS_RULES, DetectionLayer
 from keras_maskrcnn.layers.detection_target_layer import DetectionTargetLayer
 from keras_maskrcnn.layers.norms import NORMS
 from keras_maskrcnn.layers.roi_lists import RoIList, RoILists
+from keras_maskrcnn.losses import Total, box_loss, class_loss
 from keras_maskrcnn.parts import Part, Registry
 from keras_maskrcnn.poolers.base import RoIPooler
 
@@ -68,13 +68,15 @@ class Box(Part):
         convs, fcs, dim: 3x3 convolutions, fully connected layers, and units of the latter; with
             `fcs=0` the features are averaged.
         norm: of the convolutions, `None` or one of `layers.norms.NORMS`.
+        class_agnostic: boxes are refined alike for all classes.
         weights: scale of the four box deltas.
         beta: where smooth L1 turns from quadratic to linear; 0 is L1.
         score_threshold, nms_iou, max_detections: which detections are kept.
         one_class_per_roi: a RoI may become an object of its best class only (Matterport).
+        nms, soft_sigma: how overlapping detections are told apart; see `DetectionLayer`.
     """
 
-    loss_names = ("class_loss", "box_loss")
+    loss_names: tuple[str, ...] = ("class_loss", "box_loss")
 
     def __init__(
         self,
@@ -89,14 +91,20 @@ class Box(Part):
         fcs: int = 2,
         dim: int = 1024,
         norm: str | None = None,
+        class_agnostic: bool = False,
         weights: tuple[float, float, float, float] = (10.0, 10.0, 5.0, 5.0),
         beta: float = 1.0 / 9.0,
         score_threshold: float = 0.05,
         nms_iou: float = 0.5,
         max_detections: int = 100,
         one_class_per_roi: bool = False,
+        nms: str = "per_class",
+        soft_sigma: float = 0.5,
     ) -> None:
         one_of("norm", norm, (None, *NORMS))
+        one_of("nms", nms, NMS_RULES)
+        if not soft_sigma > 0:
+            raise ValueError(f"soft_sigma must be above 0. Received: soft_sigma={soft_sigma!r}")
         fraction(
             positive_fraction=positive_fraction,
             iou=iou,
@@ -109,9 +117,11 @@ class Box(Part):
         self.iou, self.crowd_overlap = iou, crowd_overlap
         self.pool_size, self._pooler_choice = pool_size, pooler
         self.convs, self.fcs, self.dim, self.norm = convs, fcs, dim, norm
+        self.class_agnostic = class_agnostic
         self.weights, self.beta = weights, beta
         self.score_threshold, self.nms_iou = score_threshold, nms_iou
         self.max_detections, self.one_class_per_roi = max_detections, one_class_per_roi
+        self.nms, self.soft_sigma = nms, soft_sigma
 
     def build(self, context: HeadContext) -> None:
         """Makes the layers."""
@@ -127,22 +137,38 @@ class Box(Part):
             name="detection_targets",
         )
         self.pooler = context.make_pooler(self._pooler_choice, self.pool_size, "box_align")
-        self.head = BoxHead(
+        self.detections = DetectionLayer(
+            self.score_threshold,
+            self.nms_iou,
+            self.max_detections,
+            self.final_weights,
+            self.one_class_per_roi,
+            self.nms,
+            self.soft_sigma,
+            name="detections",
+        )
+        self.make_layers(context)
+
+    @property
+    def final_weights(self) -> tuple[float, float, float, float]:
+        """Scale of the deltas that lead to the detections."""
+        return self.weights
+
+    def make_layers(self, context: HeadContext) -> None:
+        """Makes what looks at RoIs."""
+        self.head = self.make_head(context, "box_head")
+
+    def make_head(self, context: HeadContext, name: str) -> BoxHead:
+        """One stage's layer."""
+        return BoxHead(
             context.num_classes,
             self.convs,
             self.fcs,
             self.dim,
             self.norm,
+            self.class_agnostic,
             dtype=context.dtype,
-            name="box_head",
-        )
-        self.detections = DetectionLayer(
-            self.score_threshold,
-            self.nms_iou,
-            self.max_detections,
-            self.weights,
-            self.one_class_per_roi,
-            name="detections",
+            name=name,
         )
 
     def detect(self, pool: Pool, rois: RoIList, limits: Tensor) -> dict[str, Tensor]:
@@ -172,7 +198,8 @@ class Box(Part):
         boxes: Tensor,
         classes: Tensor,
         crowds: Tensor,
-    ) -> tuple[dict[str, Tensor], Sampled]:
+        limits: Tensor,
+    ) -> tuple[dict[str, Any], Sampled]:
         """What the losses compare, and the RoIs on which the other heads train.
 
         Args:
@@ -180,6 +207,7 @@ class Box(Part):
             lists: of the model.
             rois, valid: proposals.
             boxes, classes, crowds: ground truth.
+            limits: int32 `[B, 2]`, how far boxes may reach.
         """
         sampled, roi_classes, target_deltas, matched = self.targets(
             rois, valid, boxes, classes, crowds
@@ -192,17 +220,21 @@ class Box(Part):
         class_logits, deltas = self.head(features)
         outputs = {
             "class_logits": class_logits,  # [S, K + 1]
-            "deltas": deltas,  # [S, K, 4]
+            "deltas": deltas,  # [S, K, 4], or [S, 1, 4]
             "classes": roi_classes,
             "target_deltas": target_deltas,
         }
         return outputs, Sampled(real.boxes, real.owners, roi_classes, matched, features)
 
-    def losses(self, outputs: Mapping[str, Tensor], total: losses.Total) -> dict[str, Tensor]:
+    def losses(self, outputs: Mapping[str, Any], total: Total) -> dict[str, Tensor]:
         """Scalars under `loss_names`; see `RoIHead.losses`."""
+        return self.stage_losses(outputs, total)
+
+    def stage_losses(self, outputs: Mapping[str, Tensor], total: Total) -> dict[str, Tensor]:
+        """Losses of what one stage says."""
         return {
-            "class_loss": losses.class_loss(outputs["class_logits"], outputs["classes"], total),
-            "box_loss": losses.box_loss(
+            "class_loss": class_loss(outputs["class_logits"], outputs["classes"], total),
+            "box_loss": box_loss(
                 outputs["deltas"],
                 outputs["classes"],
                 outputs["target_deltas"],

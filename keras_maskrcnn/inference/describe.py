@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from keras_maskrcnn.data.pipeline import resize_image
 from keras_maskrcnn.detections import Detections
+from keras_maskrcnn.inference.inputs import network_inputs
 
 
 def describe_boxes(
@@ -38,27 +38,37 @@ def describe_boxes(
                 f"classes must be one for each of the {len(given)} boxes. "
                 f"Received: {len(numbers)} classes"
             )
-    size = model.input_size.resized(height, width)
-    padded = model.input_size.padded([size])
-    image = np.zeros((1, *padded, picture.shape[2]), "float32")
-    image[0, : size[0], : size[1]] = np.asarray(resize_image(picture, size))
+    inputs = network_inputs([picture], model.input_size)
+    (size,) = inputs["image_sizes"]
     scale = np.array([size[1] / width, size[0] / height] * 2)
-    # A slot more, so that there is one where no box was given.
-    inner = np.concatenate([given * scale, np.zeros((1, 4))]).astype("float32")
-    outputs = model.description_graph().predict_on_batch(
-        {
-            "images": image,
-            "image_sizes": np.array([size], "int32"),
-            "boxes": inner[None],
-            "classes": np.append(numbers, -1)[None].astype("int32"),
-        }
-    )
     return Detections.from_padded(
-        outputs,
+        describe_inputs(model, inputs, given * scale, numbers),
         0,
         image_size=size,
         original_size=(height, width),
         class_names=model.class_names,
+        keypoint_shift=model.keypoint_shift,
+    )
+
+
+def describe_inputs(
+    model: Any, inputs: dict[str, np.ndarray], boxes: np.ndarray, classes: np.ndarray
+) -> dict[str, np.ndarray]:
+    """The second half of inference, for one picture as the network takes it.
+
+    Args:
+        model: a `MaskRCNN`.
+        inputs: of `network_inputs`.
+        boxes: `[D, 4]` in pixels of the input.
+        classes: `[D]`, see `Network.description`.
+
+    Returns:
+        the outputs for `D` boxes and one slot of padding, so that there is one where none is given.
+    """
+    padded = np.concatenate([boxes, np.zeros((1, 4))]).astype("float32")
+    numbers = np.append(classes, -1).astype("int32")
+    return model.description_graph().predict_on_batch(
+        {**inputs, "boxes": padded[None], "classes": numbers[None]}
     )
 
 

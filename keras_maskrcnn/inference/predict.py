@@ -11,11 +11,12 @@ import keras
 import numpy as np
 from PIL import Image, ImageOps
 
-from keras_maskrcnn.data.pipeline import resize_image
 from keras_maskrcnn.data.reading import read_image
 from keras_maskrcnn.data.records import DetectionData
 from keras_maskrcnn.detections import Detections
 from keras_maskrcnn.images.pixels import PixelFormat
+from keras_maskrcnn.inference.augmented import as_augmentation, predict_augmented
+from keras_maskrcnn.inference.inputs import network_inputs
 from keras_maskrcnn.models.input_checks import (
     RGB,
     SizeCheck,
@@ -28,12 +29,15 @@ from keras_maskrcnn.models.input_checks import (
 logger = logging.getLogger("keras_maskrcnn")
 
 
-def predict_pictures(model: Any, pictures: Any, batch_size: int, show: bool) -> list[Detections]:
+def predict_pictures(
+    model: Any, pictures: Any, batch_size: int, show: bool, augment: Any
+) -> list[Detections]:
     """`MaskRCNN.predict` for paths, arrays, Pillow's pictures and a `DetectionData`.
 
     Raises:
         TypeError, ValueError: for what is no picture, with its position.
     """
+    augmentation = as_augmentation(augment)
     items = _as_list(model, pictures)
     progress = keras.utils.Progbar(len(items), unit_name="picture") if show else None
     results: list[Detections] = []
@@ -42,7 +46,10 @@ def predict_pictures(model: Any, pictures: Any, batch_size: int, show: bool) -> 
             as_picture(item, start + i, model.pixels)
             for i, item in enumerate(items[start : start + batch_size])
         ]
-        results.extend(_predict_batch(model, batch))
+        if augmentation is None:
+            results.extend(_predict_batch(model, batch))
+        else:
+            results.extend(predict_augmented(model, picture, augmentation) for picture in batch)
         if progress is not None:
             progress.update(len(results))
     return results
@@ -114,23 +121,23 @@ def _of_pillow(picture: Image.Image, name: str, pixels: PixelFormat) -> np.ndarr
 
 
 def _predict_batch(model: Any, pictures: list[np.ndarray]) -> list[Detections]:
-    shapes = [model.input_size.resized(*p.shape[:2]) for p in pictures]
-    height, width = model.input_size.padded(shapes)
-    images = np.zeros((len(pictures), height, width, model.pixels.channels), "float32")
-    for image, picture, (h, w) in zip(images, pictures, shapes, strict=True):
-        image[:h, :w] = np.asarray(resize_image(picture, (h, w)))
-    sizes = np.array(shapes, "int32")
-    outputs = model.predict_on_batch({"images": images, "image_sizes": sizes})
+    inputs = network_inputs(pictures, model.input_size)
+    outputs = model.predict_on_batch(inputs)
     originals = [p.shape[:2] for p in pictures]
-    return list(_unpack(model, outputs, sizes, originals))
+    return list(_unpack(model, outputs, inputs["image_sizes"], originals))
 
 
-def predict_dataset(model: Any, dataset: Any, show: bool) -> list[Detections]:
+def predict_dataset(model: Any, dataset: Any, show: bool, augment: Any = None) -> list[Detections]:
     """`MaskRCNN.predict` for a data set of `(images, targets)`.
 
     Raises:
-        ValueError: when its elements are not such batches.
+        ValueError: when its elements are not such batches, or its pictures should be augmented.
     """
+    if as_augmentation(augment) is not None:
+        raise ValueError(
+            "augment resizes the pictures as they are on disk: give predict their paths or the "
+            f"DetectionData. Received: augment={augment} with batches"
+        )
     check_elements(dataset.element_spec, ("image_sizes", "original_sizes"))
     cardinality = int(dataset.cardinality())
     progress = keras.utils.Progbar(cardinality if cardinality > 0 else None) if show else None

@@ -15,7 +15,7 @@ Tensor = Any
 
 @keras.saving.register_keras_serializable(package="keras_maskrcnn")
 class BoxHead(keras.layers.Layer):
-    """Classifies RoIs and refines their boxes, class by class.
+    """Classifies RoIs and refines their boxes, class by class or for all classes alike.
 
     FPN section 4.2: two fully connected layers. Other forms: convolutions before one of them
     (torchvision v2), or none at all on averaged res5 features (C4 models).
@@ -26,6 +26,7 @@ class BoxHead(keras.layers.Layer):
         num_fcs: fully connected layers; with 0 the features are averaged over the RoI.
         dim: units of the fully connected layers.
         norm: of the convolutions, `None` or one of `layers.norms.NORMS`.
+        class_agnostic: one refinement, whatever the class.
 
     Call arguments:
         features: `[P, p, p, C]` pooled features of RoIs, none of them padding: trained statistics
@@ -33,7 +34,8 @@ class BoxHead(keras.layers.Layer):
         training: for trained statistics.
 
     Returns:
-        class logits float32 `[P, K + 1]`, background last, and deltas float32 `[P, K, 4]`.
+        class logits float32 `[P, K + 1]`, background last, and deltas float32 `[P, K, 4]`, or
+        `[P, 1, 4]`.
     """
 
     def __init__(
@@ -43,6 +45,7 @@ class BoxHead(keras.layers.Layer):
         num_fcs: int = 2,
         dim: int = 1024,
         norm: str | None = None,
+        class_agnostic: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -51,6 +54,8 @@ class BoxHead(keras.layers.Layer):
         self.num_fcs = num_fcs
         self.dim = dim
         self.norm = norm
+        self.class_agnostic = class_agnostic
+        self.num_boxes = 1 if class_agnostic else num_classes
         policy = self.dtype_policy
         self.convs = [
             ConvBlock(256, norm=norm, dtype=policy, name=f"conv{i}")
@@ -75,7 +80,7 @@ class BoxHead(keras.layers.Layer):
             name="class_logits",
         )
         self.box_deltas = keras.layers.Dense(
-            4 * num_classes,
+            4 * self.num_boxes,
             kernel_initializer=keras.initializers.RandomNormal(stddev=0.001),
             dtype=policy,
             name="box_deltas",
@@ -106,7 +111,7 @@ class BoxHead(keras.layers.Layer):
             x = fc(x)
         logits = ops.cast(self.class_logits(x), "float32")
         deltas = ops.cast(self.box_deltas(x), "float32")
-        return logits, ops.reshape(deltas, (-1, self.num_classes, 4))
+        return logits, ops.reshape(deltas, (-1, self.num_boxes, 4))
 
     def get_config(self) -> dict[str, Any]:
         return {
@@ -116,4 +121,5 @@ class BoxHead(keras.layers.Layer):
             "num_fcs": self.num_fcs,
             "dim": self.dim,
             "norm": self.norm,
+            "class_agnostic": self.class_agnostic,
         }

@@ -32,6 +32,7 @@ class ConvBlock(keras.layers.Layer):
         size: odd side of the kernel.
         strides: step along both axes.
         groups: groups of channels convolved apart (ResNeXt).
+        dilation: step between the kernel's taps; more than 1 only without strides and groups.
         norm: `None` or one of `layers.norms.NORMS`; there is a bias only without one.
         norm_epsilon: added to the variance.
         relu: whether negative results become 0.
@@ -57,6 +58,7 @@ class ConvBlock(keras.layers.Layer):
         *,
         strides: int = 1,
         groups: int = 1,
+        dilation: int = 1,
         norm: str | None = None,
         norm_epsilon: float = 1e-5,
         relu: bool = True,
@@ -74,6 +76,7 @@ class ConvBlock(keras.layers.Layer):
         self.size = size
         self.strides = strides
         self.groups = groups
+        self.dilation = dilation
         self.norm_kind = norm
         self.norm_epsilon = norm_epsilon
         self.relu = relu
@@ -91,6 +94,11 @@ class ConvBlock(keras.layers.Layer):
         )
 
     def build(self, input_shape: Any) -> None:
+        if self.dilation > 1 and (self.strides > 1 or self.groups > 1):
+            raise ValueError(
+                "a dilated convolution has strides=1 and groups=1. Received: "
+                f"dilation={self.dilation}, strides={self.strides}, groups={self.groups}"
+            )
         channels = input_shape[-1]
         if channels is None or channels % self.groups:
             raise ValueError(
@@ -159,7 +167,9 @@ class ConvBlock(keras.layers.Layer):
         if self.groups > 1:
             return grouped_conv2d(x, kernel, groups=self.groups, stride=self.strides)
         padding = "valid" if explicit else "same"
-        return ops.conv(x, kernel, strides=self.strides, padding=padding)
+        return ops.conv(
+            x, kernel, strides=self.strides, padding=padding, dilation_rate=self.dilation
+        )
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         if isinstance(input_shape[0], list | tuple):
@@ -175,6 +185,7 @@ class ConvBlock(keras.layers.Layer):
             "size": self.size,
             "strides": self.strides,
             "groups": self.groups,
+            "dilation": self.dilation,
             "norm": self.norm_kind,
             "norm_epsilon": self.norm_epsilon,
             "relu": self.relu,

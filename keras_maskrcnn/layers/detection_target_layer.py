@@ -16,6 +16,19 @@ from keras_maskrcnn.ops.matching import IGNORED, POSITIVE, ignore_crowds, match_
 Tensor = Any
 
 
+def classes_of_rois(labels: Tensor, matched: Tensor, classes: Tensor, num_classes: int) -> Tensor:
+    """What RoIs are: 0..K-1, `K` background, -1 ignored.
+
+    Args:
+        labels: int32 `[B, S]` of `ops.matching`.
+        matched: int32 `[B, S]` object of each.
+        classes: int32 `[B, N]` of the objects.
+        num_classes: `K`.
+    """
+    others = ops.where(labels == IGNORED, -1, num_classes)
+    return ops.where(labels == POSITIVE, take_rows(classes, matched), others)
+
+
 @keras.saving.register_keras_serializable(package="keras_maskrcnn")
 class DetectionTargetLayer(GeometryLayer):
     """Samples RoIs from proposals and ground truth (Fast R-CNN section 2.3, Mask R-CNN 3.1).
@@ -82,14 +95,8 @@ class DetectionTargetLayer(GeometryLayer):
         rois = take_rows(candidates, indices)
         rois = ops.where((chosen != IGNORED)[..., None], rois, 0.0)
         matched = take_rows(matched, indices)
-        object_classes = take_rows(classes, matched)
-        roi_classes = ops.where(
-            chosen == POSITIVE,
-            object_classes,
-            ops.where(chosen == IGNORED, -1, self.num_classes),
-        )
-        object_boxes = take_rows(boxes, matched)
-        deltas = encode_boxes(object_boxes, rois, self.box_weights)
+        roi_classes = classes_of_rois(chosen, matched, classes, self.num_classes)
+        deltas = encode_boxes(take_rows(boxes, matched), rois, self.box_weights)
         return rois, roi_classes, deltas, matched
 
     def compute_output_spec(self, proposals: Any, *others: Any) -> tuple[keras.KerasTensor, ...]:

@@ -8,10 +8,14 @@ import keras
 import tensorflow as tf
 from keras import ops
 
+from keras_maskrcnn.checks import one_of
 from keras_maskrcnn.layers.conv_block import ConvBlock
+from keras_maskrcnn.layers.mask_outputs import OUTPUTS, mask_channels, masks_of_classes
 from keras_maskrcnn.layers.roi_selection import are_real, at_least_one
 
 Tensor = Any
+
+UPSAMPLINGS = ("deconv", "bilinear")
 
 
 @keras.saving.register_keras_serializable(package="keras_maskrcnn")
@@ -19,13 +23,15 @@ class MaskHead(keras.layers.Layer):
     """A small fully convolutional network (Mask R-CNN figure 4).
 
     `num_convs` 3x3 convolutions, a 2x2 transposed convolution that doubles the side, and a 1x1
-    convolution to one sigmoid mask per class: classes do not compete.
+    convolution to the masks.
 
     Args:
         num_classes: `K`.
         num_convs: 3x3 convolutions; 0 on res5 features (C4 models).
         dim: channels.
         norm: of the convolutions, `None` or one of `layers.norms.NORMS`.
+        upsampling: `"deconv"`, or `"bilinear"` interpolation in its place.
+        output: of `mask_outputs.OUTPUTS`.
 
     Call arguments:
         features: `[P, p, p, C]` pooled features.
@@ -33,7 +39,8 @@ class MaskHead(keras.layers.Layer):
         training: for trained statistics.
 
     Returns:
-        float32 `[P, 2p, 2p]` logits of each RoI's own class.
+        float32 `[P, 2p, 2p]` logits of each RoI's own class; of a softmax `[P, 2p, 2p, 2]`, see
+        `mask_outputs.masks_of_classes`.
     """
 
     def __init__(
@@ -42,13 +49,19 @@ class MaskHead(keras.layers.Layer):
         num_convs: int = 4,
         dim: int = 256,
         norm: str | None = None,
+        upsampling: str = "deconv",
+        output: str = "sigmoid",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        one_of("upsampling", upsampling, UPSAMPLINGS)
+        one_of("output", output, OUTPUTS)
         self.num_classes = num_classes
         self.num_convs = num_convs
         self.dim = dim
         self.norm = norm
+        self.upsampling = upsampling
+        self.output_form = output
         policy = self.dtype_policy
         # Reference implementations: He normal over the fan-out.
         initializer = keras.initializers.VarianceScaling(2.0, "fan_out", "untruncated_normal")
@@ -56,17 +69,21 @@ class MaskHead(keras.layers.Layer):
             ConvBlock(dim, norm=norm, initializer=initializer, dtype=policy, name=f"conv{i}")
             for i in range(1, num_convs + 1)
         ]
-        self.deconv = keras.layers.Conv2DTranspose(
-            dim,
-            2,
-            strides=2,
-            activation="relu",
-            kernel_initializer=initializer,
-            dtype=policy,
-            name="deconv",
+        self.enlarge = (
+            keras.layers.Conv2DTranspose(
+                dim,
+                2,
+                strides=2,
+                activation="relu",
+                kernel_initializer=initializer,
+                dtype=policy,
+                name="deconv",
+            )
+            if upsampling == "deconv"
+            else keras.layers.UpSampling2D(2, interpolation="bilinear", dtype=policy)
         )
         self.mask_logits = keras.layers.Conv2D(
-            num_classes,
+            mask_channels(output, num_classes),
             1,
             # Small, so that training starts at ln 2.
             kernel_initializer=keras.initializers.RandomNormal(stddev=0.001),
@@ -79,14 +96,18 @@ class MaskHead(keras.layers.Layer):
         for conv in self.convs:
             conv.build(shape)
             shape = conv.compute_output_shape(shape)
-        self.deconv.build(shape)
-        self.mask_logits.build((*shape[:-1], self.dim))
+        self.enlarge.build(shape)
+        self.mask_logits.build(self.enlarge.compute_output_shape(shape))
 
     def call(self, features: Tensor, classes: Tensor, training: bool = False) -> Tensor:
         x, real = at_least_one(features), are_real(features)
         for conv in self.convs:
             x = conv(x, training=training, real=real)
-        x = self.deconv(x)[: ops.shape(features)[0]]  # [P, 2p, 2p, C]
+        x = self.enlarge(x)  # [P, 2p, 2p, C]
+        if self.output_form != "sigmoid":
+            maps = ops.cast(self.mask_logits(x), "float32")[: ops.shape(features)[0]]
+            return masks_of_classes(maps, classes, self.output_form)
+        x = x[: ops.shape(features)[0]]
         # Of `mask_logits` only each RoI's own class: all K of them are a 4 to 6 times longer way.
         # Chosen by a product, whose gradient adds in one order; that of a gather adds in any.
         chosen = ops.one_hot(classes, self.num_classes, dtype=x.dtype)  # [P, K]
@@ -107,4 +128,6 @@ class MaskHead(keras.layers.Layer):
             "num_convs": self.num_convs,
             "dim": self.dim,
             "norm": self.norm,
+            "upsampling": self.upsampling,
+            "output": self.output_form,
         }

@@ -21,7 +21,7 @@ from keras_maskrcnn.models.assembly import make_parts
 from keras_maskrcnn.models.finite import FiniteGuard
 from keras_maskrcnn.models.network import Network
 from keras_maskrcnn.models.objective import layouts, loss_names, needed_targets
-from keras_maskrcnn.models.presets import get_preset
+from keras_maskrcnn.models.presets import PRESETS, PresetTable, get_preset
 from keras_maskrcnn.models.trainable import TrainableDetector
 from keras_maskrcnn.parts import describe, restore
 from keras_maskrcnn.tensorflow_errors import plain_errors
@@ -203,6 +203,7 @@ class MaskRCNN(TrainableDetector):
         self.detection_targets = network.box.targets
         # A function remembers the graphs, so that Keras does not count their layers twice.
         self.training_graph = functools.cache(network.training_graph)
+        self.finding_graph = functools.cache(network.finding_graph)
         self.description_graph = functools.cache(network.description_graph)
         self._finite_guard = FiniteGuard()
         self._loss_means = [keras.metrics.Mean(name=name) for name in loss_names(network)]
@@ -220,6 +221,15 @@ class MaskRCNN(TrainableDetector):
             report,
         )
 
+    @staticmethod
+    def presets() -> PresetTable:
+        """The published models: a tuple of `Preset` that prints as a table.
+
+        Each has a `name`, the average precisions that its publisher states (`published`: `box`,
+        `mask`, `keypoint`), its number of `parameters` and the `url` of its weights.
+        """
+        return PresetTable(PRESETS.values())
+
     @classmethod
     def from_preset(
         cls,
@@ -232,7 +242,7 @@ class MaskRCNN(TrainableDetector):
         """A published model, with the weights of torchvision, detectron2 or Matterport.
 
         Args:
-            preset: a name of `keras_maskrcnn.PRESETS`, such as `"mask_rcnn_R_50_FPN"`.
+            preset: a name of `MaskRCNN.presets()`, such as `"mask_rcnn_R_50_FPN"`.
             weights_file: path of the published file; `None` downloads it once and checks it.
             load_weights: `False` gives the architecture with random weights.
             **changes: arguments of `MaskRCNN` to change; settings of a part are laid over the
@@ -291,7 +301,9 @@ class MaskRCNN(TrainableDetector):
         return super().call({"images": images, "image_sizes": sizes}, training=training)
 
     @plain_errors()
-    def predict(self, x: Any, batch_size: int = 1, verbose: Any = "auto") -> list[Any]:
+    def predict(
+        self, x: Any, batch_size: int = 1, verbose: Any = "auto", augment: Any = False
+    ) -> list[Any]:
         """Finds the objects of pictures.
 
         Args:
@@ -301,21 +313,25 @@ class MaskRCNN(TrainableDetector):
                 uint16 is 0..65535.
             batch_size: pictures per step; pictures of a data set come batched.
             verbose: `0` hides the progress bar.
+            augment: test-time augmentation: `True` looks at each picture in several sizes and
+                mirrored, and merges what is found; a `TestTimeAugmentation` says which sizes. Each
+                size takes four times as long as no augmentation: two passes, each mirrored, too.
 
         Returns:
             one `Detections` per picture, in the pixels of the picture as given (of a data set: as
             on disk).
 
         Raises:
-            TypeError, ValueError: for what is no picture, with its position.
+            TypeError, ValueError: for what is no picture, with its position; for `augment` with a
+                data set of `(images, targets)`, whose pictures have a size already.
         """
         # Pictures and results are not needed to build or train a model.
         from keras_maskrcnn.inference.predict import predict_dataset, predict_pictures
 
         show = verbose not in (0, "0")
         if hasattr(x, "element_spec"):
-            return predict_dataset(self, x, show)
-        return predict_pictures(self, x, batch_size, show)
+            return predict_dataset(self, x, show, augment)
+        return predict_pictures(self, x, batch_size, show, augment)
 
     def save(self, filepath: Any, overwrite: bool = True, **kwargs: Any) -> None:
         """Saves architecture, weights and optimizer.

@@ -197,8 +197,9 @@ class Network:
         outputs: dict[str, Any] = {
             "rpn": self.rpn.training_outputs(proposed, boxes, classes, crowds)
         }
+        _, limits = self.coordinates.limits(images, sizes)
         outputs["box"], sampled = self.box.train(
-            pool, self.lists, proposed.boxes, proposed.valid, boxes, classes, crowds
+            pool, self.lists, proposed.boxes, proposed.valid, boxes, classes, crowds, limits
         )
         if not self.heads:
             return outputs
@@ -235,6 +236,14 @@ class Network:
         truth = {k: keras.Input(s, dtype=d, name=k) for k, (s, d) in fields.items()}
         outputs = self.training(images, truth, layouts)
         return keras.Model({"images": images, **truth}, outputs, name="training")
+
+    def finding_graph(self) -> keras.Model:
+        """The first half of inference as a Functional model; its boxes are continuous."""
+        images = keras.Input((None, None, self.channels), name="images")
+        image_sizes = keras.Input((2,), dtype="int32", name="image_sizes")
+        found = self.find(images, self.features(images, image_sizes), image_sizes)
+        outputs = {**found, "boxes": self.coordinates.to_outer(found["boxes"])}
+        return keras.Model({"images": images, "image_sizes": image_sizes}, outputs, name="finding")
 
     def description_graph(self) -> keras.Model:
         """The walk of `description` as a Functional model."""

@@ -46,8 +46,9 @@ def _merge_part(base: Any, change: Any) -> Any:
 
 
 def _same_family(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
-    """ResNets differ in their name only: what is said of one holds for another."""
-    return all("resne" in str(part.get("name")) for part in (old, new))
+    """ResNets differ in their name only, and RegNets: what is said of one holds for another."""
+    names = [str(part.get("name")) for part in (old, new)]
+    return any(all(family in name for name in names) for family in ("resne", "regnet"))
 
 
 def _with_setting(arguments: dict[str, Any], dotted: str, value: Any) -> dict[str, Any]:

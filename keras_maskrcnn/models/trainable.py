@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import functools
+import types
+from collections.abc import Mapping
 from typing import Any
 
 import keras
 import tensorflow as tf
 from keras import ops
 
+from keras_maskrcnn.checks import known_names
 from keras_maskrcnn.evaluation import CocoEvaluation
 from keras_maskrcnn.models import replicas
 from keras_maskrcnn.models.finite import FiniteGuard
 from keras_maskrcnn.models.input_checks import shown
 from keras_maskrcnn.models.network import Network
-from keras_maskrcnn.models.objective import join_targets, loss_parts, require_outlines
+from keras_maskrcnn.models.objective import (
+    join_targets,
+    loss_names,
+    loss_parts,
+    require_outlines,
+)
 from keras_maskrcnn.models.training_data import as_batches, fit_arguments
 from keras_maskrcnn.tensorflow_errors import plain_errors
 
@@ -28,6 +36,7 @@ class TrainableDetector(keras.Model):
         network: set by the subclass, as what follows.
         weight_decay: L2 penalty coefficient.
         _loss_means: a `keras.metrics.Mean` for each of `loss_names(network)`.
+        _loss_weights: of losses that do not count as 1, by name.
         _finite_guard: looks at each step.
         _adds_decay: while `train_step` itself adds the gradient of the L2 penalty.
         _prepared: identity of the validation data of a `fit` that is running.
@@ -36,17 +45,30 @@ class TrainableDetector(keras.Model):
     network: Network
     weight_decay: float
     _loss_means: list[keras.metrics.Mean]
+    _loss_weights: Mapping[str, float] = types.MappingProxyType({})
     _finite_guard: FiniteGuard
     _adds_decay: bool = False
     _prepared: int | None = None
 
-    def compile(self, optimizer: Any = None, **kwargs: Any) -> None:
+    def compile(
+        self,
+        optimizer: Any = None,
+        loss_weights: Mapping[str, float] | None = None,
+        **kwargs: Any,
+    ) -> None:
         """Configures training.
 
         Args:
             optimizer: any Keras optimizer; by default SGD with momentum .9, learning rate .0025
                 (.02 per 16 pictures, for batches of 2) and gradients clipped at norm 10.
+            loss_weights: what losses count for, by their names in the logs, such as
+                `{"mask_loss": 2.0}`; 1 where nothing is said. The logs show the losses themselves,
+                and `loss` as the weighted sum. With weights of 0, the RPN and the heads can be
+                trained one after the other.
             **kwargs: of `keras.Model.compile`. Losses are the model's own.
+
+        Raises:
+            ValueError: for a loss of another kind, or the weight of a loss that there is not.
         """
         if kwargs.get("loss") is not None:
             raise ValueError(
@@ -54,7 +76,9 @@ class TrainableDetector(keras.Model):
             )
         if optimizer is None:
             optimizer = keras.optimizers.SGD(0.0025, momentum=0.9, global_clipnorm=10.0)
-        super().compile(optimizer=optimizer, **kwargs)
+        known_names("loss_weights", loss_weights or {}, loss_names(self.network))
+        self._loss_weights = dict(loss_weights or {})
+        super().compile(optimizer=optimizer, loss_weights=loss_weights, **kwargs)
         replicas.prepare(self)
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
@@ -83,10 +107,11 @@ class TrainableDetector(keras.Model):
         Args:
             gradients: of the losses, one per trained variable, or `None`.
         """
-        decay = self.optimizer.scale_loss(self.weight_decay)
+        weight = self._loss_weights.get("regularization_loss", 1.0)
+        decay = self.optimizer.scale_loss(weight * self.weight_decay)
         result = []
         for variable, gradient in zip(self.trainable_variables, gradients, strict=True):
-            if self.weight_decay and variable.name == "kernel":
+            if weight * self.weight_decay and variable.name == "kernel":
                 known = [] if gradient is None else [gradient]
                 with tf.control_dependencies(known):
                     known.append(decay * variable.value)
@@ -112,9 +137,13 @@ class TrainableDetector(keras.Model):
             parts["regularization_loss"] = ops.stop_gradient(parts["regularization_loss"])
         whole = {name: replicas.total(part) for name, part in parts.items()}
         images = ops.shape(y["boxes"])[0]
+        weighted = [
+            sum(self._loss_weights.get(name, 1.0) * part for name, part in losses.items())
+            for losses in (parts, whole)
+        ]
         for mean in self._loss_means:
             mean.update_state(whole[mean.name], sample_weight=images)
-        return replicas.with_value_of(sum(parts.values()), sum(whole.values()))
+        return replicas.with_value_of(*weighted)
 
     @plain_errors()
     def fit(self, x: Any = None, y: Any = None, **kwargs: Any) -> keras.callbacks.History:

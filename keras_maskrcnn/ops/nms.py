@@ -13,7 +13,7 @@ import tensorflow as tf
 Tensor = Any
 
 
-def _largest_float32_not_above(threshold: float) -> float:
+def largest_float32_not_above(threshold: float) -> float:
     """Makes `iou > threshold` mean in float32 what it means in real numbers: float32(.3) > .3."""
     rounded = np.float32(threshold)
     above = float(rounded) > threshold  # as Python floats: NumPy would round the threshold too
@@ -60,7 +60,7 @@ def batched_nms(
             boxes=args[0],
             scores=args[1],
             max_output_size=max_output,
-            iou_threshold=_largest_float32_not_above(iou_threshold),
+            iou_threshold=largest_float32_not_above(iou_threshold),
             score_threshold=score_threshold,
             pad_to_max_output_size=True,
         )

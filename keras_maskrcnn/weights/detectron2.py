@@ -1,4 +1,4 @@
-"""detectron2's names and conventions: ResNets, Mask R-CNN and Keypoint R-CNN (FPN and C4)."""
+"""detectron2's names and conventions: ResNets, RegNets, Mask R-CNN and Keypoint R-CNN."""
 
 from __future__ import annotations
 
@@ -8,15 +8,17 @@ import keras
 import numpy as np
 
 from keras_maskrcnn.weights.layouts import (
-    CLASS_LAYERS,
+    depends_on_classes,
     flip_input_channels,
     from_torch,
     from_torch_flattened,
     parse_resnet_layer,
+    reads_pooled_grid,
     rename_layer,
     split_path,
     torch_name,
 )
+from keras_maskrcnn.weights.regnet import detectron2_module, is_regnet
 from keras_maskrcnn.weights.report import Slot
 
 _DETECTOR_RULES = {
@@ -32,6 +34,11 @@ _DETECTOR_RULES = {
     r"box_head/fc(?P<n>\d)": "roi_heads.box_head.fc{n}",
     r"box_head/class_logits": "roi_heads.box_predictor.cls_score",
     r"box_head/box_deltas": "roi_heads.box_predictor.bbox_pred",
+    r"box_head_(?P<stage>\d)/conv(?P<n>\d)": "roi_heads.box_head.{stage}.conv{n}",
+    r"box_head_(?P<stage>\d)/conv(?P<n>\d)/norm": "roi_heads.box_head.{stage}.conv{n}.norm",
+    r"box_head_(?P<stage>\d)/fc(?P<n>\d)": "roi_heads.box_head.{stage}.fc{n}",
+    r"box_head_(?P<stage>\d)/class_logits": "roi_heads.box_predictor.{stage}.cls_score",
+    r"box_head_(?P<stage>\d)/box_deltas": "roi_heads.box_predictor.{stage}.bbox_pred",
     r"mask_head/conv(?P<n>\d)": "roi_heads.mask_head.mask_fcn{n}",
     r"mask_head/conv(?P<n>\d)/norm": "roi_heads.mask_head.mask_fcn{n}.norm",
     r"mask_head/deconv": "roi_heads.mask_head.deconv",
@@ -39,6 +46,8 @@ _DETECTOR_RULES = {
     r"keypoint_head/conv(?P<n>\d)": "roi_heads.keypoint_head.conv_fcn{n}",
     r"keypoint_head/deconv": "roi_heads.keypoint_head.score_lowres",
 }
+# A single convolution of the RPN has no number there, several count from 0.
+_RPN_RULES = {r"rpn_head/conv(?P<n>\d)": "proposal_generator.rpn_head.conv.conv{n}"}
 
 
 def backbone_module(layer: str) -> str | None:
@@ -62,16 +71,17 @@ def _stem_converter(preprocessing: str) -> Callable[[np.ndarray], np.ndarray]:
 def backbone_slots(
     variables: Sequence[keras.Variable], *, preprocessing: str, prefix: str = ""
 ) -> list[Slot]:
-    """Slots of ResNet variables.
+    """Slots of the variables of a ResNet or RegNet.
 
     Args:
-        variables: of models that `build_resnet` and `build_resnet_stage5` made.
+        variables: of models that `Backbone.build_maps` and `build_last_stage` made.
         preprocessing: of the config: `"caffe"` gives the network BGR, the others RGB.
         prefix: before every tensor's name.
     """
+    find_module = detectron2_module if is_regnet(variables) else backbone_module
     slots = []
     for variable in variables:
-        module = backbone_module(split_path(variable)[0])
+        module = find_module(split_path(variable)[0])
         names = () if module is None else (torch_name(prefix + module, variable),)
         is_stem = variable.path == "stem_conv/kernel"
         slots.append(
@@ -95,27 +105,33 @@ def detector_slots(
 
     Args:
         variables: of a `MaskRCNN`.
-        neck, preprocessing, box_pool_size: of its config.
+        neck: `"fpn"`, `"c4"` or `"dc5"`.
+        preprocessing, box_pool_size: of its config.
         fresh_classes: leave the layers whose size depends on the classes as they are.
     """
+    find_module = detectron2_module if is_regnet(variables) else backbone_module
+    rpn_rules = _RPN_RULES if any(v.path == "rpn_head/conv2/kernel" for v in variables) else {}
     slots = []
     for variable in variables:
         layer = split_path(variable)[0]
-        module = backbone_module(layer)
+        module = find_module(layer)
         if module is None:
-            module = rename_layer(layer, _DETECTOR_RULES, shift=0)
+            module = rename_layer(layer, rpn_rules, shift=1)
+            module = module or rename_layer(layer, _DETECTOR_RULES, shift=0)
         elif neck == "fpn":
             module = f"backbone.bottom_up.{module}"
+        elif neck == "c4" and module.startswith("res5"):
+            module = f"roi_heads.{module}"
         else:
-            module = f"roi_heads.{module}" if module.startswith("res5") else f"backbone.{module}"
+            module = f"backbone.{module}"
         convert: Callable[[np.ndarray], np.ndarray] = from_torch
         if variable.path == "stem_conv/kernel":
             convert = _stem_converter(preprocessing)
-        elif variable.path == "box_head/fc1/kernel":
+        elif reads_pooled_grid(variable.path):
 
             def convert(tensor: np.ndarray) -> np.ndarray:
                 return from_torch_flattened(tensor, box_pool_size)
 
         names = () if module is None else (torch_name(module, variable),)
-        slots.append(Slot(variable, names, convert, fresh_classes and layer in CLASS_LAYERS))
+        slots.append(Slot(variable, names, convert, fresh_classes and depends_on_classes(layer)))
     return slots

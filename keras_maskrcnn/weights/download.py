@@ -30,7 +30,7 @@ def fetch(url: str, checksum: str, algorithm: str) -> Path:
     """
     # Publishers use one file name for unlike models: the folder above tells them apart.
     *_, folder, name = url.split("/")
-    path = download_file(url, f"{folder}_{name}", by_hand="weights_file=PATH")
+    path = download_file(url, f"{folder}_{name}", by_hand="weights_file=PATH (--weights-file PATH)")
     check(path, checksum, algorithm, remove=True)
     return path
 

@@ -95,13 +95,16 @@ def _read_zip(path: Path) -> dict[str, np.ndarray]:
 
 
 def _recognise(tensors: dict[str, np.ndarray], path: Path) -> tuple[str, bool]:
-    # The first name that occurs decides. Kernels of res5 exist in every network; a detector's
-    # stand under another name than a backbone's.
+    # The first name that occurs decides. Kernels of the last stage exist in every network; a
+    # detector's stand under another name than a backbone's.
     signs = {
         r"layer4\.0\.conv1\.weight": ("torchvision", False),
+        r"trunk_output\.block4\.block4-0\.f\.a\.0\.weight": ("torchvision", False),
         r"backbone\.body\.layer4\.0\.conv1\.weight": ("torchvision", True),
         r"res5\.0\.conv1\.weight": ("detectron2", False),
-        r"(backbone\.bottom_up|roi_heads)\.res5\.0\.conv1\.weight": ("detectron2", True),
+        r"s4\.b1\.f\.a\.weight": ("detectron2", False),
+        r"(backbone(\.bottom_up)?|roi_heads)\.res5\.0\.conv1\.weight": ("detectron2", True),
+        r"backbone\.bottom_up\.s4\.b1\.f\.a\.weight": ("detectron2", True),
         r"res5a_branch2a/kernel": ("matterport", True),
         r"conv5_block1_1_bn/gamma": ("keras_applications", False),
         r"conv5_block1_1_conv/bias": ("folded", False),
@@ -111,6 +114,6 @@ def _recognise(tensors: dict[str, np.ndarray], path: Path) -> tuple[str, bool]:
             return kind
     raise WeightsFileError(
         f"{path} holds no network that is known here: expected a ResNet of torchvision, detectron2 "
-        "or keras.applications, or a detector on one (Matterport's too). It has "
-        f"{len(tensors)} tensors, such as {shown(sorted(tensors)[:5])}"
+        "or keras.applications, a RegNet of the first two, or a detector on one (Matterport's "
+        f"too). It has {len(tensors)} tensors, such as {shown(sorted(tensors)[:5])}"
     )

@@ -91,8 +91,19 @@ def background_last(tensor: np.ndarray) -> np.ndarray:
     return np.concatenate([tensor[1:], tensor[:1]])
 
 
-# Layers whose size depends on the number of classes.
-CLASS_LAYERS = ("box_head/class_logits", "box_head/box_deltas", "mask_head/mask_logits")
+# In detectors of this package that have published weights.
+_CLASS_LAYERS = re.compile(r"box_head(_\d)?/class_logits|box_head/box_deltas|mask_head/mask_logits")
+_FIRST_FC = re.compile(r"box_head(_\d)?/fc1/kernel")
+
+
+def depends_on_classes(layer: str) -> bool:
+    """Whether a layer's size depends on the number of classes."""
+    return _CLASS_LAYERS.fullmatch(layer) is not None
+
+
+def reads_pooled_grid(path: str) -> bool:
+    """Whether a kernel reads a RoI's flattened features, whose order libraries differ in."""
+    return _FIRST_FC.fullmatch(path) is not None
 
 
 def rename_layer(layer: str, rules: Mapping[str, str], shift: int) -> str | None:
@@ -102,7 +113,7 @@ def rename_layer(layer: str, rules: Mapping[str, str], shift: int) -> str | None
         layer: path of a layer of ours.
         rules: regular expression of the whole path to a template. A group `(?P<n>\\d)` counts from
             1 in our names; in the template `{n}` is lowered by `shift`. A group `level` is taken as
-            it is.
+            it is; `stage` counts from 1 in our names and from 0 in theirs.
         shift: 1 for names that count from 0.
     """
     for pattern, template in rules.items():
@@ -111,5 +122,7 @@ def rename_layer(layer: str, rules: Mapping[str, str], shift: int) -> str | None
             groups = {key: int(value) for key, value in match.groupdict().items()}
             if "n" in groups:
                 groups["n"] -= shift
+            if "stage" in groups:
+                groups["stage"] -= 1
             return template.format(**groups)
     return None

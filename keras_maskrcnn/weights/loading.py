@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
 import keras
 
+from keras_maskrcnn.matterport import MATTERPORT_CONVENTIONS
 from keras_maskrcnn.weights import detectron2, keras_applications, matterport, torchvision
 from keras_maskrcnn.weights.download import fetch
 from keras_maskrcnn.weights.files import WeightsFile, read_weights_file
-from keras_maskrcnn.weights.matterport import MATTERPORT_CONVENTIONS
 from keras_maskrcnn.weights.report import LoadReport, Slot, fill
 
 # What a file may hold beyond the variables, by regular expression.
@@ -26,13 +26,15 @@ _NEEDLESS = {
 }
 
 # How the networks of each kind were trained. Shapes do not tell, results do. detectron2: the
-# published MSRA ResNets, and FAIR's ResNeXt, whose BGR kernel is turned round on loading.
-_CONVENTIONS = {
+# published MSRA ResNets, and FAIR's ResNeXt, whose BGR kernel is turned round on loading. RegNets
+# stride in one place, and their pixels are alike in all libraries (detectron2's kernel is turned).
+_CONVENTIONS: dict[str, dict[str, Any]] = {
     "torchvision": {"stride_in_1x1": False, "preprocessing": "torch"},
     "keras_applications": {"stride_in_1x1": True, "preprocessing": "caffe"},
     "folded": {"stride_in_1x1": True, "preprocessing": "torch"},
     "detectron2": {"stride_in_1x1": True, "preprocessing": "caffe"},
     "detectron2 resnext": {"stride_in_1x1": False, "preprocessing": "torch"},
+    "regnet": {"preprocessing": "torch"},
     "matterport": {
         name.removeprefix("backbone."): value
         for name, value in MATTERPORT_CONVENTIONS.items()
@@ -49,7 +51,8 @@ def backbone_conventions(name: str, source: str | Path) -> dict[str, Any]:
         source: `"imagenet"` or a path.
 
     Returns:
-        `stride_in_1x1` and `preprocessing`; of Matterport's files `stem_pool` too.
+        `stride_in_1x1` and `preprocessing`; of Matterport's files `stem_pool` too; of a RegNet
+        `preprocessing` alone.
     """
     kind = "keras_applications" if source == "imagenet" else read_weights_file(source).kind
     return dict(_conventions(kind, name))
@@ -61,10 +64,11 @@ def load_backbone_weights(
     *,
     preprocessing: str | None = None,
 ) -> LoadReport:
-    """Loads a pre-trained ResNet into a backbone; the rest of a detector stays as it is.
+    """Loads a pre-trained ResNet or RegNet into a backbone; the rest of a detector stays as it is.
 
     Args:
-        backbone: what `build_resnet` returned, or with a C4 model that and `build_resnet_stage5`'s.
+        backbone: what `Backbone.build_maps` returned, or with a C4 model that and
+            `build_last_stage`'s.
         source: `"imagenet"` (ResNet-50 and -101, through Keras' download), or a path whose kind
             is recognised by its content: torchvision's `.pth` or detectron2's `.pkl` (of
             classification networks or whole detectors), Matterport's or keras.applications' `.h5`,
@@ -144,7 +148,7 @@ def load_detector_weights(
     else:
         slots = detectron2.detector_slots(
             model.weights,
-            neck="c4" if network.neck.shares_roi_features else "fpn",
+            neck=_neck_of_layers(network.neck),
             preprocessing=preprocessing,
             box_pool_size=box["pool_size"],
             fresh_classes=fresh_classes,
@@ -208,10 +212,9 @@ def _backbone_slots(
         preprocessing = preprocessing or _conventions(file.kind, backbone.name)["preprocessing"]
         if not file.detector:
             return detectron2.backbone_slots(variables, preprocessing=preprocessing)
-        is_pyramid = "backbone.bottom_up.stem.conv1.weight" in file.tensors
         return detectron2.detector_slots(
             variables,
-            neck="fpn" if is_pyramid else "c4",
+            neck=_neck_of_tensors(file.tensors),
             preprocessing=preprocessing,
             box_pool_size=1,
         )
@@ -223,7 +226,23 @@ def _backbone_slots(
     )
 
 
+def _neck_of_layers(neck: Any) -> str:
+    """By which rules detectron2 names the backbone of such a neck."""
+    if neck.shares_roi_features:
+        return "c4"
+    return "fpn" if hasattr(neck, "pyramid") else "dc5"
+
+
+def _neck_of_tensors(names: Collection[str]) -> str:
+    """With which neck detectron2 saved a detector."""
+    if any(name.startswith("backbone.bottom_up.") for name in names):
+        return "fpn"
+    return "dc5" if "backbone.res5.0.conv1.weight" in names else "c4"
+
+
 def _conventions(kind: str, name: str) -> dict[str, Any]:
+    if name.startswith("regnet"):
+        return _CONVENTIONS["regnet"]
     return _CONVENTIONS[
         f"{kind} resnext" if (kind, name[:7]) == ("detectron2", "resnext") else kind
     ]
@@ -242,7 +261,7 @@ def _check_conventions(
     models: Sequence[keras.Model], file: WeightsFile, preprocessing: str | None
 ) -> None:
     expected = _conventions(file.kind, models[0].name)
-    in_1x1 = expected["stride_in_1x1"]
+    in_1x1 = expected.get("stride_in_1x1")
     if any(_strides_in_1x1(model) not in (None, in_1x1) for model in models):
         message = (
             f"{file} was trained with stride_in_1x1={in_1x1}: build the model with that, or its "
@@ -295,7 +314,7 @@ def _ignored(file: WeightsFile, *, backbone_only: bool) -> dict[str, str]:
     if backbone_only and file.detector:
         body = {
             "torchvision": re.escape(torchvision.BODY),
-            "detectron2": r"(backbone\.(bottom_up\.)?|roi_heads\.)(stem|res\d)\.",
+            "detectron2": r"(backbone\.(bottom_up\.)?|roi_heads\.)(stem|res\d|s\d)\.",
             "matterport": matterport.BACKBONE,
         }[file.kind]
         reasons[rf"(?!{body}).*"] = "not of the backbone"

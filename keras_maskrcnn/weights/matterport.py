@@ -12,16 +12,14 @@ pasted as everywhere here. Empty proposals and detections take no places, and a 
 
 from __future__ import annotations
 
-import types
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import keras
 import numpy as np
 
 from keras_maskrcnn.weights.keras_applications import norm_slot
 from keras_maskrcnn.weights.layouts import (
-    CLASS_LAYERS,
+    depends_on_classes,
     parse_resnet_layer,
     rename_layer,
     split_path,
@@ -30,23 +28,6 @@ from keras_maskrcnn.weights.report import Slot
 
 # Keras 2's default, of every batch norm in it.
 EPSILON = 1e-3
-
-# What its weights mean, as settings of a model: one that differs computes something else.
-MATTERPORT_CONVENTIONS: Mapping[str, Any] = types.MappingProxyType(
-    {
-        "backbone.stride_in_1x1": True,
-        "backbone.stem_pool": "same",
-        "backbone.preprocessing": "matterport",
-        "rpn.anchor_style": "exact",
-        "rpn.anchor_offset": 0.0,
-        "rpn.weights": (10.0, 10.0, 5.0, 5.0),
-        "rpn.per_level": False,
-        "box.weights": (10.0, 10.0, 5.0, 5.0),
-        "box.one_class_per_roi": True,
-        "box_style": "matterport",
-        "pooler": "crop_and_resize",
-    }
-)
 
 # Names of tensors of its ResNet.
 BACKBONE = r"(bn_)?conv1/|(res|bn)[2-5]"
@@ -113,7 +94,7 @@ def detector_slots(
             slots.append(_folded_slot(variable, normed))
         else:
             names = () if module is None else (f"{module}/{name}",)
-            fresh = fresh_classes and layer in CLASS_LAYERS
+            fresh = fresh_classes and depends_on_classes(layer)
             slots.append(Slot(variable, names, _CONVERTERS.get(layer, _same), fresh))
     return slots
 

@@ -1,4 +1,4 @@
-"""torchvision's names and conventions: ResNets, Mask R-CNN and Keypoint R-CNN (v1 and v2)."""
+"""torchvision's names and conventions: ResNets, RegNets, Mask and Keypoint R-CNN (v1 and v2)."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import keras
 import numpy as np
 
 from keras_maskrcnn.weights.layouts import (
-    CLASS_LAYERS,
     background_last,
+    depends_on_classes,
     from_torch,
     from_torch_flattened,
     parse_resnet_layer,
@@ -18,6 +18,7 @@ from keras_maskrcnn.weights.layouts import (
     split_path,
     torch_name,
 )
+from keras_maskrcnn.weights.regnet import is_regnet, torchvision_module
 from keras_maskrcnn.weights.report import Slot
 
 BODY = "backbone.body."
@@ -59,15 +60,16 @@ def backbone_module(layer: str) -> str | None:
 
 
 def backbone_slots(variables: Sequence[keras.Variable], prefix: str = "") -> list[Slot]:
-    """Slots of ResNet variables.
+    """Slots of the variables of a ResNet or RegNet.
 
     Args:
-        variables: of models that `build_resnet` and `build_resnet_stage5` made.
+        variables: of models that `Backbone.build_maps` and `build_last_stage` made.
         prefix: before every tensor's name; `BODY` in detection models.
     """
+    find_module = torchvision_module if is_regnet(variables) else backbone_module
     slots = []
     for variable in variables:
-        module = backbone_module(split_path(variable)[0])
+        module = find_module(split_path(variable)[0])
         names = () if module is None else (torch_name(prefix + module, variable),)
         slots.append(Slot(variable, names, from_torch))
     return slots
@@ -137,5 +139,5 @@ def detector_slots(
         module = detector_module(layer, box_head_convs)
         names = () if module is None else (torch_name(module, variable),)
         convert = converters.get(variable.path) or converters.get(layer, from_torch)
-        slots.append(Slot(variable, names, convert, fresh_classes and layer in CLASS_LAYERS))
+        slots.append(Slot(variable, names, convert, fresh_classes and depends_on_classes(layer)))
     return slots

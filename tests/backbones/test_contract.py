@@ -19,6 +19,7 @@ from keras_maskrcnn.backbones import (
     Application,
     Backbone,
     FunctionalBackbone,
+    RegNet,
     ResNet,
 )
 from keras_maskrcnn.backbones.base import map_channels
@@ -44,6 +45,8 @@ def users_network():
 # Class, settings, and channels of C2..C5 as their papers give them. Of each family the smallest.
 MEMBERS = {
     "resnet18": (ResNet, (64, 128, 256, 512)),
+    "regnetx_4gf": (RegNet, (80, 240, 560, 1360)),
+    "regnety_4gf": (RegNet, (128, 192, 512, 1088)),
     "functional": (FunctionalBackbone, (5, 6, 7, 8)),
     "ResNet50V2": (Application, (256, 512, 1024, 2048)),
     "MobileNetV3Small": (Application, (72, 96, 288, 576)),
@@ -52,7 +55,11 @@ MEMBERS = {
 }
 QUICK = ("resnet18", "functional", "MobileNetV3Small")
 # Their sizes, channels and strides are in `test_resnet.py`.
-DEEPER = ("resnet34", "resnet50", "resnet101", "resnext101_32x8d")
+DEEPER = (
+    *("resnet34", "resnet50", "resnet101", "resnet152"),
+    *("resnext50_32x4d", "resnext101_32x8d", "resnext101_64x4d"),
+    *("wide_resnet50_2", "wide_resnet101_2"),
+)
 LARGER = {
     *("ResNet50", "ResNet101", "ResNet152", "ResNet101V2", "ResNet152V2"),
     *("MobileNetV2", "MobileNetV3Large"),
@@ -119,8 +126,8 @@ def test_sides_that_no_stride_divides_round_up(built):
     found = arrays(built.maps(IMAGES[:, :57, :70]))
     for name, stride in STRIDES.items():
         assert found[name].shape[1:3] == (-(-57 // stride), -(-70 // stride))
-    if isinstance(built.backbone, ResNet):
-        return  # its padding is symmetric, so that odd sides move no cell
+    if isinstance(built.backbone, ResNet | RegNet):
+        return  # their padding is symmetric, so that odd sides move no cell
     padded = IMAGES * (np.arange(64) < 57)[None, :, None, None] * (np.arange(96) < 70)[:, None]
     for name, values in arrays(built.maps(padded)).items():
         rows, columns = found[name].shape[1:3]
@@ -219,5 +226,5 @@ def test_what_is_wrong_is_refused_with_the_nearest_name(name):
     with pytest.raises(ValueError, match="Did you mean 'caffe'.* Received: preprocessing='cafe'"):
         make(name, preprocessing="cafe")
     if name != "resnet18":
-        with pytest.raises(ValueError, match="stand alone: a ResNet or ResNeXt"):
+        with pytest.raises(ValueError, match="stand alone: a ResNet, ResNeXt or RegNet"):
             make(name).build_last_stage(None)

@@ -213,7 +213,7 @@ def test_a_run_is_evaluated_on_what_it_did_not_train_on(started, monkeypatch):
     folder, seen = started
     given = []
 
-    def stop(path):
+    def stop(path, weights_file):
         raise ValueError("enough")
 
     monkeypatch.setattr(evaluate, "load_model", stop)

@@ -72,6 +72,8 @@ def test_types_and_counts_are_options(files, tmp_path):
         (["--results", "r", "--data", "d"], "Expected --data only with a MODEL"),
         (["--results", "r", "--images", "d"], "Expected --images only with a MODEL"),
         (["--results", "r", "--min-size", "9"], "Expected --min-size only with a MODEL"),
+        (["--results", "r", "--tta"], "Expected --tta only with a MODEL"),
+        (["--results", "r", "--seed", "0"], "Expected --seed only with a MODEL"),
         (["--results", "r", "--save-results", "d"], "Expected --save-results only with a MODEL"),
     ],
 )
@@ -108,7 +110,7 @@ def test_a_models_results_can_be_scored_again(shared, tmp_path, monkeypatch, cap
         ]
 
     model = StubModel(load_coco(annotations, images), answer)
-    monkeypatch.setattr(evaluate, "load_model", lambda path: model)
+    monkeypatch.setattr(evaluate, "load_model", lambda path, weights_file: model)
     found, first, again = tmp_path / "found", tmp_path / "first.json", tmp_path / "again.json"
     words = ["m.keras", "--annotations", annotations, "--images", images]
     assert run(*words, "--save-results", found, "--output", first) == 0

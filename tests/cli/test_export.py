@@ -32,7 +32,7 @@ def test_options_reach_the_export(tmp_path, capsys, monkeypatch):
         return tmp_path / "served" / "4"
 
     model = keras.Sequential()
-    monkeypatch.setattr(export, "load_model", lambda path: (path, model))
+    monkeypatch.setattr(export, "load_model", lambda path, weights_file: (path, model))
     monkeypatch.setattr(keras_maskrcnn.export, "export_model", record)
     words = ["export", "m.keras", "--output", "served", "--version", "4", "--rle-masks"]
     words += ["--score-threshold", "0.5", "--max-detections", "20", "--nms-iou", "0.4"]

@@ -1,5 +1,6 @@
 """The commands from outside: help, errors, and a whole run that is interrupted and resumed."""
 
+import csv
 import json
 import os
 import re
@@ -35,6 +36,7 @@ _TINY = [
     "box.max_detections=5",
 ]
 
+SCENE_CLASSES = ["coin", "cup", "horse", "ring", "star"]
 
 # The second epoch repeats the numbers of the first evaluation, the third has its own.
 _THREE_EPOCHS = ("--epochs", "3", "--evaluate-every", "3", "--learning-rate", "0.01")
@@ -98,7 +100,7 @@ def saved_arrays(file):
     return found
 
 
-@pytest.mark.parametrize("command", ["validate", "train", "evaluate", "predict", "demo"])
+@pytest.mark.parametrize("command", ["validate", "train", "evaluate", "predict", "presets", "demo"])
 def test_help_of_each_command(command, capsys):
     with pytest.raises(SystemExit) as end:
         main([command, "--help"])
@@ -123,6 +125,7 @@ def test_unknown_command_is_refused(capsys):
         (["train", "--resume", "nowhere"], "Expected a run folder with config.json"),
         (["evaluate", "m.keras"], "Expected --data FOLDER, or --annotations FILE"),
         (["predict", "m.keras", "nowhere.jpg"], "No such picture or folder: nowhere.jpg"),
+        (["predict", "m.keras", "a.jpg", "--threshold", "cat"], "Expected --threshold SCORE or"),
     ],
 )
 def test_errors_are_one_line(words, message, capsys, tmp_path, monkeypatch):
@@ -276,7 +279,14 @@ def test_evaluate_prints_a_table_and_writes_json(trained, scenes, tmp_path, caps
     assert "all classes" in capsys.readouterr().out
     content = json.loads(output.read_text())
     assert 0 <= content["metrics"]["mask_ap50"] <= 1
-    assert list(content["per_class"]) == ["coin", "cup", "horse", "ring", "star"]
+    assert list(content["per_class"]) == SCENE_CLASSES
+    found = []
+    for more in ([], ["--tta"]):
+        assert main([*arguments, "--save-results", str(tmp_path / "found"), *more]) == 0
+        found.append((tmp_path / "found" / "bbox.json").read_text())
+    assert found[0] != found[1]
+    assert main([*arguments, "--tta", "--min-size", "64"]) == 2
+    assert "augment has sizes of its own" in capsys.readouterr().err
 
 
 def test_predict_writes_overlays_and_results(trained, scenes, tmp_path, capsys):
@@ -308,3 +318,32 @@ def test_predict_writes_overlays_and_results(trained, scenes, tmp_path, capsys):
     )
     assert np.all(corners <= [192.001, 160.001])
     assert corners.max() > 96
+
+
+def test_predict_by_class_counted_and_augmented(trained, scenes, tmp_path, capsys):
+    picture = str(scenes / "val" / "000001.jpg")
+
+    def call(*words):
+        output, table = tmp_path / "found", tmp_path / "counts.csv"
+        more = ["--output", str(output), "--counts", str(table), *words]
+        assert main(["predict", str(trained), picture, *more]) == 0
+        results = json.loads((output / "predictions.json").read_text())
+        header, *rows = csv.reader(table.read_text().splitlines())
+        assert header == ["picture", "class", "count"]
+        assert [row[:2] for row in rows] == [[picture, name] for name in SCENE_CLASSES]
+        names = [result["category_name"] for result in results]
+        assert [int(row[2]) for row in rows] == [names.count(row[1]) for row in rows]
+        return names, [result["score"] for result in results]
+
+    names, scores = call("--threshold", "0")
+    assert len(names) == 5
+    first = names[0]
+    left, _ = call("--threshold", "0", "--threshold", f"{first}=1.5")
+    assert left == [name for name in names if name != first]
+    _, augmented = call("--threshold", "0", "--tta")
+    assert len(augmented) == 5 and augmented != scores
+    words = ["predict", str(trained), picture, "--output", str(tmp_path / "found")]
+    assert main([*words, "--threshold", "coins=0.5"]) == 2
+    assert "Did you mean 'coin'? Received: 'coins'" in capsys.readouterr().err
+    assert main([*words, "--tta", "--server", "http://localhost:1"]) == 2
+    assert "Expected --tta only without --server" in capsys.readouterr().err

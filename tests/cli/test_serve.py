@@ -83,7 +83,7 @@ def test_a_model_file_is_exported_first(tmp_path, served, monkeypatch, capsys):
         make_export(Path(folder), "1")
         return Path(folder) / "1"
 
-    monkeypatch.setattr(serve, "load_model", lambda path: f"model of {path}")
+    monkeypatch.setattr(serve, "load_model", lambda path, weights_file: f"model of {path}")
     monkeypatch.setattr(keras_maskrcnn.export, "export_model", export)
     file = tmp_path / "best.keras"
     assert main(["serve", str(file), "--port", "0"]) == 0

@@ -167,6 +167,27 @@ def test_sizes_reach_the_model(data):
     assert model.batches == [((1, 128, 192, 3), [[120, 160]])] * 3
 
 
+class AugmentedStub(StubModel):
+    """Finds the objects only where it is asked to augment."""
+
+    def predict(self, path, verbose, augment):
+        assert augment == "twice" and verbose == 0
+        (record,) = [r for r in self.data.records if r.path == path]
+        self.position = self.data.records.index(record)
+        size = record.height, record.width
+        outputs = self.predict_on_batch({"images": np.zeros((1, *size)), "image_sizes": [size]})
+        return [Detections.from_padded(outputs, 0, image_size=size, original_size=size)]
+
+
+def test_augmented(data):
+    model = AugmentedStub(data)
+    metrics = evaluate_coco(model, data, progress=False, augment="twice")
+    assert metrics["box_ap"] == metrics["mask_ap"] == pytest.approx(1.0)
+    assert model.batches == [((1, 120, 160), [[120, 160]])] * 3
+    with pytest.raises(ValueError, match="sizes of its own.*min_size=60, max_size=None"):
+        evaluate_coco(model, data, progress=False, augment="twice", min_size=60)
+
+
 def test_model_without_masks(data):
     metrics = evaluate_coco(StubModel(data, masks=False), data, progress=False)
     assert metrics["box_ap"] == pytest.approx(1.0)

@@ -10,7 +10,7 @@ from exported_model import (
     make_picture,
     same_arithmetic,
 )
-from helpers import keypoint_head, tiny_model
+from helpers import MASK, keypoint_head, tiny_model
 
 PICTURES = [make_picture(90, 70, 0), make_picture(64, 120, 1)]
 # As the presets of detectron2's C4 models bind them, but for sizes, numbers and norm.
@@ -30,9 +30,28 @@ C4 = {
 }
 
 
+MAPS = {"rpn": {"anchor_sizes": ((8, 16, 32, 48, 64),)}, "size_divisor": 1}
+MLP = {"name": "mask_mlp", "dim": 32, "output": "softmax"}
+# Parts of the paper's comparisons and of its successors.
+PAPER = {
+    "cascade": {"box": {"name": "cascade", "dim": 64}},
+    "perceptron, softmax": {"heads": (MLP,)},
+    "class-agnostic": {
+        "box.class_agnostic": True,
+        "mask.output": "class_agnostic",
+        "mask.upsampling": "bilinear",
+    },
+    "dc5": {"neck": "dc5", **MAPS},
+    "c5": {"neck": "c5", **MAPS},
+    "RoIPool": {"pooler": "roi_pool"},
+    "masks and keypoints": {"heads": (MASK, keypoint_head(3))},
+}
+
+
 @pytest.mark.parametrize(
     ("fields", "tolerance"),
     [
+        *(pytest.param(fields, {}, marks=pytest.mark.slow) for fields in PAPER.values()),
         # Without fully connected layers before them, the last ones need no gain.
         pytest.param({**C4, "gain": 1.0}, {}, marks=pytest.mark.slow),
         pytest.param({"heads": (keypoint_head(3),)}, {}, marks=pytest.mark.slow),
@@ -43,8 +62,14 @@ C4 = {
             {"atol": 2.0**-4, "pixels": 0.1},
             marks=pytest.mark.slow,
         ),
+        pytest.param({"box.nms": "soft_gaussian"}, {}, marks=pytest.mark.slow),
+        pytest.param({"box.nms": "soft_linear"}, {}, marks=pytest.mark.slow),
+        pytest.param({"box.nms": "cross_class"}, {}, marks=pytest.mark.slow),
     ],
-    ids=["c4", "keypoints alone", "mixed_bfloat16"],
+    ids=[
+        *(*PAPER, "c4", "keypoints alone", "mixed_bfloat16"),
+        *("soft_gaussian", "soft_linear", "cross_class"),
+    ],
 )
 def test_export_equals_predict(fields, tolerance, tmp_path):
     model = distinct_model(**fields)
@@ -61,9 +86,7 @@ def test_export_equals_predict(fields, tolerance, tmp_path):
     for picture, expected in zip(PICTURES, by_pixels, strict=True):
         outputs = signatures["serving_default"](tf.constant(picture[None]))
         assert_results_equal({k: v.numpy() for k, v in outputs.items()}, 0, expected, **tolerance)
-    assert {"masks", "keypoints"} & set(outputs) == {
-        head.name + "s" for head in model.network.heads
-    }
+    assert set(model.result_names) <= set(outputs)
     assert {v.dtype for k, v in outputs.items() if k in ("boxes", "scores")} == {tf.float32}
     assert all(np.isfinite(v).all() for v in outputs.values() if v.dtype == tf.float32)
 

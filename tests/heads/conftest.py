@@ -1,10 +1,10 @@
 """What the tests of all heads share."""
 
 import pytest
-from head_cases import OWN
+from head_cases import CASES
 
 
-@pytest.fixture(params=OWN)
+@pytest.fixture(params=CASES)
 def name(request: pytest.FixtureRequest) -> str:
-    """Each head of this package."""
+    """Each head of this package, in each form."""
     return request.param

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_maskrcnn.heads import BOXES, HeadContext
+from keras_maskrcnn.heads import BOXES, Cascade, HeadContext
 from keras_maskrcnn.layers.roi_lists import RoILists
 from keras_maskrcnn.losses import only_replica
 from keras_maskrcnn.parts import setting_names
@@ -60,11 +60,28 @@ def pool_in(dtype="float32"):
 
 
 def train(box, objects=OBJECTS, classes=CLASSES, proposals=PROPOSALS, valid=VALID, dtype="float32"):
-    return box.train(pool_in(dtype), LISTS, proposals, valid, objects, classes, NO_CROWD)
+    return box.train(pool_in(dtype), LISTS, proposals, valid, objects, classes, NO_CROWD, LIMITS)
 
 
 def detect(box, valid=VALID, dtype="float32"):
     return box.detect(pool_in(dtype), LISTS.select(tf.constant(PROPOSALS), valid), LIMITS)
+
+
+def layers(box):
+    """What looks at RoIs, stage by stage."""
+    return box.heads if isinstance(box, Cascade) else [box.head]
+
+
+def stages(box, outputs):
+    return list(outputs.values()) if isinstance(box, Cascade) else [outputs]
+
+
+def joined(box, stage_outputs):
+    """Inverse of `stages`."""
+    if isinstance(box, Cascade):
+        return {f"stage_{i}": outputs for i, outputs in enumerate(stage_outputs, start=1)}
+    (outputs,) = stage_outputs
+    return outputs
 
 
 def values(losses):
@@ -77,12 +94,13 @@ def test_what_it_says_and_its_shapes(kind):
     # Five real proposals, of which three lie on an object, and the objects themselves.
     classes = np.array(sampled.classes)
     assert classes.shape == (8,) and sorted(classes) == [0, 0, 1, 1, 2, 2, K, K]
-    assert {k: tuple(v.shape) for k, v in outputs.items()} == {
-        "class_logits": (8, K + 1),
-        "deltas": (8, K, 4),
-        "classes": (8,),
-        "target_deltas": (8, 4),
-    }
+    for stage in stages(box, outputs):
+        assert {k: tuple(v.shape) for k, v in stage.items()} == {
+            "class_logits": (8, K + 1),
+            "deltas": (8, 1 if box.class_agnostic else K, 4),
+            "classes": (8,),
+            "target_deltas": (8, 4),
+        }
     assert sampled.features.shape == (8, 2, 2, 5)
     own = sampled.with_objects(LISTS, K)
     for roi, owner, own_class, matched in zip(
@@ -96,32 +114,45 @@ def test_what_it_says_and_its_shapes(kind):
 
 def test_ignorance_costs_what_it_should_and_the_answer_nothing(kind):
     box = built(kind)
-    outputs, _ = train(box)
-    targets = np.array(outputs["target_deltas"])
-    told = np.repeat(targets[:, None], K, axis=1)
-    silent = {**outputs, "class_logits": tf.zeros((8, K + 1)), "deltas": tf.constant(told)}
-    expected = [np.log(K + 1), 0.0]
-    assert values(box.losses(silent, only_replica)) == pytest.approx(expected, rel=1e-5)
-    halves = box.losses(silent, lambda count: 2 * count)
-    assert values(halves) == pytest.approx([np.log(K + 1) / 2, 0.0], rel=1e-5)
-    # Four deltas of the own class off by 1, for six of eight RoIs; other classes do not count.
-    off = {**silent, "deltas": tf.constant(told + 1)}
-    expected = 6 / 8 * 4 * (1 - box.beta / 2)
-    assert values(box.losses(off, only_replica))[1] == pytest.approx(expected, rel=1e-4)
-    classes = np.array(outputs["classes"])
-    others = np.arange(K)[None, :, None] != classes[:, None, None]
-    answer = {
-        **outputs,
-        "class_logits": tf.one_hot(classes, K + 1) * 50.0,
-        "deltas": tf.constant(told + 7 * others, "float32"),
-    }
-    assert values(box.losses(answer, only_replica)) == pytest.approx([0.0, 0.0], abs=1e-6)
+    outputs = stages(box, train(box)[0])
+    count = len(outputs)
+    boxes = 1 if box.class_agnostic else K
+    told = [np.repeat(np.array(x["target_deltas"])[:, None], boxes, axis=1) for x in outputs]
+
+    def losses(total, **changes):
+        """Of predictions that are changed, stage by stage."""
+        rows = [dict(zip(changes, row, strict=True)) for row in zip(*changes.values(), strict=True)]
+        changed = [{**x, **row} for x, row in zip(outputs, rows, strict=True)]
+        found = values(box.losses(joined(box, changed), total))
+        return found[0::2], found[1::2]
+
+    zeros = [tf.zeros((8, K + 1))] * count
+    class_losses, box_losses = losses(only_replica, class_logits=zeros, deltas=told)
+    assert class_losses == pytest.approx([np.log(K + 1)] * count, rel=1e-5)
+    assert box_losses == [0.0] * count
+    halves, _ = losses(lambda total: 2 * total, class_logits=zeros, deltas=told)
+    assert halves == pytest.approx([np.log(K + 1) / 2] * count, rel=1e-5)
+    # Four deltas of the own class off by 1, for so many of eight RoIs; other classes do not count.
+    positive = [np.mean(np.array(x["classes"]) < K) for x in outputs]
+    assert positive[0] == 6 / 8
+    _, found = losses(only_replica, class_logits=zeros, deltas=[x + 1 for x in told])
+    expected = [share * 4 * (1 - box.beta / 2) for share in positive]
+    assert found == pytest.approx(expected, rel=1e-4)
+    answers, deltas = [], []
+    for stage, own in zip(outputs, told, strict=True):
+        answers.append(tf.one_hot(stage["classes"], K + 1) * 50.0)
+        others = np.arange(K)[None, :, None] != np.array(stage["classes"])[:, None, None]
+        deltas.append(own if box.class_agnostic else (own + 7 * others).astype("float32"))
+    found = losses(only_replica, class_logits=answers, deltas=deltas)
+    assert np.array(found) == pytest.approx(0.0, abs=1e-6)
 
 
 def test_what_was_learned_is_what_is_detected(kind):
     """Targets, said as predictions of the sampled RoIs: the detections are the objects."""
     box = built(kind)
     outputs, sampled = train(box)
+    outputs = stages(box, outputs)[0]
+    boxes = 1 if box.class_agnostic else K
     owners = np.array(sampled.owners)
     for image in range(2):
         rows = np.flatnonzero(owners == image)
@@ -133,7 +164,9 @@ def test_what_was_learned_is_what_is_detected(kind):
             rois,
             np.ones(rois.shape[:2], bool),
             tf.one_hot(classes, K + 1) * 50.0,
-            tf.constant(np.repeat(deltas[:, :, None], K, axis=2)),
+            tf.constant(
+                np.repeat(deltas[:, :, None] * box.final_weights / box.weights, boxes, axis=2)
+            ),
             LIMITS[:1],
         )
         real = CLASSES[image] >= 0
@@ -164,13 +197,13 @@ def test_detections_and_their_padding(kind):
 def test_no_object_has_no_boxes_to_learn(kind):
     box = built(kind)
     train(box)  # makes the weights
-    variables = [w.value for w in box.head.trainable_variables]
+    variables = [w.value for layer in layers(box) for w in layer.trainable_variables]
     for valid in (VALID, np.zeros_like(VALID)):
         with tf.GradientTape() as tape:
             outputs, sampled = train(box, *NOTHING, valid=valid)
             losses = box.losses(outputs, only_replica)
             total = sum(losses.values())
-        class_loss, box_loss = values(losses)
+        class_loss, box_loss = values(losses)[:2]
         assert sampled.classes.shape == (valid.sum(),)
         assert sampled.with_objects(LISTS, K).rois.shape == (0, 4)
         assert box_loss == 0.0 and np.isfinite(class_loss)
@@ -192,9 +225,10 @@ def test_padding_changes_nothing(kind):
         np.pad(VALID, ((0, 0), (0, 4))),
     )
     order, other = (np.lexsort(np.array(x.rois).T) for x in (sampled, padded))
-    for name, expected in outputs.items():
+    for name, expected in stages(box, outputs)[0].items():
+        found = stages(box, more)[0][name]
         np.testing.assert_allclose(
-            np.array(more[name])[other], np.array(expected)[order], atol=1e-6, err_msg=name
+            np.array(found)[other], np.array(expected)[order], atol=1e-6, err_msg=name
         )
     losses = [values(box.losses(x, only_replica)) for x in (outputs, more)]
     assert losses[0] == pytest.approx(losses[1], rel=1e-5)
@@ -204,12 +238,14 @@ def test_padding_changes_nothing(kind):
 def test_coordinates_and_losses_stay_float32(kind, dtype):
     full, half = built(kind), built(kind, dtype)
     train(full), train(half)
-    half.head.set_weights(full.head.get_weights())
+    for one, other in zip(layers(half), layers(full), strict=True):
+        one.set_weights(other.get_weights())
     outputs, sampled = train(half, dtype=dtype[6:])
     losses = half.losses(outputs, only_replica)
     found = detect(half, dtype=dtype[6:])
-    numbers = [outputs["class_logits"], outputs["deltas"], outputs["target_deltas"], sampled.rois]
-    numbers += [losses, found["boxes"], found["scores"]]
+    numbers = [sampled.rois, losses, found["boxes"], found["scores"]]
+    for stage in stages(half, outputs):
+        numbers += [stage[name] for name in ("class_logits", "deltas", "target_deltas")]
     assert {keras.backend.standardize_dtype(x.dtype) for x in keras.tree.flatten(numbers)} == {
         "float32"
     }
@@ -227,8 +263,9 @@ def test_config_is_complete(kind):
     assert type(again) is kind and again.settings == box.settings
     again.build(HeadContext(num_classes=K, roi_strides=(4, 8), seed=1))
     detect(box), detect(again)
-    assert [w.path for w in again.head.weights] == [w.path for w in box.head.weights]
-    again.head.set_weights(box.head.get_weights())
+    for one, other in zip(layers(again), layers(box), strict=True):
+        assert [w.path for w in one.weights] == [w.path for w in other.weights]
+        one.set_weights(other.get_weights())
     for one, other in zip(detect(again).values(), detect(box).values(), strict=True):
         np.testing.assert_array_equal(one, other)
 
@@ -239,8 +276,17 @@ def test_what_is_wrong_is_refused_with_the_nearest_name(kind):
     for setting in setting_names(kind):
         with pytest.raises(ValueError, match=f"no setting '{setting}x'.*mean '{setting}'"):
             kind(**{f"{setting}x": 1})
-    for setting, value in (("samples", 0), ("iou", 1.5), ("beta", -1), ("dim", 0)):
+    for setting, value in (("samples", 0), ("nms_iou", 1.5), ("beta", -1), ("dim", 0)):
         with pytest.raises(ValueError, match=f"Received: {setting}={value}"):
             kind(**{setting: value})
     with pytest.raises(ValueError, match="Did you mean 'group'.* Received: norm='groups'"):
         kind(norm="groups")
+
+
+def test_rules_of_suppression_are_settings(kind):
+    box = built(kind, nms="soft_gaussian", soft_sigma=0.3)
+    assert (box.detections.nms, box.detections.soft_sigma) == ("soft_gaussian", 0.3)
+    with pytest.raises(ValueError, match="Did you mean 'soft_linear'.*nms='soft_liner'"):
+        kind(nms="soft_liner")
+    with pytest.raises(ValueError, match="Received: soft_sigma=0"):
+        kind(soft_sigma=0)

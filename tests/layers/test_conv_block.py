@@ -21,13 +21,28 @@ def _randomise(layer):
         v.assign(random.uniform(low, high, v.shape))
 
 
+def _spread(kernel, dilation):
+    """The kernel with zeros between its taps."""
+    height, width, *channels = kernel.shape
+    cells = kernel[:, None, :, None]
+    gap = [0, dilation - 1]
+    cells = tf.pad(cells, [[0, 0], gap, [0, 0], gap, [0, 0], [0, 0]])
+    cells = tf.reshape(cells, (height * dilation, width * dilation, *channels))
+    return cells[: (height - 1) * dilation + 1, : (width - 1) * dilation + 1]
+
+
 def _in_a_row(block, x, training=False):
     """Padding, convolution, norm and ReLU as separate stock layers with the block's weights."""
     border = block.size // 2
+    border *= block.dilation
     x = tf.pad(x, [[0, 0], [border, border], [border, border], [0, 0]])
     groups = [tf.split(v, block.groups, axis=-1) for v in (x, tf.convert_to_tensor(block.kernel))]
     x = tf.concat(
-        [tf.nn.conv2d(a, k, block.strides, "VALID") for a, k in zip(*groups, strict=True)], -1
+        [
+            tf.nn.conv2d(a, _spread(k, block.dilation), block.strides, "VALID")
+            for a, k in zip(*groups, strict=True)
+        ],
+        -1,
     )
     if block.bias is not None:
         x += block.bias
@@ -46,6 +61,7 @@ CASES = [
     {"groups": 3, "norm": "frozen"},
     {"size": 7, "strides": 2, "norm": "frozen", "relu": False},
     {"size": 1, "strides": 2},
+    {"dilation": 2, "norm": "frozen"},
 ]
 
 
@@ -69,6 +85,12 @@ def test_value_and_gradient(case, training):
     for ours, theirs in zip(*results, strict=True):
         scale = np.abs(theirs).max()
         np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=3e-6 * scale)
+
+
+@pytest.mark.parametrize("other", [{"strides": 2}, {"groups": 3}])
+def test_dilation_stands_alone(other):
+    with pytest.raises(ValueError, match=r"strides=1 and groups=1. Received: dilation=2"):
+        ConvBlock(9, dilation=2, **other).build((None, 8, 8, 6))
 
 
 def test_worked_by_hand():

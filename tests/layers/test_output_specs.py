@@ -8,7 +8,8 @@ from keras import KerasTensor
 
 from keras_maskrcnn.layers import AnchorLayer, DetectionTargetLayer, ProposalLayer
 from keras_maskrcnn.layers.anchor_target_layer import AnchorTargetLayer
-from keras_maskrcnn.layers.detection_layer import DetectionLayer
+from keras_maskrcnn.layers.cascade import RefineBoxes, RelabelRoIs
+from keras_maskrcnn.layers.detection_layer import NMS_RULES, DetectionLayer
 from keras_maskrcnn.layers.mask_target_layer import KeypointTargetLayer, MaskTargetLayer
 from keras_maskrcnn.ops.gather import take_rows
 
@@ -50,15 +51,39 @@ CASES = {
         )
         for training in (False, True)
     },
-    "detections": (
+    **{
+        f"detections, {nms}": (
+            DetectionLayer(max_detections=9, nms=nms),
+            (
+                KerasTensor((None, 12, 4)),
+                KerasTensor((None, 12), "bool"),
+                KerasTensor((None, 12, 4)),
+                KerasTensor((None, 12, 3, 4)),
+                SIZES,
+            ),
+            {},
+        )
+        for nms in NMS_RULES
+    },
+    "detections by one box for all classes": (
         DetectionLayer(max_detections=9),
         (
             KerasTensor((None, 12, 4)),
             KerasTensor((None, 12), "bool"),
             KerasTensor((None, 12, 4)),
-            KerasTensor((None, 12, 3, 4)),
+            KerasTensor((None, 12, 1, 4)),
             SIZES,
         ),
+        {},
+    ),
+    "refined boxes": (
+        RefineBoxes((1.0, 1.0, 1.0, 1.0)),
+        (ROIS, KerasTensor((None, 1, 4)), IMAGES, SIZES),
+        {},
+    ),
+    "labels of refined boxes": (
+        RelabelRoIs(3, 0.5, (1.0, 1.0, 1.0, 1.0)),
+        (KerasTensor((None, 40, 4)), KerasTensor((None, 40), "bool"), *OBJECTS),
         {},
     ),
     "mask targets": (

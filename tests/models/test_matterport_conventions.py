@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from helpers import batch, tiny_model, to_dataset, training_outputs
 
-from keras_maskrcnn.weights.matterport import MATTERPORT_CONVENTIONS
+from keras_maskrcnn.matterport import MATTERPORT_CONVENTIONS
 
 CHANGES = {**MATTERPORT_CONVENTIONS, "rpn.channels": 24, "box.score_threshold": 0.0}
 

@@ -1,10 +1,13 @@
 """Presets: they exist, agree with what is recorded of the libraries, and re-head."""
 
+import math
+
 import pytest
 
+from keras_maskrcnn import MaskRCNN
 from keras_maskrcnn.heads import BOXES, HEADS, RPNS
 from keras_maskrcnn.models.coco_classes import COCO_IDS, COCO_NAMES, COCO_NAMES_BY_ID
-from keras_maskrcnn.models.presets import PRESETS, get_preset
+from keras_maskrcnn.models.presets import PRESETS, PresetTable, get_preset
 
 
 def test_classes():
@@ -76,3 +79,75 @@ def test_other_classes_drop_the_names():
     assert preset.model_arguments(changes)["class_names"] == ["a", "b"]
     changed = preset.model_arguments({"backbone.norm_epsilon": 1e-5})
     assert changed["num_classes"] == len(changed["class_names"]) == 90
+
+
+# Recorded models, whose tensors are listed with their shapes.
+RECORDED = {
+    "d2_mask_r50_c4": "mask_rcnn_R_50_C4",
+    "d2_mask_r50_fpn": "mask_rcnn_R_50_FPN",
+    "d2_mask_x101_fpn": "mask_rcnn_X_101_32x8d_FPN",
+    "d2_keypoint_r50_fpn": "keypoint_rcnn_R_50_FPN",
+    "extensions/d2_cascade_r50_fpn": "cascade_mask_rcnn_R_50_FPN",
+    "extensions/d2_mask_r50_fpn_gn": "mask_rcnn_R_50_FPN_gn",
+    "extensions/d2_mask_r50_fpn_lsj": "mask_rcnn_R_50_FPN_400ep_LSJ",
+    "tv_mask_r50_fpn": "maskrcnn_resnet50_fpn_coco",
+    "tv_mask_r50_fpn_v2": "maskrcnn_resnet50_fpn_v2_coco",
+    "tv_keypoint_r50_fpn": "keypointrcnn_resnet50_fpn_coco",
+}
+
+
+def test_parameters_are_those_of_the_libraries(golden_info):
+    for file, name in RECORDED.items():
+        count = sum(
+            math.prod(shape)
+            for tensor, shape, _ in golden_info(file)["tensors"]
+            if not tensor.endswith(("running_mean", "running_var", "num_batches_tracked"))
+        )
+        if file.startswith("tv"):  # its background has deltas, and a mask
+            count -= 4 * 1025 + (0 if "keypoint" in file else 257)
+        assert get_preset(name).parameters == count, name
+
+
+# Of each architecture one.
+BUILT = {preset.architecture: name for name, preset in PRESETS.items()}
+
+
+@pytest.mark.slow  # All are built.
+@pytest.mark.parametrize("name", BUILT.values())
+def test_parameters_are_those_of_the_models(name):
+    model = MaskRCNN.from_preset(name, load_weights=False)
+    count = sum(math.prod(w.shape) for w in model.weights if "moving_" not in w.path)
+    assert count == get_preset(name).parameters
+
+
+def test_table():
+    table = MaskRCNN.presets()
+    assert tuple(table) == tuple(PRESETS.values()) and table[0].url.endswith("bf2d0c1e.pth")
+    names = ("keypoint_rcnn_R_50_FPN", "maskrcnn_resnet50_fpn_coco", "mask_rcnn_R_50_C4")
+    assert str(PresetTable(map(get_preset, names))).splitlines() == [
+        "preset                      box AP  mask AP  keypoint AP  parameters  source",
+        "keypoint_rcnn_R_50_FPN        55.4                  65.5      59.2 M     [1]",
+        "maskrcnn_resnet50_fpn_coco    37.9     34.6                   44.5 M     [2]",
+        "mask_rcnn_R_50_C4             39.8     34.4                   36.0 M     [1]",
+        "[1] detectron2 MODEL_ZOO.md (COCO val2017)",
+        "[2] torchvision.models, docs of the weights (COCO val2017)",
+    ]
+    assert repr(table) == str(table)
+
+
+def test_regnets_of_the_zoo():
+    preset = get_preset("mask_rcnn_regnetx_4gf_dds_FPN_200ep_LSJ")
+    arguments = preset.model_arguments()
+    assert arguments["backbone"] == {
+        **{"name": "regnetx_4gf", "preprocessing": "torch"},
+        **{"norm": "sync_batch", "freeze_at": 0},
+    }
+    assert (arguments["rpn"]["convs"], arguments["box"]["convs"]) == (2, 4)
+    assert preset.url == (
+        "https://dl.fbaipublicfiles.com/detectron2/new_baselines/"
+        "mask_rcnn_regnetx_4gf_dds_FPN_200ep_LSJ/42132721/model_final_5d87c1.pkl"
+    )
+    # What is said of one RegNet holds for another, not for a ResNet.
+    changed = preset.model_arguments({"backbone": "regnety_4gf"})["backbone"]
+    assert changed == {**arguments["backbone"], "name": "regnety_4gf"}
+    assert preset.model_arguments({"backbone": "resnet50"})["backbone"] == {"name": "resnet50"}

@@ -9,7 +9,16 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from helpers import LOSSES, batch, make_data, run_python, set_state, tiny_model, to_dataset
+from helpers import (
+    LOSSES,
+    batch,
+    get_state,
+    make_data,
+    run_python,
+    set_state,
+    tiny_model,
+    to_dataset,
+)
 from tensorflow.python.eager import context  # No public name gives the optimized graphs.
 
 from keras_maskrcnn.evaluation import CocoEvaluation, callback
@@ -263,6 +272,42 @@ def test_gradient_accumulation(scratch):
     model.fit(to_dataset([batch()] * 4), verbose=0, callbacks=[watch])
     changed = [bool(np.any(a != b)) for a, b in itertools.pairwise(values)]
     assert changed == [False, True, False, True]
+
+
+def test_losses_count_as_they_are_weighted(scratch):
+    model = scratch(keras.optimizers.SGD(0.0), run_eagerly=True)
+    state = get_state(model)
+    plain = model.evaluate(to_dataset([batch()]), verbose=0, return_dict=True)
+    set_state(model, state)
+    weights = {"mask_loss": 3.0, "box_loss": 0.0}
+    model.compile(keras.optimizers.SGD(0.0), loss_weights=weights, run_eagerly=True)
+    weighted = model.evaluate(to_dataset([batch()]), verbose=0, return_dict=True)
+    expected = plain["loss"] + 2 * plain["mask_loss"] - plain["box_loss"]
+    assert weighted["loss"] == pytest.approx(expected, rel=1e-5)
+    assert {k: weighted[k] for k in LOSSES} == pytest.approx({k: plain[k] for k in LOSSES})
+    assert model.get_compile_config()["loss_weights"] == weights
+    with pytest.raises(ValueError, match="Did you mean 'mask_loss'.* Received: masks_loss"):
+        model.compile(loss_weights={"masks_loss": 1.0})
+
+
+def test_parts_train_one_after_the_other(scratch):
+    """Losses of weight 0 move nothing that only they reach."""
+    model = scratch(keras.optimizers.SGD(0.01), run_eagerly=True)
+    own = ("class_loss", "box_loss", "mask_loss", "regularization_loss")
+    rpn = ("rpn_class_loss", "rpn_box_loss", "regularization_loss")
+    parts = {"rpn": model.network.rpn.head, "box": model.network.box.head}
+    for silent, moved in ((own, {"rpn"}), (rpn, {"box"})):
+        model.compile(
+            keras.optimizers.SGD(0.01), loss_weights=dict.fromkeys(silent, 0.0), run_eagerly=True
+        )
+        before = {name: part.get_weights() for name, part in parts.items()}
+        model.fit(to_dataset([batch()]), verbose=0)
+        changed = {
+            name
+            for name, part in parts.items()
+            if any(np.any(a != b) for a, b in zip(part.get_weights(), before[name], strict=True))
+        }
+        assert changed == moved
 
 
 def test_frozen_backbone_stays(scratch):

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import keras
 
 from parity import geometry_ops, learning_ops
+from parity.augmented import augmented_checks
 from parity.golden_models import CASES, build
 from parity.inference import inference_checks
 from parity.record import Check
@@ -24,14 +25,17 @@ SINGLE_OPS = {
     "transform": learning_ops.transform_checks,
     "d2_ops": learning_ops.detectron2_checks,
     "images": learning_ops.image_checks,
+    "d2_roi_pool": geometry_ops.roi_pool_checks,
 }
-GOLDEN_FILES = (*SINGLE_OPS, *CASES)
+# What is done with a recorded model, beside its training and inference.
+USES = {"d2_tta": augmented_checks}
+GOLDEN_FILES = (*SINGLE_OPS, *CASES, *USES)
 
 
 def checks_of(name: str) -> Iterator[Check]:
     """The checks of a golden file."""
-    if name in SINGLE_OPS:
-        yield from SINGLE_OPS[name]().checks
+    if name in SINGLE_OPS or name in USES:
+        yield from {**SINGLE_OPS, **USES}[name]().checks
         return
     model = build(name)
     # The one that takes more memory first, while there is nothing else.

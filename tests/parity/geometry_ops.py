@@ -15,6 +15,7 @@ from keras_maskrcnn.ops.anchors import cell_anchors
 from keras_maskrcnn.ops.matching import match as match_objects
 from keras_maskrcnn.ops.nms import batched_nms
 from keras_maskrcnn.ops.roi_align import roi_align
+from keras_maskrcnn.ops.roi_pool import roi_pool
 from parity.golden_files import arrays, info
 from parity.record import Record
 
@@ -52,6 +53,41 @@ def roi_align_checks() -> Record:
         pooled = np.moveaxis(pooled.numpy(), -1, 1)
         record.relative(f"{where}", pooled, data[f"{prefix}out"])
         record.relative(f"{where}: gradient", gradient, data[f"{prefix}grad_x"])
+    return record
+
+
+def roi_pool_checks() -> Record:
+    """All sets of boxes, forward and gradient, by the compiled op."""
+    record = Record("d2_roi_pool")
+    data = arrays("d2_roi_pool")
+    features = [tf.constant(np.moveaxis(data[f"feat{i}"], 1, -1)) for i in range(4)]
+    for case in info("d2_roi_pool")["cases"]:
+        name, size = case.rsplit("_", 1)
+        both = [data[f"{name}_boxes{i}"] for i in (0, 1)]
+        boxes = np.concatenate(both)
+        images = np.repeat([0, 1], [len(b) for b in both]).astype("int32")
+        levels = data[f"{name}_levels"].astype("int32")
+        # Reversed boxes, of which detectron2 takes the area's sign too, never reach a pooler.
+        real = (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
+        found = box_ops.assign_levels(boxes[real], eps=0.0)
+        record.equal(f"{name}: levels", found, levels[real])
+        with tf.GradientTape() as tape:
+            tape.watch(features)
+            pooled = roi_pool(
+                features,
+                boxes,
+                images,
+                levels,
+                output_size=int(size),
+                scales=[1 / stride for stride in STRIDES[:4]],
+            )
+            upstream = np.moveaxis(data[f"{case}_upstream"], 1, -1)
+            total = tf.reduce_sum(pooled * upstream)
+        record.relative(case, np.moveaxis(pooled.numpy(), -1, 1), data[f"{case}_out"])
+        for i, gradient in enumerate(tape.gradient(total, features)):
+            expected = data[f"{case}_grad{i}"]
+            gradient = np.moveaxis(tf.convert_to_tensor(gradient).numpy(), -1, 1)
+            record.relative(f"{case}: gradient of level {i}", gradient, expected)
     return record
 
 

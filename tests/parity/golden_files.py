@@ -12,14 +12,19 @@ import numpy as np
 FOLDER = Path(__file__).resolve().parents[3] / "shared" / "golden"
 
 
+def _folder(name: str) -> Path:
+    extensions = FOLDER / "extensions"
+    return extensions if (extensions / f"{name}.npz").exists() else FOLDER
+
+
 @functools.cache
 def arrays(name: str) -> dict[str, np.ndarray]:
     """The arrays of a golden file."""
-    with np.load(FOLDER / f"{name}.npz") as file:
+    with np.load(_folder(name) / f"{name}.npz") as file:
         return dict(file)
 
 
 @functools.cache
 def info(name: str) -> dict[str, Any]:
     """How they were recorded."""
-    return json.loads((FOLDER / f"{name}.json").read_text())
+    return json.loads((_folder(name) / f"{name}.json").read_text())

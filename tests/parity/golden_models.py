@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 import pickle
 import tempfile
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from keras_maskrcnn.images.input_size import resize_shape
 from keras_maskrcnn.models.mask_rcnn import MaskRCNN
 from keras_maskrcnn.ops import sampling
 from keras_maskrcnn.weights import detectron2, load_detector_weights, torchvision
+from keras_maskrcnn.weights.report import Slot
 from parity.golden_files import arrays, info
 
 SIZES: dict[str, Any] = {"min_size": 320, "max_size": 416, "weight_decay": 0.0}
@@ -58,6 +59,23 @@ CASES = {
     ),
     "d2_mask_x101_fpn": Case("mask_rcnn_X_101_32x8d_FPN", SIZES),
     "d2_keypoint_r50_fpn": Case("keypoint_rcnn_R_50_FPN", SIZES),
+    "d2_class_agnostic": Case(
+        "mask_rcnn_R_50_FPN",
+        {**SIZES, "box.class_agnostic": True, "mask.output": "class_agnostic"},
+    ),
+    "d2_mask_keypoint_r50_fpn": Case(
+        "keypoint_rcnn_R_50_FPN",
+        {
+            **SIZES,
+            "heads": [
+                {"name": "mask", "target_style": "binary"},
+                {"name": "keypoint", "num_keypoints": 17, "scores": "probability"},
+            ],
+        },
+    ),
+    "d2_cascade_r50_fpn": Case("cascade_mask_rcnn_R_50_FPN", SIZES),
+    "d2_mask_r50_fpn_gn": Case("mask_rcnn_R_50_FPN_gn", SIZES),
+    "d2_mask_r50_fpn_lsj": Case("mask_rcnn_R_50_FPN_100ep_LSJ", SIZES),
 }
 
 
@@ -152,7 +170,7 @@ def targets(name: str, sizes: np.ndarray) -> dict[str, np.ndarray]:
             mask = np.zeros((len(bits), 320, 416), "uint8")
             mask[:, : size[0], : size[1]] = 255 * bits[:, y[:, None], x[None]]
             rows["masks"].append(mask)
-        else:
+        if f"train_keypoints{i}" in recorded:
             points = recorded[f"train_keypoints{i}"].copy()
             # torchvision's are indices of pixels.
             points[..., :2] = (points[..., :2] + 0.5 * is_torchvision(name)) * scale
@@ -167,6 +185,22 @@ def targets(name: str, sizes: np.ndarray) -> dict[str, np.ndarray]:
     }
 
 
+def library_slots(model: MaskRCNN, name: str, variables: Sequence[keras.Variable]) -> list[Slot]:
+    """Where the library keeps variables of ours."""
+    network = model.network
+    box = network.box.settings
+    if is_torchvision(name):
+        return torchvision.detector_slots(
+            variables, box_head_convs=box["convs"], box_pool_size=box["pool_size"]
+        )
+    return detectron2.detector_slots(
+        variables,
+        neck="c4" if network.neck.shares_roi_features else "fpn",
+        preprocessing=network.preprocessing,
+        box_pool_size=box["pool_size"],
+    )
+
+
 def torch_gradients(
     model: MaskRCNN, name: str, gradients: Mapping[str, np.ndarray]
 ) -> dict[str, np.ndarray]:
@@ -175,24 +209,9 @@ def torch_gradients(
     What a reader does to a tensor it does to an array of the tensor's indices too: they say where
     each number of ours comes from. Rows that a reader drops (the background's) have no gradient.
     """
-    network = model.network
-    box = network.box.settings
-    if is_torchvision(name):
-        slots = torchvision.detector_slots(
-            model.trainable_variables,
-            box_head_convs=box["convs"],
-            box_pool_size=box["pool_size"],
-        )
-    else:
-        slots = detectron2.detector_slots(
-            model.trainable_variables,
-            neck="c4" if network.neck.shares_roi_features else "fpn",
-            preprocessing=network.preprocessing,
-            box_pool_size=box["pool_size"],
-        )
     shapes = {tensor: shape for tensor, shape, _ in info(name)["tensors"]}
     found = {}
-    for slot in slots:
+    for slot in library_slots(model, name, model.trainable_variables):
         (tensor,) = slot.names
         shape = shapes[tensor]
         places = slot.convert(np.arange(np.prod(shape)).reshape(shape))

@@ -35,6 +35,9 @@ _WATCHED = (
     "box_align",
     "box_head",
     "box_head/class_logits",
+    *(f"box_head_{stage}{layer}" for stage in (1, 2, 3) for layer in ("", "/class_logits")),
+    *(f"refine_boxes_{stage}" for stage in (1, 2)),
+    "detections",
     "mask_align",
     "mask_head/deconv",
     "mask_head",
@@ -53,7 +56,10 @@ def inference_checks(name: str, model: MaskRCNN) -> Record:
     _features(record, seen)
     _rpn(record, seen)
     own = _proposals(record, seen)
-    _box_head(record, seen, own)
+    if "stage0_deltas" in arrays(name):
+        _cascade(record, seen, own)
+    else:
+        _box_head(record, seen, own)
     found = {key: np.asarray(value) for key, value in outputs.items()}
     _batch(record, found, sizes)
     slots = _detections_of_stages(record, found)
@@ -185,6 +191,27 @@ def _box_head(record: Record, seen: dict[str, Any], own: np.ndarray) -> None:
     record.relative("box deltas", deltas.reshape(len(deltas), -1), expected, HEAD)
 
 
+def _cascade(record: Record, seen: dict[str, Any], own: np.ndarray) -> None:
+    """What each stage sees, says, and makes of its boxes."""
+    recorded = arrays(record.file)
+    for stage in range(3):
+        name, key = f"box_head_{stage + 1}", f"stage{stage}"
+        x = _channels_first(np.asarray(seen[name][0][0])[own[:10]])
+        expected = recorded[f"{key}_roi_features_first10"]
+        record.relative(f"{key}: RoI features", x[:, ::16], expected, HEAD)
+        hidden = np.asarray(seen[f"{name}/class_logits"][0][0])[own[:50], ::16]
+        record.relative(f"{key}: box head", hidden, recorded[f"{key}_box_head_out_first50"], HEAD)
+        logits, deltas = (np.asarray(x)[own] for x in seen[name][1])
+        expected = recorded[f"{key}_class_logits_first50"]
+        record.relative(f"{key}: class logits", logits[:50], expected, HEAD)
+        record.relative(f"{key}: box deltas", deltas[:, 0], recorded[f"{key}_deltas"], HEAD)
+        if stage < 2:
+            boxes = np.asarray(seen[f"refine_boxes_{stage + 1}"][1])[own]
+            record.absolute(f"{key}: boxes", boxes, recorded[f"{key}_boxes_after"], BOX, "px")
+    scores = tf.nn.softmax(seen["detections"][0][2][0]).numpy()[own[:100]]
+    record.absolute("mean scores", scores, recorded["mean_scores_first100"], SCORE)
+
+
 def _compare_detections(
     record: Record, prefix: str, boxes: Any, classes: Any, scores: Any, keys: tuple[str, str, str]
 ) -> np.ndarray:
@@ -261,8 +288,12 @@ def _prediction(record: Record, model: MaskRCNN) -> None:
     keys = ("det_boxes", f"det_{_labels(record.file)}", "det_scores")
     got = got[_compare_detections(record, "predict", got.boxes, got.classes, got.scores, keys)]
     if "masks" in model.result_names:
-        expected = recorded["det_masks28" if is_torchvision(record.file) else "det_masks"]
-        record.absolute("predict: mask probabilities", got.mask_probabilities, expected, MASK)
+        (key,) = (key for key in recorded if key.startswith("det_masks"))  # of all, or the first
+        masks, expected = got.mask_probabilities, recorded[key]
+        record.absolute("predict: mask probabilities", masks[: len(expected)], expected, MASK)
+        if "det_mask_sums" in recorded:
+            sums = masks.sum(axis=(1, 2), dtype="float64")
+            record.relative("predict: sums of masks", sums, recorded["det_mask_sums"], MASK)
         _pasted(record, got)
     if "keypoints" in model.result_names:
         if is_torchvision(record.file):

@@ -14,6 +14,7 @@ import pytest
 from helpers import MASK, keypoint_head, tiny_model
 from PIL import Image
 
+from keras_maskrcnn.heads import Cascade, MaskRoIHead
 from keras_maskrcnn.models.settings import merge_arguments
 from keras_maskrcnn.ops.roi_align import BACKEND_VARIABLE
 
@@ -73,11 +74,11 @@ def distinct_model(gain=4.0, **changes):
         class_names=("cup", "naïve ring"),
     )
     network = model.network
-    masks = [head for head in network.heads if head.name == "mask"]
-    for part in (network.box, *masks):
-        for weight in part.head.weights:
-            if weight.name == "kernel":
-                weight.assign(gain * weight)
+    layers = list(network.box.heads) if isinstance(network.box, Cascade) else [network.box.head]
+    layers += [head.head for head in network.heads if isinstance(head, MaskRoIHead)]
+    for weight in (weight for layer in layers for weight in layer.weights):
+        if weight.name == "kernel":
+            weight.assign(gain * weight)
     return model
 
 

@@ -49,26 +49,79 @@ class Case:
     """A head small enough for quick tests, and what is known of it.
 
     Args:
+        part: its name in the registry.
         settings: of the head, with pooled grids of side 2 to 4.
         truth: what it learns from.
         answer: from targets to the predictions that say them.
-        ignorance: its loss where all predictions are 0.
+        ignorance: its loss where all predictions are `silence`.
+        silence: what says nothing.
     """
 
+    part: str
     settings: dict
     truth: Callable
     answer: Callable
     ignorance: float
+    silence: float = 0.0
 
 
+def log_probabilities(targets):
+    """Of background and the own class, where a softmax over all classes is sure."""
+    inside = np.array(targets)[..., None]
+    return np.where(np.concatenate([1 - inside, inside], axis=-1) > 0, 0.0, -80.0)
+
+
+MLP = {"fcs": 1, "dim": 8, "pool_size": 4, "side": 8, "target_style": "binary"}
 CASES = {
     "mask": Case(
+        "mask",
         {"convs": 1, "dim": 8, "pool_size": 4, "target_style": "binary"},
         mask_truth,
         lambda targets: 80.0 * np.array(targets) - 40.0,
         np.log(2),
     ),
+    "mask, bilinear, class-agnostic": Case(
+        "mask",
+        {
+            **{"convs": 1, "dim": 8, "pool_size": 4, "target_style": "binary"},
+            **{"upsampling": "bilinear", "output": "class_agnostic"},
+        },
+        mask_truth,
+        lambda targets: 80.0 * np.array(targets) - 40.0,
+        np.log(2),
+    ),
+    "mask, softmax": Case(
+        "mask",
+        {"convs": 1, "dim": 8, "pool_size": 4, "target_style": "binary", "output": "softmax"},
+        mask_truth,
+        log_probabilities,
+        np.log(4),  # three classes and the background
+        -np.log(4),
+    ),
+    "mask_mlp": Case(
+        "mask_mlp",
+        MLP,
+        mask_truth,
+        lambda targets: 80.0 * np.array(targets) - 40.0,
+        np.log(2),
+    ),
+    "mask_mlp, softmax": Case(
+        "mask_mlp",
+        {**MLP, "output": "softmax"},
+        mask_truth,
+        log_probabilities,
+        np.log(4),
+        -np.log(4),
+    ),
+    "mask_mlp, class-agnostic": Case(
+        "mask_mlp",
+        {**MLP, "output": "class_agnostic"},
+        mask_truth,
+        lambda targets: 80.0 * np.array(targets) - 40.0,
+        np.log(2),
+    ),
     "keypoint": Case(
+        "keypoint",
         {"num_keypoints": 3, "convs": 1, "dim": 8, "pool_size": 2},
         keypoint_truth,
         keypoint_answer,
@@ -79,7 +132,8 @@ OWN = [n for n in HEADS.names if HEADS.find(n).__module__.startswith("keras_mask
 
 
 def make(name, dtype=None, **settings):
-    head = HEADS.make({"name": name, **CASES[name].settings, **settings}, default="mask")
+    case = CASES[name]
+    head = HEADS.make({"name": case.part, **case.settings, **settings}, default="mask")
     head.build(HeadContext(**CONTEXT, dtype=dtype))
     return head
 
@@ -95,7 +149,8 @@ def said(head, count=3):
 
 
 def targets(head, rois=ROIS, truth=None):
-    truth = CASES[_name_of(head)].truth() if truth is None else truth
+    if truth is None:
+        truth = next(case.truth() for case in CASES.values() if case.part == _name_of(head))
     return head.targets(rois, truth, layout(head, truth))
 
 

@@ -68,7 +68,7 @@ def test_without_a_network(tmp_path, monkeypatch, failure):
     assert told(fetch, "https://host/1386/model.pkl", "abc", "md5") == (
         "cannot download https://host/1386/model.pkl ([Errno -2] Name not known): where there is a "
         f"network, download it and put it at {tmp_path / 'models' / '1386_model.pkl'}, or give its "
-        "path by weights_file=PATH"
+        "path by weights_file=PATH (--weights-file PATH)"
     )
     name = "resnet101_weights_tf_dim_ordering_tf_kernels_notop.h5"
     text = told(keras_applications.download, "resnet101")

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_maskrcnn.backbones.resnet import build_resnet
+from keras_maskrcnn.backbones.resnet import SPECS, build_resnet
 from keras_maskrcnn.weights import detectron2, layouts, torchvision
 
 
@@ -66,6 +66,48 @@ def test_every_layer_has_a_name_of_its_own():
         )
         names = [slot.names[0] for slot in slots]
         assert len(set(names)) == len(names) == len(model.weights) == 53 * 5
+
+
+# Blocks, groups and width per group of torchvision's `resnet.py`.
+TORCHVISION = {
+    "resnet152": ((3, 8, 36, 3), 1, 64),
+    "resnext50_32x4d": ((3, 4, 6, 3), 32, 4),
+    "resnext101_32x8d": ((3, 4, 23, 3), 32, 8),
+    "resnext101_64x4d": ((3, 4, 23, 3), 64, 4),
+    "wide_resnet50_2": ((3, 4, 6, 3), 1, 128),
+    "wide_resnet101_2": ((3, 4, 23, 3), 1, 128),
+}
+
+
+def kernels_of_torchvision(name):
+    """Shapes of all convolutions, as its `Bottleneck` and `_make_layer` have them."""
+    blocks, groups, width_per_group = TORCHVISION[name]
+    shapes, inputs = {"conv1": (64, 3, 7, 7)}, 64
+    for stage, count in enumerate(blocks):
+        planes = 64 * 2**stage
+        width = int(planes * (width_per_group / 64)) * groups
+        for block in range(count):
+            module = f"layer{stage + 1}.{block}"
+            shapes[f"{module}.conv1"] = (width, inputs, 1, 1)
+            shapes[f"{module}.conv2"] = (width, width // groups, 3, 3)
+            shapes[f"{module}.conv3"] = (4 * planes, width, 1, 1)
+            if block == 0:
+                shapes[f"{module}.downsample.0"] = (4 * planes, inputs, 1, 1)
+            inputs = 4 * planes
+    return shapes
+
+
+@pytest.mark.parametrize("name", TORCHVISION)
+def test_kernels_are_torchvision_s(name):
+    found = {}
+    for slot in torchvision.backbone_slots(build_resnet(name).weights):
+        if slot.variable.name == "kernel":
+            height, width, inputs, outputs = slot.variable.shape
+            found[slot.names[0].removesuffix(".weight")] = (outputs, inputs, height, width)
+    assert found == kernels_of_torchvision(name)
+    if SPECS[name].groups > 1:
+        layer = build_resnet(name, outputs=("C2",)).get_layer("res2_block1_conv2")
+        assert layer.groups == TORCHVISION[name][1]
 
 
 def test_old_torchvision_names():

@@ -22,6 +22,7 @@ from keras_maskrcnn.weights import (
 from keras_maskrcnn.weights.files import read_weights_file
 
 K, J = 3, 5
+NECKS_OF_DETECTRON2 = {"FPN": "fpn", "C4": "c4", "DC5": "dc5"}
 
 
 @functools.cache
@@ -57,7 +58,7 @@ def _tensors(model, kind):
     else:
         slots = detectron2.detector_slots(
             model.weights,
-            neck="c4" if network.neck.shares_roi_features else "fpn",
+            neck=NECKS_OF_DETECTRON2[type(network.neck).__name__],
             preprocessing="caffe",
             box_pool_size=7,
         )
@@ -170,6 +171,79 @@ def test_c4_model(tmp_path):
     weights = [weight for stage in stages for weight in stage.weights]
     for ours, theirs in zip(whole.weights, weights, strict=True):
         np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.mark.filterwarnings("ignore:.*trained with preprocessing='caffe'")
+def test_dc5_model(tmp_path):
+    """All of the network is the backbone, and the heads read it as those of a pyramid do."""
+    model = _model(
+        neck="dc5", rpn={"anchor_sizes": ((32, 64),)}, heads=({"name": "mask", "dim": 8},)
+    )
+    tensors = _tensors(model, "detectron2")
+    names = ("backbone.res5.1.conv2.norm.running_var", "backbone.stem.conv1.weight")
+    assert set(names) < set(tensors) and "roi_heads.box_head.fc2.bias" in tensors
+    assert not any(".bottom_up." in name or "fpn" in name for name in tensors)
+    path = _write(tmp_path / "w.pkl", tensors, "detectron2")
+    report = load_detector_weights(model, path)
+    assert len(report.matched) == len(model.weights) and not report.ignored
+    # The same weights serve a backbone that is not dilated.
+    whole = build_resnet("resnet18")
+    load_backbone_weights(whole, path, preprocessing="torch")
+    for ours, theirs in zip(whole.weights, model.network.backbone.weights, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_cascade(tmp_path):
+    model = _model(box={"name": "cascade", "dim": 16}, heads=())
+    tensors = _tensors(model, "detectron2")
+    shapes = {name: value.shape for name, value in tensors.items() if "roi_heads" in name}
+    assert shapes == {
+        f"roi_heads.{module}.{suffix}": (*shape,) if suffix == "weight" else shape[:1]
+        for stage in range(3)
+        for module, shape in (
+            (f"box_head.{stage}.fc1", (16, 8 * 49)),
+            (f"box_head.{stage}.fc2", (16, 16)),
+            (f"box_predictor.{stage}.cls_score", (K + 1, 16)),
+            (f"box_predictor.{stage}.bbox_pred", (4, 16)),
+        )
+        for suffix in ("weight", "bias")
+    }
+    report = load_detector_weights(model, _write(tmp_path / "w.pkl", tensors, "detectron2"))
+    assert len(report.matched) == len(model.weights)
+    chw = np.random.default_rng(1).normal(size=(8, 7, 7)).astype("float32")
+    for stage, head in enumerate(model.network.box.heads):
+        weights = {k: v for k, v in tensors.items() if f".{stage}." in k and "roi_heads" in k}
+
+        def dense(x, name, weights=weights):
+            (weight,) = (v for k, v in weights.items() if k.endswith(f"{name}.weight"))
+            (bias,) = (v for k, v in weights.items() if k.endswith(f"{name}.bias"))
+            return weight @ x + bias
+
+        hidden = np.maximum(dense(np.maximum(dense(chw.ravel(), "fc1"), 0), "fc2"), 0)
+        logits, deltas = head(chw.transpose(1, 2, 0)[None])
+        np.testing.assert_allclose(logits[0], dense(hidden, "cls_score"), rtol=1e-4)
+        np.testing.assert_allclose(deltas[0, 0], dense(hidden, "bbox_pred"), rtol=1e-4)
+    # With other classes, deltas that are the same for all of them are kept.
+    other = _model(num_classes=7, box={"name": "cascade", "dim": 16}, heads=())
+    with pytest.warns(UserWarning, match="box_head_1/class_logits/kernel"):
+        report = load_detector_weights(other, tmp_path / "w.pkl", fresh_classes=True)
+    assert {name.split("/")[1] for name in report.fresh} == {"class_logits"}
+    assert len(report.fresh) == 6
+
+
+@pytest.mark.parametrize(
+    ("count", "names"),
+    [(1, ["conv"]), (3, ["conv.conv0", "conv.conv1", "conv.conv2"])],
+)
+def test_convolutions_of_detectron2_s_rpn(count, names):
+    """As the recorded models have them; one has no number."""
+    tensors = _tensors(_model(rpn={"convs": count}), "detectron2")
+    found = [n for n in tensors if n.startswith("proposal_generator.rpn_head.conv")]
+    assert found == [
+        f"proposal_generator.rpn_head.{name}.{kind}"
+        for name in names
+        for kind in ("weight", "bias")
+    ]
 
 
 def test_other_classes(tmp_path):

@@ -156,6 +156,8 @@ def _is_of_label_studio(content: dict[str, Any]) -> bool:
 def check_id(entry: dict[str, Any], key: str) -> int:
     """An id; VIA writes some as text."""
     value = entry.get(key)
+    if type(value) is int and -(2**63) <= value < 2**63:  # Nearly always, and at once.
+        return value
     if isinstance(value, str) and value.isdecimal() and value.isascii() and len(value) < 20:
         return check_integer({key: int(value)}, key)
     return check_integer(entry, key)
