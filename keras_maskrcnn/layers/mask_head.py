@@ -80,7 +80,7 @@ class MaskHead(keras.layers.Layer):
                 name="deconv",
             )
             if upsampling == "deconv"
-            else keras.layers.UpSampling2D(2, interpolation="bilinear", dtype=policy)
+            else keras.layers.UpSampling2D(2, interpolation="bilinear", dtype="float32")
         )
         self.mask_logits = keras.layers.Conv2D(
             mask_channels(output, num_classes),
@@ -103,10 +103,14 @@ class MaskHead(keras.layers.Layer):
         x, real = at_least_one(features), are_real(features)
         for conv in self.convs:
             x = conv(x, training=training, real=real)
-        x = self.enlarge(x)  # [P, 2p, 2p, C]
+        # A linear layer says between pixels what it says of the features between them: where these
+        # are interpolated, the logits are, which are many times fewer.
+        interpolates = self.upsampling == "bilinear"
+        x = x if interpolates else self.enlarge(x)  # [P, 2p, 2p, C]
         if self.output_form != "sigmoid":
-            maps = ops.cast(self.mask_logits(x), "float32")[: ops.shape(features)[0]]
-            return masks_of_classes(maps, classes, self.output_form)
+            maps = ops.cast(self.mask_logits(x), "float32")
+            maps = self.enlarge(maps) if interpolates else maps
+            return masks_of_classes(maps[: ops.shape(features)[0]], classes, self.output_form)
         x = x[: ops.shape(features)[0]]
         # Of `mask_logits` only each RoI's own class: all K of them are a 4 to 6 times longer way.
         # Chosen by a product, whose gradient adds in one order; that of a gather adds in any.
@@ -119,7 +123,10 @@ class MaskHead(keras.layers.Layer):
         # Not ops.matmul, which cannot read `pixels` transposed in place.
         logits = tf.matmul(own, pixels, transpose_b=True)[:, 0]  # [P, 2p * 2p]
         logits = ops.cast(logits, "float32") + ops.cast(bias, "float32")
-        return ops.reshape(logits, (-1, side, side))
+        logits = ops.reshape(logits, (-1, side, side))
+        if not interpolates:
+            return logits
+        return self.enlarge(at_least_one(logits[..., None]))[: ops.shape(features)[0], ..., 0]
 
     def get_config(self) -> dict[str, Any]:
         return {
