@@ -107,11 +107,13 @@ class TrainableDetector(keras.Model):
         Args:
             gradients: of the losses, one per trained variable, or `None`.
         """
-        weight = self._loss_weights.get("regularization_loss", 1.0)
-        decay = self.optimizer.scale_loss(weight * self.weight_decay)
+        decay = self.weight_decay * self._loss_weights.get("regularization_loss", 1.0)
+        if decay == 0:
+            return gradients
+        decay = self.optimizer.scale_loss(decay)
         result = []
         for variable, gradient in zip(self.trainable_variables, gradients, strict=True):
-            if weight * self.weight_decay and variable.name == "kernel":
+            if _decays(variable):
                 known = [] if gradient is None else [gradient]
                 with tf.control_dependencies(known):
                     known.append(decay * variable.value)
@@ -131,7 +133,7 @@ class TrainableDetector(keras.Model):
         sample_weight: Any = None,
         training: bool = True,
     ) -> Tensor:
-        kernels = [v for v in self.trainable_variables if v.name == "kernel"]
+        kernels = [v for v in self.trainable_variables if _decays(v)]
         parts = loss_parts(self.network, y_pred, kernels, self.weight_decay, replicas.total)
         if self._adds_decay:
             parts["regularization_loss"] = ops.stop_gradient(parts["regularization_loss"])
@@ -206,3 +208,8 @@ class TrainableDetector(keras.Model):
         if id(x) != self._prepared:
             x, y, kwargs["batch_size"] = as_batches(self, x, y, batch_size=kwargs.get("batch_size"))
         return super().evaluate(x, y, **kwargs)
+
+
+def _decays(variable: keras.Variable) -> bool:
+    """Whether the L2 penalty is of this variable: of kernels, not of biases and norms."""
+    return variable.name == "kernel"
