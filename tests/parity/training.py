@@ -51,6 +51,9 @@ OTHER_GRADIENTS = {
 }
 
 STATISTIC = 1e-4  # relative
+# PyTorch stores the unbiased variance of a batch, Keras the biased one: 1/n less, of n values of
+# a channel, in the tenth that a step contributes. The smallest maps have some hundred values.
+VARIANCE = 1e-3
 _ByPath = dict[str, np.ndarray]
 
 _LOSSES = {
@@ -126,12 +129,8 @@ def _statistics(record: Record, model: MaskRCNN, after: _ByPath) -> None:
         if kind == "running_mean":
             record.relative(f"statistics: running {quantity}", ours, theirs, STATISTIC)
         else:
-            record.meant(
-                f"statistics: running {quantity}",
-                np.abs(ours / theirs - 1).max(),
-                "relative",
-                "PyTorch stores the unbiased variance of a batch, Keras the biased one",
-            )
+            largest = np.abs(ours / theirs - 1).max()
+            record.relative(f"statistics: running {quantity}", largest, 0.0, VARIANCE)
 
 
 @contextlib.contextmanager
