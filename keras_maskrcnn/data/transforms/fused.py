@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from keras_maskrcnn.checks import fraction
-from keras_maskrcnn.data.records import Instance
 from keras_maskrcnn.data.transforms.base import TRANSFORMS, Sample, Transform, make_transforms
+from keras_maskrcnn.data.transforms.later import Later
 from keras_maskrcnn.data.transforms.move import Move
 from keras_maskrcnn.data.transforms.resampling import Fill
 from keras_maskrcnn.data.transforms.settings import fill_value
@@ -50,31 +49,11 @@ class FusedMove(Warp):
         return {**super().describe(), "moves": [move.describe() for move in self.moves]}
 
 
-class _Ahead(Sample):
-    """What a move will leave: a size, and objects that are moved when they are asked for."""
-
-    _later: Callable[[], tuple[Instance, ...]]
-
-    def __init__(self, move: Move, sample: Sample) -> None:
-        channels = sample.image.shape[2:]
-        blank = np.zeros((1, 1, *channels), sample.image.dtype)
-        image = np.broadcast_to(blank, (*move.new_size(*sample.size), *channels))
-        # As a frozen dataclass sets its fields; that of the objects is the property below.
-        object.__setattr__(self, "image", image)
-        object.__setattr__(self, "flip_pairs", sample.flip_pairs)
-        object.__setattr__(self, "around", sample.around)
-        object.__setattr__(self, "_later", lambda: move.move_instances(sample))
-
-    @functools.cached_property
-    def instances(self) -> tuple[Instance, ...]:  # type: ignore[override]  # A field, elsewhere.
-        return self._later()
-
-
 @TRANSFORMS.register("fused")
 class Fused(Transform):
     """Does what its transforms draw in one move, which resamples pictures once.
 
-    Each transform draws for what the earlier ones leave, of whose pixels it sees none.
+    Each transform draws for what the earlier ones leave.
 
     Args:
         transforms: as `augment` takes them, such as `["rotate", "shear", "flip"]`; all of them must
@@ -121,7 +100,7 @@ class Fused(Transform):
                 )
             moves = (*moves, move)
             fused = FusedMove(moves, fill=self.fill, min_visible=self.min_visible)
-            seen = _Ahead(fused, sample)
+            seen = Later(sample, fused)
         return fused
 
     def get_config(self) -> dict[str, Any]:

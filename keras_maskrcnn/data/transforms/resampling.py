@@ -55,10 +55,15 @@ def resample(
     colour = _colour(fill, image)
     m = as_matrix(matrix)
     m = np.vstack([m, [0.0, 0.0, 1.0]]) if len(m) == 2 else m / m[2, 2]
-    is_affine = m[2].tolist() == [0, 0, 1]
-    if is_affine and (m[0, 1] == m[1, 0] == 0 or m[0, 0] == m[1, 1] == 0):
-        return _stretched(image, m, size, colour)
-    return _warped(image, m, size, colour)
+    return (_stretched if keeps_axes(m) else _warped)(image, m, size, colour)
+
+
+def keeps_axes(matrix: np.ndarray) -> bool:
+    """Whether a move by a matrix `[3, 3]` leaves axes axes, each for itself or exchanged."""
+    is_affine = matrix[2].tolist() == [0, 0, 1]
+    return is_affine and bool(
+        matrix[0, 1] == matrix[1, 0] == 0 or matrix[0, 0] == matrix[1, 1] == 0
+    )
 
 
 def _colour(fill: Fill, image: np.ndarray) -> np.ndarray:
@@ -126,8 +131,21 @@ def _resized(
     is_whole = np.allclose(whole, [*rows, *columns], rtol=0, atol=_ROUNDING)
     if is_whole and (whole[1] - whole[0], whole[3] - whole[2]) == size:
         return image[whole[0] : whole[1], whole[2] : whole[3]]
-    box = (columns[0], rows[0], columns[1], rows[1])
+    spans = zip((rows, columns), size, image.shape[:2], strict=True)
+    (top, bottom), (left, right) = (_reached(ends, new, old) for ends, new, old in spans)
+    # Pillow copies all that it is given.
+    if 2 * (bottom - top) * (right - left) < image.shape[0] * image.shape[1]:
+        image = image[top:bottom, left:right]
+    else:
+        top = left = 0
+    box = (columns[0] - left, rows[0] - top, columns[1] - left, rows[1] - top)
     return _by_pillow(image, lambda picture, _: picture.resize(size[::-1], _BILINEAR, box=box))
+
+
+def _reached(ends: tuple[float, float], new: int, old: int) -> tuple[int, int]:
+    """The first and last pixel of an axis that have a part in what is resized."""
+    support = max((ends[1] - ends[0]) / new, 1.0) + 1
+    return max(0, math.floor(ends[0] - support)), min(old, math.ceil(ends[1] + support))
 
 
 def _warped(
