@@ -6,6 +6,7 @@ import argparse
 from typing import Any
 
 from keras_maskrcnn.cli.options import say
+from keras_maskrcnn.cli.quiet import start_tensorflow
 from keras_maskrcnn.optional import needed_for
 
 _DESCRIPTION = """\
@@ -35,6 +36,7 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
 
 def run(args: argparse.Namespace) -> int:
     """Runs the demo."""
+    start_tensorflow()
     with needed_for("the demo", "scikit-image scipy"):
         from keras_maskrcnn.demo.run import run_demo
 

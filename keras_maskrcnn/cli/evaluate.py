@@ -17,6 +17,7 @@ from keras_maskrcnn.cli.options import (
     size_arguments,
     tta_argument,
 )
+from keras_maskrcnn.cli.quiet import start_tensorflow
 from keras_maskrcnn.names import COMPARISONS
 
 if TYPE_CHECKING:
@@ -175,6 +176,8 @@ def _evaluate_results(args: argparse.Namespace) -> tuple[dict[str, Any], CocoMet
             raise ValueError(f"Expected {name} only with a MODEL. Received: {name} with --results")
     if args.annotations is None:
         raise ValueError("Expected --annotations FILE with --results FILE")
+
+    start_tensorflow()
 
     from keras_maskrcnn.evaluation import evaluate_coco_files
 

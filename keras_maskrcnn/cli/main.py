@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import logging
-import os
 import sys
 from collections.abc import Sequence
 
@@ -20,6 +19,7 @@ from keras_maskrcnn.cli import (
     train,
     validate,
 )
+from keras_maskrcnn.cli.quiet import quieten, verbose_argument
 from keras_maskrcnn.cli.version import ShowVersion
 from keras_maskrcnn.tensorflow_errors import pipeline_message, without_internals
 
@@ -56,8 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     parser = build_parser()
     args = parser.parse_args(arguments)
-    # TensorFlow's notes on start-up are of no use to the user of a command.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    quieten(args.verbose)
     terminal = logging.StreamHandler()
     terminal.setLevel(logging.WARNING)
     logging.basicConfig(format="%(message)s", handlers=[terminal])
@@ -93,6 +92,7 @@ def build_parser() -> argparse.ArgumentParser:
         command.add_argument(
             "--traceback", action="store_true", help="show where in the code an error arose"
         )
+        verbose_argument(command)
     return parser
 
 

@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from keras_maskrcnn.cli.quiet import start_tensorflow
+
 if TYPE_CHECKING:
     import keras
 
@@ -61,6 +63,7 @@ def load_model(choice: str | Path, weights_file: str | None = None) -> keras.Mod
     from keras_maskrcnn.checks import nearest
 
     if is_preset(choice):
+        start_tensorflow()
         return keras_maskrcnn.MaskRCNN.from_preset(str(choice), weights_file=weights_file)
     refuse_weights_file(weights_file, choice)
     path = Path(choice)
@@ -71,6 +74,7 @@ def load_model(choice: str | Path, weights_file: str | None = None) -> keras.Mod
             "Expected a model file (.keras) or a run folder, or the name of a published model."
             f"{nearest(choice, tuple(keras_maskrcnn.PRESETS))} Received: {path}"
         )
+    start_tensorflow()
     try:
         return keras_maskrcnn.load_model(path)
     except Exception as error:

@@ -20,6 +20,7 @@ from keras_maskrcnn.cli.options import (
     split_thresholds,
     tta_argument,
 )
+from keras_maskrcnn.cli.quiet import start_tensorflow
 from keras_maskrcnn.images.formats import is_picture_name, named, picture_formats
 
 if TYPE_CHECKING:
@@ -161,6 +162,8 @@ def _ask_model(args: argparse.Namespace) -> tuple[Callable[[Path], Any], PixelFo
 
 
 def _ask_server(args: argparse.Namespace) -> tuple[Callable[[Path], Any], PixelFormat]:
+    start_tensorflow()
+
     from keras_maskrcnn.images.pixels import PixelFormat
     from keras_maskrcnn.serving import Client
 

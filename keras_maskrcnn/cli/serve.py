@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_maskrcnn.cli.options import load_model, model_arguments, refuse_weights_file, say
+from keras_maskrcnn.cli.quiet import start_tensorflow
 from keras_maskrcnn.optional import needed_for
 
 _DESCRIPTION = """\
@@ -75,6 +76,7 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
 
 def run(args: argparse.Namespace) -> int:
     """Loads the model and answers requests until it is told to stop."""
+    start_tensorflow()
     with needed_for("`maskrcnn serve`", "maskrcnn-keras[serving]"):
         from keras_maskrcnn.serving.hosts import AllowedHosts
         from keras_maskrcnn.serving.model import ServedModel

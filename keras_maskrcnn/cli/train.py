@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from keras_maskrcnn.cli.data import described, read_coco, read_pair
 from keras_maskrcnn.cli.options import check_classes, parse_settings, say
+from keras_maskrcnn.cli.quiet import start_tensorflow
 from keras_maskrcnn.cli.train_choices import build_model, complete, training_options
 from keras_maskrcnn.cli.train_parser import add_parser
 
@@ -25,6 +26,8 @@ _NOT_KEPT = ("command", "run", "traceback", "resume")
 
 def run(args: argparse.Namespace) -> int:
     """Trains a model, or goes on with an interrupted run."""
+    start_tensorflow()
+
     from keras_maskrcnn.training import RunFolder
 
     folder = RunFolder(args.output if args.resume is None else args.resume)

@@ -7,7 +7,6 @@ import csv
 import json
 import logging
 import os
-import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +16,7 @@ import numpy as np
 from keras_maskrcnn.training.files import is_partial, remove_partials, replacing
 from keras_maskrcnn.training.lock import locked
 from keras_maskrcnn.training.state import TrainingState, best_epoch, load_state, save_model
+from keras_maskrcnn.training.weights_only import copy_without_optimizer
 
 if TYPE_CHECKING:
     import keras
@@ -31,7 +31,8 @@ class RunFolder:
 
     A run goes on from `last.keras`: the model after an epoch and all else that the run knew, in
     one file that appears in one step. What a kill at any moment can leave out of date, `best.keras`
-    and `history.csv`, follows from that file and is written again when the run goes on.
+    (the model alone) and `history.csv`, follows from that file and is written again when the run
+    goes on.
 
     Args:
         path: the folder; it need not exist yet.
@@ -143,7 +144,7 @@ class RunFolder:
     def _follow(self, state: TrainingState, monitor: str) -> None:
         if best_epoch(state.history, monitor) == state.epochs_done - 1:
             with replacing(self.best_file) as partial:
-                shutil.copyfile(self.last_file, partial)
+                copy_without_optimizer(self.last_file, partial)
         self._write_history(state.history)
 
     def _write_history(self, history: Sequence[dict[str, float]]) -> None:

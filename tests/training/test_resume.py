@@ -113,7 +113,8 @@ def test_the_run_has_what_a_resumed_one_can_lose(moments):
     assert written.count("after last.keras appeared") == EPOCHS
     assert written.count("after history.csv appeared") == EPOCHS
     assert 2 <= written.count("after best.keras appeared") < EPOCHS
-    assert "best/optimizer/vars/1" in contents(folder)
+    assert "last/optimizer/vars/1" in contents(folder)
+    assert not any(name.startswith("best/optimizer") for name in contents(folder))
 
 
 def test_a_run_killed_at_any_moment_ends_as_one_that_was_not(moments):
