@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from keras_maskrcnn.cli import (
+    benchmark,
     convert,
     demo,
     evaluate,
@@ -38,6 +39,7 @@ examples:
   maskrcnn convert --data photos --to yolo photos_yolo
   maskrcnn export runs/photos/best.keras --output served/photos
   maskrcnn serve served/photos
+  maskrcnn benchmark runs/photos --data photos
 
 `maskrcnn COMMAND --help` tells the options of a command.
 """
@@ -85,7 +87,10 @@ def build_parser() -> argparse.ArgumentParser:
         "--version", action=ShowVersion, help="show the versions of what is installed, and exit"
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    modules = (validate, show, train, evaluate, predict, presets, convert, export, serve, demo)
+    modules = (
+        *(validate, show, train, evaluate, predict, presets),
+        *(convert, export, serve, benchmark, demo),
+    )
     for module in modules:
         command = module.add_parser(commands)
         command.set_defaults(run=module.run)
