@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import base64
 import io
-import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -52,6 +51,10 @@ b.error { color: var(--error); } b.warning { color: var(--warning); } b.note { c
 .bars { display: flex; flex-wrap: wrap; gap: 24px; }
 figure { margin: 0; max-width: 100%; } figcaption { max-width: 420px; }
 svg { max-width: 100%; height: auto; }
+@media (max-width: 600px) {
+  th, td { padding: .2em .45em; }
+  th:first-child, td:first-child { min-width: 5.5em; }
+}
 """
 
 
@@ -95,15 +98,13 @@ def picture_address(picture: Image.Image) -> str:
     return f"data:image/jpeg;base64,{base64.b64encode(stream.getvalue()).decode()}"
 
 
-def save_report_files(
-    folder: str | os.PathLike[str], page: str, content: Mapping[str, Any]
-) -> None:
+def save_report_files(folder: str | os.PathLike[str], page: str, content: str) -> None:
     """Writes `report.html` and `report.json`.
 
     Args:
         folder: it is created; files of these names in it are replaced.
         page: the whole HTML.
-        content: what JSON can hold.
+        content: the whole JSON.
 
     Raises:
         OSError: if they cannot be written.
@@ -111,8 +112,5 @@ def save_report_files(
     place = Path(folder)
     place.mkdir(parents=True, exist_ok=True)
     # What no text encoding holds, such as a file name that is no UTF-8, is written as `?`.
-    for name, text in (
-        ("report.json", json.dumps(content, indent=1) + "\n"),
-        ("report.html", page),
-    ):
+    for name, text in (("report.json", content + "\n"), ("report.html", page)):
         (place / name).write_bytes(text.encode("utf-8", "replace"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections import Counter
 from collections.abc import Mapping
@@ -99,7 +100,7 @@ class Report:
         """
         from keras_maskrcnn.doctor.page import page
 
-        save_report_files(folder, page(self), self.to_json())
+        save_report_files(folder, page(self), json.dumps(self.to_json(), indent=1))
 
 
 def known_kinds() -> dict[str, Kind]:

@@ -66,6 +66,34 @@ def evaluate_coco(
             `augment` with `min_size` or `max_size`.
         ImportError: without faster-coco-eval.
     """
+    return compare_model(
+        model,
+        data,
+        batch_size=batch_size,
+        min_size=min_size,
+        max_size=max_size,
+        iou_types=iou_types,
+        max_detections=max_detections,
+        save_results_to=save_results_to,
+        progress=progress,
+        augment=augment,
+    ).metrics
+
+
+def compare_model(
+    model: keras.Model,
+    data: DetectionData,
+    *,
+    batch_size: int = 1,
+    min_size: int | None = None,
+    max_size: int | None = None,
+    iou_types: Sequence[str] | None = None,
+    max_detections: int = 100,
+    save_results_to: str | os.PathLike[str] | None = None,
+    progress: bool = True,
+    augment: Any = False,
+) -> Compared:
+    """What a model finds beside ground truth. Args, raises: as `evaluate_coco`."""
     # Before the model runs, not after.
     import keras_maskrcnn.evaluation.scoring  # noqa: F401
 
@@ -79,10 +107,9 @@ def evaluate_coco(
         augment=augment,
     )
     compared = compare_data(data, results, iou_types=iou_types, max_detections=max_detections)
-    metrics = compared.metrics
     if save_results_to is not None:
         save_results(Path(save_results_to), results, list(compared.truth))
-    return metrics
+    return compared
 
 
 def coco_metrics(
@@ -166,9 +193,7 @@ def put_beside(
             for name in iou_types
         },
         max_detections=max_detections,
-        paths={record.image_id: record.path for record in data.records},
-        pixels=data.pixels,
-    )
+    ).with_pictures(data)
 
 
 def _common_types(

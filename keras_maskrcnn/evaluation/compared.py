@@ -11,6 +11,7 @@ from keras_maskrcnn.evaluation.metrics import CocoMetrics, summarize
 from keras_maskrcnn.images.pixels import PixelFormat
 
 if TYPE_CHECKING:
+    from keras_maskrcnn.data.records import DetectionData
     from keras_maskrcnn.evaluation.checks import Size
     from keras_maskrcnn.evaluation.scoring import Scores
 
@@ -37,6 +38,11 @@ class Compared:
     max_detections: int
     paths: Mapping[int, str] = dataclasses.field(default_factory=dict)
     pixels: PixelFormat = dataclasses.field(default_factory=PixelFormat)
+
+    def with_pictures(self, data: DetectionData) -> Compared:
+        """The same, with the files of a data set's pictures of the same ids."""
+        paths = {record.image_id: record.path for record in data.records}
+        return dataclasses.replace(self, paths=paths, pixels=data.pixels)
 
     @cached_property
     def scores(self) -> dict[str, Scores]:

@@ -170,9 +170,7 @@ def analyse_files(
     if images is not None:
         from keras_maskrcnn.data import load_coco
 
-        data = load_coco(annotations, images)
-        paths = {record.image_id: record.path for record in data.records}
-        compared = dataclasses.replace(compared, paths=paths)
+        compared = compared.with_pictures(load_coco(annotations, images))
     return analyse_compared(compared)
 
 

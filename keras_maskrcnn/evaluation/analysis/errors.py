@@ -158,7 +158,8 @@ def _chosen(
     missed = ~match.gt_ignored
     missed[match.gts[t][match.right[t]]] = False
     means = np.zeros(len(kinds), bool)
-    candidates = np.flatnonzero((targets >= 0) & missed[targets])
+    candidates = np.flatnonzero(targets >= 0)
+    candidates = candidates[missed[targets[candidates]]]
     order = np.lexsort((matching.pred_numbers[candidates], -matching.pred_scores[candidates]))
     candidates = candidates[order]
     _, first = np.unique(targets[candidates], return_index=True)
@@ -191,7 +192,9 @@ class _State:
         touched = np.isin(self.kinds, list(mended)) & (self.kinds >= 0)
         right = m.all.right[t] | (touched & self.means)
         kept = right | (m.all.wrong[t] & ~touched & wrong)
-        classes = np.where(touched & self.means, m.gt_classes[self.targets], m.pred_classes)
+        classes = m.pred_classes.copy()
+        moved = touched & self.means
+        classes[moved] = m.gt_classes[self.targets[moved]]
         if objects is None:
             objects = m.objects
             if _MISSED in mended:
