@@ -1,5 +1,7 @@
 """Figures hold the numbers of the analysis."""
 
+import sys
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
@@ -54,3 +56,11 @@ def test_errors(comparison):
     widths = [bar.get_width() for bar in axis.patches]
     np.testing.assert_allclose(widths, [100 * v for v in comparison.errors.dap.values()])
     assert max(widths) > 10
+
+
+def test_without_matplotlib_there_is_the_page(comparison, monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    with pytest.raises(ImportError, match=r'errors_figure needs .*"maskrcnn-keras\[plots\]"'):
+        errors_figure(comparison.errors)
+    analyse_compared(scene([(1, 0, 0, 0, 9, 9)], [(1, 0, 0, 0, 9, 9, 0.9)])).save(tmp_path)
+    assert "<svg" in (tmp_path / "report.html").read_text()

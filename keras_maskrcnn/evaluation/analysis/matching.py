@@ -7,7 +7,7 @@ of both that overlap, `T` IoU thresholds.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -140,27 +140,45 @@ class Matching:
         needed = np.minimum(self.ious, _MOST_NEEDED)[:, None]
         gts = np.full((len(self.ious), len(self.pred_scores)), -1, np.int32)
         taken = np.zeros((len(self.ious), len(self.gt_areas)), bool)
-        rows = np.arange(len(self.ious))
-        of_use = self.pair_same & (self.pair_ious >= needed.min(initial=1))
-        preds, others = self.pair_preds[of_use], self.pair_gts[of_use]
-        overlaps = self.pair_ious[of_use]
-        starts = np.flatnonzero(np.diff(preds, prepend=-1))
-        for start, stop in zip(starts, np.append(starts, len(preds))[1:], strict=True):
-            pred = preds[start]
+        for pairs, starts in self._turns(self.pair_same & (self.pair_ious >= needed.min())):
+            preds, others = self.pair_preds[pairs[starts]], self.pair_gts[pairs]
+            free = ~taken[:, others] | self.gt_crowds[others]
+            free &= self.pair_ious[pairs] >= needed
             # What is ignored is found by results only that find nothing else.
             for is_ignored in (False, True):
-                near = start + np.flatnonzero(gt_ignored[others[start:stop]] == is_ignored)
-                if not len(near):
-                    continue
-                free = ~taken[:, others[near]] | self.gt_crowds[others[near]]
-                free &= overlaps[near] >= needed
+                choice = free & (gt_ignored[others] == is_ignored)
+                overlaps = np.where(choice, self.pair_ious[pairs], 0.0)
+                most = np.maximum.reduceat(overlaps, starts, axis=1)
+                finds = (most > 0) & (gts[:, preds] < 0)
                 # Of equals the last, as COCO's tool has it.
-                best = near[::-1][np.argmax((free * overlaps[near])[:, ::-1], axis=1)]
-                finds = free.any(axis=1) & (gts[:, pred] < 0)
-                gts[finds, pred] = others[best[finds]]
-                taken[rows[finds], others[best[finds]]] = True
+                is_most = overlaps == np.repeat(most, np.diff(starts, append=len(pairs)), axis=1)
+                places = np.where(is_most, np.arange(len(pairs)), -1)
+                best = np.maximum.reduceat(places, starts, axis=1)
+                rows, columns = np.nonzero(finds)
+                found = others[best[finds]]
+                gts[rows, preds[columns]] = found
+                taken[rows, found] = True
         ignored = np.where(gts >= 0, np.append(gt_ignored, False)[gts], pred_outside)
         return Match(gts, ignored, gt_ignored)
+
+    def _turns(self, of_use: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Pairs in the order in which results choose: first the best of each picture and class,
+        which are in no other's way, all at once, then the second of each.
+
+        Args:
+            of_use: bool `[P]`: the pairs that matter.
+
+        Yields:
+            places of pairs, sorted by result, and where in them each result's own begin.
+        """
+        places = np.flatnonzero(of_use)
+        preds, own = np.unique(self.pair_preds[places], return_inverse=True)
+        groups = self.pred_images[preds] * len(self.class_names) + self.pred_classes[preds]
+        turns = _rank(groups)[own]
+        order = np.argsort(turns, kind="stable")
+        ends = np.flatnonzero(np.diff(turns[order])) + 1
+        for turn in np.split(order, ends) if len(order) else ():
+            yield places[turn], np.flatnonzero(np.diff(own[turn], prepend=-1))
 
 
 def match_compared(compared: Compared, iou_type: str) -> Matching:

@@ -95,7 +95,12 @@ def test_an_object_that_was_found_is_not_found_by_mending():
 def test_limits():
     """Overlaps of .5 and .1 to the digit: 20 x 40 of 40 x 40, and 4 x 40 of it."""
     half, tenth, less = (0, 0, 20, 40), (0, 0, 4, 40), (0, 0, 4, 39)
-    for box, kind in ((tenth, "localisation"), (less, "background")):
+    under_half = (0, 0, 20, 39)
+    for box, kind in (
+        (tenth, "localisation"),
+        (under_half, "localisation"),
+        (less, "background"),
+    ):
         result = errors([(1, 0, *A)], [(1, 0, *box, 0.9)])
         assert result.counts[ERROR_TYPES.index(kind), 0] == 1
     assert errors([(1, 0, *A)], [(1, 0, *half, 0.9)]).ap[0] == 1  # Found.
