@@ -53,7 +53,7 @@ figure { margin: 0; max-width: 100%; } figcaption { max-width: 420px; }
 svg { max-width: 100%; height: auto; }
 @media (max-width: 600px) {
   th, td { padding: .2em .45em; }
-  th:first-child, td:first-child { min-width: 5.5em; }
+  th:first-child, td:first-child { min-width: 6.8em; }
 }
 """
 
