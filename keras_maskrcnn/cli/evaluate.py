@@ -18,10 +18,11 @@ from keras_maskrcnn.cli.options import (
     tta_argument,
 )
 from keras_maskrcnn.cli.quiet import start_tensorflow
+from keras_maskrcnn.cli.run_data import READING, as_in_its_run, read_data_of_run
 from keras_maskrcnn.names import COMPARISONS
 
 if TYPE_CHECKING:
-    from keras_maskrcnn.evaluation import CocoMetrics
+    from keras_maskrcnn.evaluation.compared import Compared
     from keras_maskrcnn.images.pixels import PixelFormat
 
 _DESCRIPTION = f"""\
@@ -29,20 +30,24 @@ Score a model, or results that are already there, by COCO's numbers: average pre
 recall (AR) of boxes, masks and keypoints, over all classes, and AP for each.
 
 {DATA_HELP}
+The folder of a run needs no data: it is scored on the pictures that it was validated on.
 With --results FILE, JSON lists in COCO's results format are scored against --annotations, without
 a model and without pictures: every picture of the annotations counts, as in pycocotools. Boxes and
 masks may be in one file or in two; results without boxes get those of their masks.
-"""
 
-# Options that say how data are read and split.
-_OF_A_RUN = ("format", "format_set", "val_fraction", "seed")
+With --report FOLDER it receives report.html, one page that tells what the numbers are made of, and
+report.json: curves, the best score threshold of each class, which classes are confused, what kinds
+of errors cost most, small and crowded objects, and the worst and the best pictures, drawn.
+"""
 
 # Those that the model says.
 _OF_PIXELS = ("channels", "value_range", "display")
 
 _EPILOG = """\
 examples:
-  maskrcnn evaluate runs/photos --data photos
+  maskrcnn evaluate runs/photos
+  maskrcnn evaluate runs/photos --data photos --report report
+  maskrcnn evaluate runs/photos --data photos --report photos_report
   maskrcnn evaluate runs/photos --data photos --tta
   maskrcnn evaluate best.keras --annotations cells/val.json --images cells/images \\
       --output metrics.json --save-results found
@@ -92,6 +97,12 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
         metavar="FOLDER",
         help="write what the model found, too: bbox.json, segm.json, keypoints.json",
     )
+    parser.add_argument(
+        "--report",
+        metavar="FOLDER",
+        help="write a page that explains the numbers, too: report.html, report.json; with "
+        "--results, pictures are drawn where --images is given",
+    )
     size_arguments(parser)
     tta_argument(parser)
     return parser
@@ -101,7 +112,10 @@ def run(args: argparse.Namespace) -> int:
     """Evaluates a model or results, and prints tables."""
     if (args.model is None) == (args.results is None):
         raise ValueError("Expected a MODEL, or --results FILE with --annotations FILE")
-    source, metrics = _evaluate_model(args) if args.results is None else _evaluate_results(args)
+    if args.report is not None:  # What cannot be written is said before the model runs.
+        Path(args.report).mkdir(parents=True, exist_ok=True)
+    source, compared = _evaluate_model(args) if args.results is None else _evaluate_results(args)
+    metrics = compared.metrics
     say(f"{metrics.summary()}\n\n{metrics.table()}")
     if args.output is not None:
         content = {
@@ -110,24 +124,30 @@ def run(args: argparse.Namespace) -> int:
             "per_class": {name: _json_numbers(row) for name, row in metrics.per_class.items()},
         }
         Path(args.output).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    if args.report is not None:
+        from keras_maskrcnn.evaluation.analysis import analyse_compared
+
+        analyse_compared(compared).save(args.report, model=args.model or "MODEL")
+        say(f"{Path(args.report) / 'report.html'}")
     return 0
 
 
-def _evaluate_model(args: argparse.Namespace) -> tuple[dict[str, Any], CocoMetrics]:
+def _evaluate_model(args: argparse.Namespace) -> tuple[dict[str, Any], Compared]:
     # Annotations are read without a look at pixels, of which the model says what they mean.
     unseen = argparse.Namespace(**{**vars(args), **dict.fromkeys(_OF_PIXELS)})
+    start_tensorflow()
     if args.annotations is not None and args.images is not None:
         data, place = read_coco(args.annotations, args.images, unseen), args.annotations
     elif args.data is not None:
-        data, place = read_split(_as_in_its_run(unseen)), args.data
+        data, place = read_split(as_in_its_run(unseen)), args.data
     else:
-        raise ValueError("Expected --data FOLDER, or --annotations FILE with --images FOLDER")
+        data, place = read_data_of_run(unseen)
     model = load_model(args.model, args.weights_file)
     data.pixels = _pixels(args, model.pixels)
 
-    from keras_maskrcnn.evaluation import evaluate_coco
+    from keras_maskrcnn.evaluation.coco import compare_model
 
-    metrics = evaluate_coco(
+    compared = compare_model(
         model,
         data,
         batch_size=args.batch_size,
@@ -138,7 +158,7 @@ def _evaluate_model(args: argparse.Namespace) -> tuple[dict[str, Any], CocoMetri
         save_results_to=args.save_results,
         augment=args.tta,
     )
-    return {"model": args.model, "annotations": str(place)}, metrics
+    return {"model": args.model, "annotations": str(place)}, compared
 
 
 def _pixels(args: argparse.Namespace, own: PixelFormat) -> PixelFormat:
@@ -147,23 +167,11 @@ def _pixels(args: argparse.Namespace, own: PixelFormat) -> PixelFormat:
     return dataclasses.replace(own, **{k: v for k, v in changes.items() if v is not None})
 
 
-def _as_in_its_run(args: argparse.Namespace) -> argparse.Namespace:
-    """With the options by which the data of a run were read, where none are given."""
-    from keras_maskrcnn.training import RunFolder
-
-    if not Path(args.model).is_dir():
-        return args
-    kept = RunFolder(args.model).read_config().get("options", {})
-    missing = {name: kept.get(name) for name in _OF_A_RUN if getattr(args, name) is None}
-    return argparse.Namespace(**{**vars(args), **missing})
-
-
-def _evaluate_results(args: argparse.Namespace) -> tuple[dict[str, Any], CocoMetrics]:
+def _evaluate_results(args: argparse.Namespace) -> tuple[dict[str, Any], Compared]:
     for option in (
         "data",
-        *_OF_A_RUN,
+        *READING,
         *_OF_PIXELS,
-        "images",
         "weights_file",
         "min_size",
         "max_size",
@@ -174,20 +182,25 @@ def _evaluate_results(args: argparse.Namespace) -> tuple[dict[str, Any], CocoMet
         if getattr(args, option) is not None and getattr(args, option) is not False:
             name = "--" + option.replace("_", "-")
             raise ValueError(f"Expected {name} only with a MODEL. Received: {name} with --results")
+    if args.images is not None and args.report is None:
+        raise ValueError("Expected --images only with a MODEL or --report, which draws pictures")
     if args.annotations is None:
         raise ValueError("Expected --annotations FILE with --results FILE")
 
     start_tensorflow()
 
-    from keras_maskrcnn.evaluation import evaluate_coco_files
+    import keras_maskrcnn.evaluation.scoring  # noqa: F401 (says first what is not installed)
+    from keras_maskrcnn.evaluation.files import compare_files
 
-    metrics = evaluate_coco_files(
+    compared = compare_files(
         args.annotations,
         args.results,
         iou_types=args.types,
         max_detections=args.max_detections,
     )
-    return {"results": args.results, "annotations": args.annotations}, metrics
+    if args.images is not None:
+        compared = compared.with_pictures(read_coco(args.annotations, args.images, args))
+    return {"results": args.results, "annotations": args.annotations}, compared
 
 
 def _json_numbers(metrics: dict[str, float]) -> dict[str, float | None]:
