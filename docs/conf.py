@@ -11,6 +11,7 @@ sys.path[:0] = [str(Path(__file__).parent / "extensions"), str(Path(__file__).pa
 
 project = "keras_maskrcnn"
 author = "the maskrcnn-keras authors"
+project_copyright = f"2026, {author}"
 release = metadata.version("maskrcnn-keras")
 
 extensions = [
@@ -28,6 +29,7 @@ myst_heading_anchors = 4
 # Docstrings are Markdown, see extensions/docstrings.py; a single backtick is code.
 default_role = "code"
 highlight_language = "text"
+smartquotes = False  # Two hyphens begin an option.
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"
 python_maximum_signature_line_length = 88

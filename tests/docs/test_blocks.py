@@ -1,15 +1,16 @@
 """Every block of code in README and docs is run or checked.
 
-- **Python** is run, page by page, in a folder of tiny data with small models (`support/doc_world.py`):
-  a block knows the names of those above it. Models are checked part by part, as they are given, and
-  then built small; the first `fit` makes a step, later ones read their first batch; nothing is
-  exported or downloaded.
-- `<!-- only checked: REASON -->` above a Python block: it is not run, but its names are looked up and
-  the keywords of its calls held against the real signatures.
+- **Python** is run, page by page, in a folder of tiny data with small models, which
+  `support/doc_world.py` makes: a block knows the names of those above it. Models are checked part
+  by part, as they are given, and then built small; the first `fit` makes a step, later ones read
+  their first batch; nothing is exported or downloaded.
+- `<!-- only checked: REASON -->` above a Python block: it is not run, but its names are looked up
+  and the keywords of its calls held against the real signatures.
 - `<!-- other project: NAME -->`: code of another project; it must be Python, no more.
-- **Console**: `maskrcnn` goes through the real parser, then its settings, transforms and presets
-  are made; scripts and targets of make must be there, extras of pip must exist.
-- **JSON** must be JSON. Other blocks are text, and name no language that could be checked.
+- **Console**, and commands within sentences and tables: `maskrcnn` goes through the real
+  parser, then its settings, transforms and presets are made; scripts, targets of make and
+  extras of pip must be there.
+- **JSON** must be JSON. Blocks of other languages are not allowed, but for text.
 """
 
 import ast
@@ -17,18 +18,19 @@ import builtins
 import configparser
 import inspect
 import json
-import os
 import re
+import shlex
 import typing
 
 import pytest
 from doc_blocks import ROOT, blocks, pages
-from doc_world import small_world, write_data
+from doc_world import forget_models, small_world, write_data
 
 from keras_maskrcnn.cli.main import build_parser
 from keras_maskrcnn.cli.options import augment_choice, parse_settings
 from keras_maskrcnn.cli.train_choices import complete, training_options
 from keras_maskrcnn.data.transforms import make_transforms
+from keras_maskrcnn.models.assembly import make_parts
 from keras_maskrcnn.models.presets import PRESETS
 from keras_maskrcnn.models.settings import merge_arguments
 
@@ -55,14 +57,18 @@ def test_blocks_are_found():
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory):
+def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("docs")
     write_data(folder)
-    before = os.getcwd()
-    os.chdir(folder)
+    yield folder
+    forget_models()
+
+
+@pytest.fixture
+def world(folder, monkeypatch):
+    monkeypatch.chdir(folder)
     with small_world():
-        yield folder
-    os.chdir(before)
+        yield
 
 
 RUN = {
@@ -118,13 +124,29 @@ def test_console(block):
         check_command(words)
 
 
+@pytest.mark.parametrize("page", [page.relative_to(ROOT).as_posix() for page in pages()])
+def test_commands_in_sentences_and_tables(page):
+    """Those with arguments; `maskrcnn train` alone only names a command."""
+    text = (ROOT / page).read_text(encoding="utf-8").replace("\n", " ")
+    for span in re.findall(r"(?<!`)`((?:maskrcnn|python|make|pip) [^`]+)`(?!`)", text):
+        words = shlex.split(span)
+        if len(words) == 2 and words[0] == "maskrcnn" and words[1] != "--version":
+            assert words[1] in commands(), span
+        elif "--help" not in words:
+            check_command(words)
+
+
+def commands():
+    (found,) = (a.choices for a in build_parser()._actions if a.dest == "command")
+    return found
+
+
 def test_examples_of_the_command_line():
-    (commands,) = (a for a in build_parser()._actions if hasattr(a, "choices") and a.choices)
-    for command in commands.choices.values():
+    for command in commands().values():
         text = (command.epilog or "").replace("\\\n", " ")
         for line in text.splitlines():
             if line.strip().startswith("maskrcnn"):
-                check_command(__import__("shlex").split(line))
+                check_command(shlex.split(line))
 
 
 @pytest.mark.parametrize(
@@ -142,8 +164,6 @@ def test_examples_of_the_command_line():
     ],
 )
 def test_a_wrong_command_is_seen(command):
-    import shlex
-
     with pytest.raises((AssertionError, ValueError, SystemExit)):
         check_command(shlex.split(command))
 
@@ -191,8 +211,6 @@ def check_maskrcnn(words):
 
 def check_parts(arguments):
     """Makes all parts, which refuse a setting that they do not have."""
-    from keras_maskrcnn.models.assembly import make_parts
-
     names = ("backbone", "neck", "rpn", "box")
     heads = arguments.get("heads", ("mask",))
     make_parts(**{name: arguments.get(name) for name in names}, heads=heads, weights=None)
@@ -207,7 +225,9 @@ def check_names(tree):
     for node in ast.walk(tree):
         if isinstance(node, ast.Import | ast.ImportFrom):
             exec_import(node, known)
-    bound = {n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+    bound = {
+        n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)
+    }
     for node in walk_in_order(tree):
         if isinstance(node, ast.Assign) and len(node.targets) == 1:
             (target,) = node.targets
@@ -230,7 +250,9 @@ def exec_import(node, known):
 
 
 def walk_in_order(tree):
-    nodes = [node for node in ast.walk(tree) if hasattr(node, "lineno") or hasattr(node, "context_expr")]
+    nodes = [
+        node for node in ast.walk(tree) if hasattr(node, "lineno") or hasattr(node, "context_expr")
+    ]
     return sorted(nodes, key=lambda n: getattr(n, "lineno", getattr(n, "context_expr", n).lineno))
 
 
@@ -267,7 +289,8 @@ def called(node, known):
     if not callable(function) or isinstance(function, Of):
         return None
     try:
-        signature = inspect.signature(function)
+        # Keras' classes take anything, and hand it to their constructor.
+        signature = inspect.signature(function.__init__ if isinstance(function, type) else function)
     except ValueError:
         return None
     takes_any = any(p.kind is p.VAR_KEYWORD for p in signature.parameters.values())

@@ -85,7 +85,9 @@ def test_pages_are_made_of_the_code(site):
         return (site / f"{name}.html").read_text(encoding="utf-8")
 
     assert all(name in text("reference/presets") for name in PRESETS)
-    assert all(f">{name}<" in text("reference/settings") for name in TRANSFORMS.names if name[:3] != "my_")
+    assert all(
+        f">{name}<" in text("reference/settings") for name in TRANSFORMS.names if name[:3] != "my_"
+    )
     line = text("reference/command-line")
     for option in ("--warmup-steps", "--rle-masks", "--allowed-hosts", "--max-megapixels"):
         assert option in line

@@ -11,7 +11,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 
 _FENCE = re.compile(
-    r"^(?:<!-- (?P<marker>[a-z ]+): (?P<reason>[^\n]+) -->\n)?```(?P<language>\w*)\n(?P<text>.*?)^```$",
+    r"^(?:<!-- (?P<marker>[a-z ]+): (?P<reason>[^\n]+) -->\n)?"
+    r"```(?P<language>[^\n]*)\n(?P<text>.*?)^```$",
     re.MULTILINE | re.DOTALL,
 )
 _COMMENT = re.compile(r"\s+#\s.*$")
@@ -63,6 +64,8 @@ def blocks(page: Path) -> list[Block]:
     text = page.read_text(encoding="utf-8")
     found = []
     for match in _FENCE.finditer(text):
+        if match["language"].startswith("{"):
+            continue  # What Sphinx makes something of, such as a table of contents.
         fence = match.start("language")
         line = text.count("\n", 0, fence) + 1
         found.append(

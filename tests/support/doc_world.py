@@ -16,20 +16,39 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+import keras
 import numpy as np
 import tensorflow as tf
 from helpers import TINY
 from PIL import Image
 
+from keras_maskrcnn.backbones import BACKBONES, Backbone
 from keras_maskrcnn.export import export_model
 from keras_maskrcnn.models import assembly, mask_rcnn, trainable
-from keras_maskrcnn.names import EXPORTS
 from keras_maskrcnn.models.presets import get_preset
+from keras_maskrcnn.names import EXPORTS
 from keras_maskrcnn.parts import restore
 
 CLASSES = ("cat", "dog", "horse", "cup", "star")
 SIDE = 64
 _MODEL = mask_rcnn.MaskRCNN
+
+
+@BACKBONES.register("tiny_of_docs")
+class TinyBackbone(Backbone):
+    """Five convolutions."""
+
+    def __init__(self, *, preprocessing: str = "tf") -> None:
+        super().__init__(preprocessing=preprocessing)
+
+    def build_maps(self, outputs: Any, dtype: Any) -> keras.Model:
+        images = keras.Input((None, None, self.input_channels))
+        x = keras.layers.Conv2D(4, 3, strides=2, padding="same", activation="relu")(images)
+        maps = {}
+        for level in ("C2", "C3", "C4", "C5"):
+            x = keras.layers.Conv2D(4, 3, strides=2, padding="same", activation="relu")(x)
+            maps[level] = x
+        return keras.Model(images, {name: maps[name] for name in outputs or maps})
 
 
 def write_data(folder: Path) -> None:
@@ -110,7 +129,7 @@ def _write_picture(stem: Path, channels: int, rng: np.random.Generator) -> str:
 
 def _small(**arguments: Any) -> dict[str, Any]:
     """Arguments of a model in small form, once all its parts were made as they are given."""
-    inspect.signature(_MODEL).bind(**arguments)
+    inspect.signature(_MODEL.__init__).bind(None, **arguments)
     given = {n: arguments.get(n) for n in ("backbone", "neck", "rpn", "box")}
     heads = tuple(arguments.get("heads", ("mask",)))
     parts = assembly.make_parts(**given, heads=heads, weights=None)
@@ -124,6 +143,7 @@ def _small(**arguments: Any) -> dict[str, Any]:
     box = {**TINY["box"], "score_threshold": 0.0, "nms": parts["box"].nms}
     return {
         **TINY,
+        "backbone": {"name": "tiny_of_docs"},
         "neck": {"channels": 16},
         "box": box,
         "heads": tuple(small_heads),
@@ -139,8 +159,10 @@ def _built(key: str) -> Any:
 
 def _shared(arguments: dict[str, Any]) -> Any:
     """One model for all blocks that ask for one like it: building takes seconds."""
+    names = arguments.pop("class_names", ())
     plain = {k: list(v) if isinstance(v, tuple) else v for k, v in arguments.items()}
     model = _built(json.dumps(plain, default=float))
+    model.given_class_names = tuple(names)
     model.load_report = "what became of each tensor"
     return model
 
@@ -164,7 +186,7 @@ class SmallMaskRCNN:
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Any:
         arguments = {k: v for k, v in config.items() if k not in ("name", "dtype", "version")}
-        parameters = inspect.signature(_MODEL).parameters
+        parameters = inspect.signature(_MODEL.__init__).parameters
         assert set(arguments) <= set(parameters), sorted(set(arguments) - set(parameters))
         return _shared(_small(**{k: restore(v) for k, v in arguments.items()}))
 
@@ -187,7 +209,7 @@ _FIT = trainable.TrainableDetector.fit
 
 def _fit(self: Any, x: Any = None, y: Any = None, **kwargs: Any) -> Any:
     """One step, for the first block; of others the first batch of the data is made."""
-    inspect.signature(trainable.keras.Model.fit).bind(self, x, y, **kwargs)
+    inspect.signature(keras.Model.fit).bind(self, x, y, **kwargs)
     data = x if hasattr(x, "element_spec") else x.batches(2, model=self)
     images, targets = next(iter(data))
     if not _trained:
@@ -227,6 +249,9 @@ def small_world() -> Iterator[None]:
         for patch in reversed(patches):
             patch.stop()
         tf.config.run_functions_eagerly(was_eager)
-        _built.cache_clear()
-        _trained.clear()
 
+
+def forget_models() -> None:
+    """Lets go of what blocks shared."""
+    _built.cache_clear()
+    _trained.clear()
