@@ -11,8 +11,7 @@ from typing import Any
 
 _ITEM = re.compile(r"\s*- ")
 _FENCE = re.compile(r"(\s*)```(\w*)$")
-# As in `Layer`s.
-_GOES_ON = re.compile(r"(`[^`]+`)(?=\w)")
+_SPAN = re.compile(r"`[^`]+`")
 
 
 def to_rst(app: Any, what: str, name: str, thing: Any, options: Any, lines: list[str]) -> None:
@@ -34,7 +33,7 @@ def to_rst(app: Any, what: str, name: str, thing: Any, options: Any, lines: list
             continue
         if _ITEM.match(line) and result and result[-1].strip() and not _is_in_item(result):
             result.append("")
-        result.append(_GOES_ON.sub(r"\1\\ ", line))
+        result.append(_SPAN.sub(_apart, line) if line.count("`") % 2 == 0 else line)
         position += 1
         block = _block(lines, position) if _announces(line, lines[position:]) else []
         if block:
@@ -42,6 +41,14 @@ def to_rst(app: Any, what: str, name: str, thing: Any, options: Any, lines: list
             result += ["", *_code(example, "python", [text[4 - len(example) :] for text in block])]
             position += len(block)
     lines[:] = result
+
+
+def _apart(span: re.Match[str]) -> str:
+    """Code within a word, as in `Layer`s and 0..`high`, which only an escaped space ends."""
+    before, after = span.string[: span.start()][-1:], span.string[span.end() :][:1]
+    left = "\\ " if before.isalnum() or before == "." else ""
+    right = "\\ " if after.isalnum() else ""
+    return f"{left}{span[0]}{right}"
 
 
 def _announces(line: str, rest: list[str]) -> bool:

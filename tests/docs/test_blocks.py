@@ -131,18 +131,18 @@ def test_commands_in_sentences_and_tables(page):
     for span in re.findall(r"(?<!`)`((?:maskrcnn|python|make|pip) [^`]+)`(?!`)", text):
         words = shlex.split(span)
         if len(words) == 2 and words[0] == "maskrcnn" and words[1] != "--version":
-            assert words[1] in commands(), span
+            assert words[1] in commands(build_parser()), span
         elif "--help" not in words:
             check_command(words)
 
 
-def commands():
-    (found,) = (a.choices for a in build_parser()._actions if a.dest == "command")
+def commands(parser):
+    (found,) = (action.choices for action in parser._actions if action.dest == "command")
     return found
 
 
 def test_examples_of_the_command_line():
-    for command in commands().values():
+    for command in commands(build_parser()).values():
         text = (command.epilog or "").replace("\\\n", " ")
         for line in text.splitlines():
             if line.strip().startswith("maskrcnn"):
@@ -153,6 +153,7 @@ def test_examples_of_the_command_line():
     "command",
     [
         "maskrcnn train --data photos --epoch-count 3",
+        "maskrcnn train --data photos --epoch 3",
         "maskrcnn train --data photos --set rpn.sample=128",
         "maskrcnn train --data photos --augment standrad",
         "maskrcnn train --data photos --weights mask_rcnn_R_50_FPN --backbone resnet18",
@@ -194,7 +195,10 @@ def check_command(words):
 def check_maskrcnn(words):
     if words == ["--version"]:
         return
-    args = build_parser().parse_args(words)
+    parser = build_parser()
+    for one in (parser, *commands(parser).values()):
+        one.allow_abbrev = False  # Pages write options in full.
+    args = parser.parse_args(words)
     if args.command == "train" and args.resume is None:
         args = complete(args)
         training_options(args)

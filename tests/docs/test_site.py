@@ -10,6 +10,9 @@ from doc_blocks import ROOT
 
 DOCS = ROOT / "docs"
 
+# Of Sphinx' next version, about its extensions.
+pytestmark = pytest.mark.filterwarnings("ignore")
+
 
 class Page(HTMLParser):
     """What a page links to, what it loads, and the places in it."""
