@@ -8,7 +8,7 @@ SETUP_FILES := setup.cfg setup.py pyproject.toml
 # Without a compiler the op's twin of stock TensorFlow operations serves.
 BUILD_OP = $(BIN)/python custom_ops/build.py || echo "no compiled op: see custom_ops/README.md"
 
-.PHONY: help install install-dev demo test parity check format dist clean
+.PHONY: help install install-dev demo test parity check format docs dist clean
 
 help:
 	@echo "make demo     install, then train and evaluate on composed scenes (no network needed after installation)"
@@ -16,6 +16,7 @@ help:
 	@echo "make parity   print how far every number is from torchvision's and detectron2's (ten minutes)"
 	@echo "make check    lint, format check and type check"
 	@echo "make format   put the code into the project's format"
+	@echo "make docs     build the documentation into build/docs/index.html"
 	@echo "make dist     build wheel and sdist, and try each in a fresh environment (3 GB, ten minutes)"
 	@echo "make clean    remove the environment and what tools left behind"
 
@@ -57,6 +58,9 @@ check: install-dev
 format: install-dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+docs: install-dev
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going docs build/docs
 
 dist: install-dev
 	$(BIN)/python release/make_dist.py --python $(PYTHON)

@@ -6,6 +6,7 @@ import re
 import sys
 from pathlib import Path
 
+import pytest
 from packaging.requirements import Requirement
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -67,14 +68,15 @@ def test_licence_author_and_types():
     assert (ROOT / "keras_maskrcnn" / SETUP["options.package_data"]["keras_maskrcnn"]).exists()
 
 
-def test_bounds_are_those_that_the_readme_tells():
+@pytest.mark.parametrize("page", ["README.md", "docs/how-to/install.md"])
+def test_bounds_are_those_that_pages_tell(page):
     bounds = {
         r.name: str(r.specifier)
         for r in map(Requirement, filter(None, SETUP["options"]["install_requires"].split("\n")))
         if r.name in ("tensorflow", "keras")
     }
-    readme = (ROOT / "README.md").read_text()
-    told = re.search(r"TensorFlow 2\.(\d+) to 2\.(\d+)\s+and\s+Keras 3\.(\d+) to 3\.(\d+)", readme)
+    text = " ".join((ROOT / page).read_text().split())
+    told = re.search(r"TensorFlow 2\.(\d+) to 2\.(\d+)(?:,| and) Keras 3\.(\d+) to 3\.(\d+)", text)
     low, high, keras_low, keras_high = map(int, told.groups())
     assert bounds == {
         "tensorflow": f"<2.{high + 1},>=2.{low}",

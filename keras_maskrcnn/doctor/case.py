@@ -117,11 +117,13 @@ CHECKS: list[Check] = []
 def check(*kinds: Kind) -> Callable[[CheckFunction], CheckFunction]:
     """Decorator: `validate` runs the function, and the page explains its kinds.
 
+    ```python
     @check(TINY)
     def tiny_objects(case):
         for seen, instance in case.objects():
             ...
             yield TINY.found("...", seen.place, annotation_ids=[instance.annotation_id])
+    ```
     """
 
     def add(function: CheckFunction) -> CheckFunction:

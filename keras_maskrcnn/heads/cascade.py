@@ -33,8 +33,9 @@ class Cascade(Box):
         ious: of each stage, see `Box.iou`.
         weights: of each stage, scales of the four box deltas, which are the same for all classes.
         beta: see `Box`.
-        samples, positive_fraction, crowd_overlap, pool_size, pooler, convs, fcs, dim, norm,
-            score_threshold, nms_iou, max_detections, one_class_per_roi, nms, soft_sigma: see `Box`.
+        samples, positive_fraction, crowd_overlap, pool_size, pooler, convs, fcs, dim, norm: see
+            `Box`.
+        score_threshold, nms_iou, max_detections, one_class_per_roi, nms, soft_sigma: see `Box`.
     """
 
     def __init__(
