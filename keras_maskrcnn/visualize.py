@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image, ImageDraw
 
-from keras_maskrcnn.detections import Detections
 from keras_maskrcnn.drawing import CROWD_COLOR, Shape, color_shapes, draw_shapes, label_font
 from keras_maskrcnn.images.pixels import PixelFormat
 from keras_maskrcnn.ops.paste import paste_crop
 from keras_maskrcnn.outlines import Polygons
+from keras_maskrcnn.results import Detections
 
 if TYPE_CHECKING:
     from keras_maskrcnn.data.records import ImageRecord, Instance

@@ -9,9 +9,9 @@ from PIL import Image
 from pycocotools import mask as coco_mask
 
 from keras_maskrcnn.data.records import ImageRecord, Instance
-from keras_maskrcnn.detections import Detections
 from keras_maskrcnn.drawing import CROWD_COLOR, PALETTE, Shape, color_shapes
 from keras_maskrcnn.outlines import outline_from_coco
+from keras_maskrcnn.results import Detections
 from keras_maskrcnn.visualize import draw_detections, draw_instances, prediction_page
 
 SIZE = (200, 300)

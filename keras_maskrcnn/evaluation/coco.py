@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Any
 import keras
 import numpy as np
 
-from keras_maskrcnn.detections import Detections
 from keras_maskrcnn.evaluation.classes import match_classes
 from keras_maskrcnn.evaluation.files import save_results
 from keras_maskrcnn.evaluation.metrics import CocoMetrics, check_options, summarize
 from keras_maskrcnn.evaluation.results import RESULT_FIELDS, check_results, prepare_results
 from keras_maskrcnn.evaluation.truth import truth_of_data
+from keras_maskrcnn.results import Detections
 from keras_maskrcnn.tensorflow_errors import plain_errors
 
 if TYPE_CHECKING:

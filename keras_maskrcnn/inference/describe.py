@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from keras_maskrcnn.detections import Detections
 from keras_maskrcnn.inference.inputs import network_inputs
+from keras_maskrcnn.results import Detections
 
 
 def describe_boxes(

@@ -13,7 +13,6 @@ from PIL import Image, ImageOps
 
 from keras_maskrcnn.data.reading import read_image
 from keras_maskrcnn.data.records import DetectionData
-from keras_maskrcnn.detections import Detections
 from keras_maskrcnn.images.pixels import PixelFormat
 from keras_maskrcnn.inference.augmented import as_augmentation, predict_augmented
 from keras_maskrcnn.inference.inputs import network_inputs
@@ -25,6 +24,7 @@ from keras_maskrcnn.models.input_checks import (
     check_picture,
     shown,
 )
+from keras_maskrcnn.results import Detections
 
 logger = logging.getLogger("keras_maskrcnn")
 

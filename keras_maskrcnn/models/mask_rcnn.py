@@ -31,7 +31,7 @@ from keras_maskrcnn.weights import (
 )
 
 if TYPE_CHECKING:
-    from keras_maskrcnn.detections import Detections
+    from keras_maskrcnn.results import Detections
 
 Tensor = Any
 

@@ -10,12 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from keras_maskrcnn import conversions, label_maps, selections
 from keras_maskrcnn.ops.paste import paste_masks, paste_rle
-
-_ROWS_SHOWN = 10
-# What a model's outputs are called that are fields here, or of no use for one picture.
-_OWN_OUTPUTS = ("boxes", "classes", "scores", "counts", "masks", "keypoints")
+from keras_maskrcnn.results import conversions, label_maps, padded, selections, texts
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
@@ -118,34 +114,9 @@ class Detections:
             keypoint_shift: what makes the model's keypoints continuous, in pixels of the original
                 picture: see `heads.Keypoint`.
         """
-        height, width = (int(v) for v in original_size)
-        scale = np.array([width / image_size[1], height / image_size[0]], "float64")
-        count = int(outputs["counts"][row])
-
-        def valid(name: str) -> np.ndarray | None:
-            value = outputs.get(name)
-            return None if value is None else np.array(value[row][:count])
-
-        boxes = np.asarray(outputs["boxes"][row][:count], "float64") * np.tile(scale, 2)
-        boxes = np.clip(boxes, 0.0, [width, height, width, height])
-        keypoints = valid("keypoints")
-        if keypoints is not None:
-            keypoints[..., :2] = keypoints[..., :2] * scale + keypoint_shift
-        found = cls(
-            boxes=boxes,
-            classes=outputs["classes"][row][:count],
-            scores=outputs["scores"][row][:count],
-            mask_probabilities=valid("masks"),
-            image_size=(height, width),
-            class_names=class_names,
-            keypoints=keypoints,
-            extras={
-                name: np.array(value[row][:count])
-                for name, value in outputs.items()
-                if name not in _OWN_OUTPUTS
-            },
+        return padded.from_padded(
+            cls, outputs, row, image_size, original_size, class_names, keypoint_shift
         )
-        return found[(found.boxes[:, 2:] > found.boxes[:, :2]).all(axis=1)]
 
     def __len__(self) -> int:
         return len(self.boxes)
@@ -334,23 +305,7 @@ class Detections:
         return self.mask_probabilities
 
     def __repr__(self) -> str:
-        height, width = self.image_size
-        objects = "1 object" if len(self) == 1 else f"{len(self)} objects"
-        lines = [f"Detections: {objects} in a picture of {width} x {height} pixels"]
-        shown = self[:_ROWS_SHOWN]
-        side = max([4, *(len(name) for name in shown.names)])
-        if len(self):
-            lines.append(
-                f"  {'#':>3}  {'name':<{side}}  score  {'x1':>7} {'y1':>7} {'x2':>7} {'y2':>7}"
-            )
-        for i, (name, score, box) in enumerate(
-            zip(shown.names, shown.scores, shown.boxes, strict=True)
-        ):
-            corners = " ".join(f"{v:7.1f}" for v in box)
-            lines.append(f"  {i:>3}  {name:<{side}}  {score:.3f}  {corners}")
-        if len(self) > _ROWS_SHOWN:
-            lines.append(f"  and {len(self) - _ROWS_SHOWN} more")
-        return "\n".join(lines)
+        return texts.as_text(self)
 
 
 def _as_index(index: Any) -> Any:
