@@ -1,13 +1,19 @@
-"""Detections as text."""
+"""Results in words."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from keras_maskrcnn.results.detections import Detections
 
 ROWS_SHOWN = 10
+
+
+def class_name(names: Sequence[str], index: int) -> str:
+    """Name of a class index; `class_7` where no name is known."""
+    return names[index] if 0 <= index < len(names) else f"class_{index}"
 
 
 def headline(found: Detections) -> str:
