@@ -9,9 +9,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from keras_maskrcnn.ops.paste import paste_masks, paste_rle
-from keras_maskrcnn.results import conversions, label_maps, padded, selections, texts
+from keras_maskrcnn.results import conversions, label_maps, padded, selections, showing, texts
+from keras_maskrcnn.results.picture import KnownPicture
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
@@ -34,6 +36,9 @@ class Detections:
             `None`.
         extras: results `[D, ...]` of further heads by name, in the form in which the heads give
             them.
+        picture: where the picture is, as `predict` and `describe` know it: what `plot` and `show`
+            draw on. It holds a path, or a reference to the picture that they were given, which
+            lives as long as the results; pickles and deep copies have `None` in its place.
 
     Raises:
         ValueError: when the arrays do not describe the same `D` objects.
@@ -52,6 +57,7 @@ class Detections:
     class_names: Sequence[str] = ()
     keypoints: np.ndarray | None = None
     extras: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
+    picture: KnownPicture | None = None
 
     def __post_init__(self) -> None:
         def keep(name: str, value: Any, dtype: str) -> np.ndarray:
@@ -149,8 +155,7 @@ class Detections:
 
     def name_of(self, class_index: int) -> str:
         """Name of a class index; `class_7` where no name is known."""
-        known = 0 <= class_index < len(self.class_names)
-        return self.class_names[class_index] if known else f"class_{class_index}"
+        return texts.class_name(self.class_names, class_index)
 
     def with_classes(self, classes: np.ndarray, class_names: Sequence[str]) -> Detections:
         """The same objects under another numbering of the classes.
@@ -296,6 +301,44 @@ class Detections:
         """
         return conversions.to_labelme(self, image_path)
 
+    def plot(self, image: Any = None, **options: Any) -> Image.Image:
+        """Draws the objects over their picture, in its own size.
+
+        Args:
+            image: the picture, as `MaskRCNN.predict` takes it; by default the one that was
+                predicted. One in an array is drawn as it is now.
+            **options: of `visualize.draw_detections`: `threshold`, by default .5 (objects of at
+                least this score are drawn), `color_by`, `boxes`, `labels`, `scale`, `skeleton`.
+
+        Returns:
+            A picture of Pillow, which a notebook shows, `save` writes and `numpy.asarray` takes.
+
+        Raises:
+            ValueError: when the picture is not known, cannot be read, or is not the one that these
+                results are of.
+        """
+        return showing.plot(self, image, options)
+
+    def show(self, image: Any = None, **options: Any) -> None:
+        """Shows what `plot` draws: in a notebook below the cell, else in a window of its own.
+
+        In a notebook, a large picture is made smaller, and small ones are enlarged anywhere. A
+        line is printed where objects are not drawn, as their scores are too low.
+
+        Args:
+            image, **options: as of `plot`; `scale` by default as said.
+
+        Raises:
+            ValueError: as `plot`.
+            RuntimeError: outside of a notebook, where no program shows pictures.
+
+        Example:
+
+        >>> found = model.predict("street.jpg")[0]
+        >>> found[found.names == "car"].show(threshold=0.7)
+        """
+        showing.show(self, image, options)
+
     def _probabilities(self) -> np.ndarray:
         if self.mask_probabilities is None:
             raise ValueError(
@@ -306,6 +349,9 @@ class Detections:
 
     def __repr__(self) -> str:
         return texts.as_text(self)
+
+    def _repr_html_(self) -> str:
+        return showing.as_html(self)
 
 
 def _as_index(index: Any) -> Any:
