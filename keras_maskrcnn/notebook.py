@@ -40,7 +40,8 @@ def table(head: Sequence[Any], rows: Iterable[Sequence[Any]], *, texts: int = 1)
         for column, cell in enumerate(cells):
             side = "left" if column < texts else "right"
             lines.append(
-                f'<{tag} style="text-align:{side};padding:.15em .7em;border-bottom:{_LINE}">'
+                f'<{tag} style="text-align:{side};padding:.15em .5em;'
+                f'border-bottom:{_LINE};white-space:nowrap">'
                 f"{escape(str(cell))}</{tag}>"
             )
         lines.append("</tr>\n")

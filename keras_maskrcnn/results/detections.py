@@ -307,8 +307,9 @@ class Detections:
         Args:
             image: the picture, as `MaskRCNN.predict` takes it; by default the one that was
                 predicted. One in an array is drawn as it is now.
-            **options: of `visualize.draw_detections`: `threshold`, by default .5 (objects of at
-                least this score are drawn), `color_by`, `boxes`, `labels`, `scale`, `skeleton`.
+            **options: of `visualize.draw_detections`: `threshold`, the lowest score that is drawn,
+                by default .5, or where none reaches that, the tenth best; `color_by`, `boxes`,
+                `labels`, `scale`, `skeleton`.
 
         Returns:
             A picture of Pillow, which a notebook shows, `save` writes and `numpy.asarray` takes.
@@ -323,7 +324,7 @@ class Detections:
         """Shows what `plot` draws: in a notebook below the cell, else in a window of its own.
 
         In a notebook, a large picture is made smaller, and small ones are enlarged anywhere. A
-        line is printed where objects are not drawn, as their scores are too low.
+        line is printed where some objects are not drawn, or no score reaches .5.
 
         Args:
             image, **options: as of `plot`; `scale` by default as said.

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from keras_maskrcnn.results.detections import Detections
 
 _THRESHOLD = 0.5
+# How many are drawn where no score reaches it.
+_BEST = 10
 # The longer side of the picture in a notebook's own view of an object, in pixels.
 _SIDE = 640
 
@@ -26,15 +28,15 @@ def plot(found: Detections, image: Any, options: Mapping[str, Any]) -> Image.Ima
     # What draws results knows them.
     from keras_maskrcnn.visualize import draw_detections
 
+    options = {"threshold": _threshold(found), **options}
     return Image.fromarray(draw_detections(_picture(found, image), found, **options))
 
 
 def show(found: Detections, image: Any, options: Mapping[str, Any]) -> None:
     """See `Detections.show`."""
     drawn = plot(found, image, {"scale": notebook.shown_scale(found.image_size), **options})
-    left_out = _left_out(found, options.get("threshold", _THRESHOLD))
-    if left_out:
-        print(left_out)
+    if told := _told(found, options.get("threshold")):
+        print(told)
     notebook.show(np.asarray(drawn))
 
 
@@ -49,8 +51,8 @@ def as_html(found: Detections) -> str:
             parts.append(notebook.line(f"Without the picture: {error}"))
         else:
             parts.append(notebook.picture(np.asarray(drawn), headline(found)))
-            if left_out := _left_out(found, _THRESHOLD):
-                parts.append(notebook.line(left_out))
+            if told := _told(found, None):
+                parts.append(notebook.line(told))
     if len(found):
         parts.append(_table(found[:ROWS_SHOWN]))
     if len(found) > ROWS_SHOWN:
@@ -71,14 +73,23 @@ def _picture(found: Detections, image: Any) -> np.ndarray:
     return KnownPicture(image, pixels).read()
 
 
-def _left_out(found: Detections, threshold: float) -> str:
-    """Says how many objects are not drawn; empty where all are."""
+def _threshold(found: Detections) -> float:
+    """.5, or the score of the tenth best where no score is as good."""
+    if not len(found) or found.scores.max() >= _THRESHOLD:
+        return _THRESHOLD
+    return float(np.sort(found.scores)[-min(_BEST, len(found))])
+
+
+def _told(found: Detections, given: float | None) -> str:
+    """Says which objects are drawn, where it is not all of those that are good."""
+    threshold = _threshold(found) if given is None else given
     shown = int((found.scores >= threshold).sum())
-    if shown == len(found):
+    if given is None and threshold < _THRESHOLD:
+        why = f": no score reaches {_THRESHOLD:g}, the best is {found.scores.max():.2g}."
+    elif shown == len(found):
         return ""
-    why = f", those with a score of {threshold:g} or more."
-    if not shown:
-        why = f": no score reaches {threshold:g}, the best is {found.scores.max():.2g}."
+    else:
+        why = f", those with a score of {threshold:g} or more."
     return f"Drawn: {shown} of {len(found)}{why} show(threshold=...) draws others."
 
 

@@ -103,9 +103,17 @@ def test_show_enlarges_small_pictures_and_tells_what_is_not_drawn(shown, capsys)
     found.show(threshold=0.2, scale=1)
     assert capsys.readouterr().out == "" and shown[1].shape == (200, 300, 3)
     found.show(threshold=0.95)
-    assert capsys.readouterr().out.startswith(
-        "Drawn: 0 of 2: no score reaches 0.95, the best is 0.9."
-    )
+    assert "Drawn: 0 of 2, those with a score of 0.95 or more" in capsys.readouterr().out
+
+
+def test_where_no_score_is_good_the_ten_best_are_drawn(shown, capsys):
+    found = dataclasses.replace(make(pixels())[[0] * 12], scores=np.arange(12) / 100 + 0.3)
+    found.show()
+    told = "Drawn: 10 of 12: no score reaches 0.5, the best is 0.41."
+    assert capsys.readouterr().out.startswith(told) and told in found._repr_html_()
+    expected = found.plot(threshold=0.32, scale=4 / 3)
+    np.testing.assert_array_equal(shown[0], np.asarray(expected))
+    assert np.asarray(make(pixels(), scores=()).plot()).shape == (*SIZE, 3)
 
 
 def test_large_pictures_are_made_smaller_in_a_notebook_alone(shown, monkeypatch):
