@@ -29,10 +29,10 @@ from pycocotools.cocoeval import COCOeval
 from workers.describe import describe_machine
 
 from keras_maskrcnn.data.records import DetectionData, ImageRecord, Instance
-from keras_maskrcnn.detections import Detections
 from keras_maskrcnn.evaluation import coco_metrics
 from keras_maskrcnn.evaluation.metrics import PREFIXES
 from keras_maskrcnn.outlines import Polygons
+from keras_maskrcnn.results import Detections
 
 HEIGHT, WIDTH, CLASSES, GRID = 480, 640, 5, 28
 IOU_TYPES = ("bbox", "segm")

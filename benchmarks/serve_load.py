@@ -144,7 +144,7 @@ def check(question: Question, status: int, body: bytes) -> str | None:
 def check_detections(answer: dict[str, Any], outputs: dict[str, np.ndarray]) -> str | None:
     from pycocotools import mask as coco_mask
 
-    from keras_maskrcnn.detections import Detections
+    from keras_maskrcnn.results import Detections
 
     count = int(outputs["counts"])
     objects = answer["detections"]

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from keras_maskrcnn.data import DetectionData, ImageRecord, Instance, load_coco, measure_pixels
-    from keras_maskrcnn.detections import Detections
     from keras_maskrcnn.doctor import validate
     from keras_maskrcnn.evaluation import CocoEvaluation, coco_metrics, evaluate_coco
     from keras_maskrcnn.inference.augmented import TestTimeAugmentation
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from keras_maskrcnn.models.loading import load_model
     from keras_maskrcnn.models.mask_rcnn import MaskRCNN
     from keras_maskrcnn.models.presets import PRESETS
+    from keras_maskrcnn.results import Detections
     from keras_maskrcnn.schedules import WarmupSchedule
 
     __version__: str
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 _PLACES = {
     "CocoEvaluation": "evaluation",
     "DetectionData": "data",
-    "Detections": "detections",
+    "Detections": "results",
     "ImageRecord": "data",
     "Instance": "data",
     "MaskRCNN": "models.mask_rcnn",

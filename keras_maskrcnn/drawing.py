@@ -1,19 +1,20 @@
 """Draws shapes on a canvas: filled masks, outlines, boxes, labels and keypoints.
 
-Everything is laid out for the size of what is drawn. Lines and letters follow the canvas' size,
-small objects are drawn over large ones, and a label is only put where it hides little: first the
-full text, then a shorter one, and none where the objects are too small or too many for letters.
+Everything is laid out for the size of what is drawn: a canvas that is shown at half its size looks
+like one of half its size. Lines, points and letters follow the canvas' size, and lines and points
+of small objects the object's, which they would hide. Small objects are drawn over large ones.
 """
 
 from __future__ import annotations
 
 import colorsys
 import dataclasses
-import functools
 from collections.abc import Sequence
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
+
+from keras_maskrcnn.label_placing import draw_label, place_labels
 
 Color = tuple[int, int, int]
 
@@ -37,11 +38,12 @@ _PERSON = (
 )  # fmt: skip
 _FILL = 0.38
 _BOX = 0.65
-# The part of another object, and of its own, that a label may hide.
-_HIDES_OTHER, _HIDES_OWN = 0.2, 0.25
-# From this many objects on, none gets a label larger than itself; all labels together never take
-# more than this part of the picture, and the largest objects come first.
-_CROWDED, _LABELS = 25, 0.1
+# As many lines beside each other are as wide as the picture.
+_LINES = 400
+# An object of less than this part of the picture's side has thinner lines than the others.
+_SMALL = 16
+# Of a tiny object the points are small, too: so many beside each other are as wide as it.
+_POINTS = 24
 
 
 @dataclasses.dataclass
@@ -65,6 +67,46 @@ class Shape:
     top: int = 0
     mask: np.ndarray | None = None
     keypoints: np.ndarray | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Strokes:
+    """How thick an object is drawn, in pixels of the canvas.
+
+    Args:
+        line: of the mask's outline.
+        frame: of the box.
+        limb: between keypoints.
+        rim: dark around limbs and keypoints.
+        point: radius of a keypoint.
+    """
+
+    line: int
+    frame: int
+    limb: int
+    rim: int
+    point: float
+
+    @classmethod
+    def of(cls, canvas: tuple[int, int], box: np.ndarray) -> Strokes:
+        """For a canvas `(h, w)`, and an object `[4]` on it.
+
+        Sizes go by the side of a square of as many pixels: a panorama is looked at as a whole.
+        """
+        own = _side(box)
+        line = max(1, round(min(float(np.prod(canvas)) ** 0.5, _SMALL * own) / _LINES))
+        return cls(
+            line=line,
+            frame=max(1, line // 2),
+            limb=max(2, round(line * 4 / 3)),
+            rim=max(1, round(line / 3)),
+            point=max(1.5, min(own / _POINTS, max(2.5, 1.5 * line))),
+        )
+
+
+def _side(box: np.ndarray) -> float:
+    width, height = np.maximum(box[2:] - box[:2], 0)
+    return float(width * height) ** 0.5
 
 
 def color_shapes(shapes: list[Shape], color_by: str) -> None:
@@ -96,12 +138,6 @@ def _class_color(index: int) -> Color:
     return round(255 * red), round(255 * green), round(255 * blue)
 
 
-@functools.cache
-def label_font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    """Pillow's own typeface, which is there on every machine."""
-    return ImageFont.load_default(size)
-
-
 def draw_shapes(
     canvas: np.ndarray,
     shapes: list[Shape],
@@ -110,21 +146,24 @@ def draw_shapes(
     skeleton: Sequence[tuple[int, int]] | None,
 ) -> np.ndarray:
     """Draw coloured shapes over `canvas`, uint8 `[H, W, 3]`, in place; returns it as drawn."""
-    side = min(canvas.shape[:2])
-    line = max(1, round(side / 350))
+    height, width = canvas.shape[:2]
     by_area = sorted(shapes, key=lambda s: -float(np.prod(s.box[2:] - s.box[:2])))
-    for shape in by_area:
-        _draw_mask(canvas, shape, line)
-    for shape in by_area:
+    strokes = [Strokes.of((height, width), shape.box) for shape in by_area]
+    for shape, stroke in zip(by_area, strokes, strict=True):
+        _draw_mask(canvas, shape, stroke.line)
+    for shape, stroke in zip(by_area, strokes, strict=True):
         if boxes:
-            _draw_box(canvas, shape, max(1, line // 2))
+            _draw_box(canvas, shape, stroke.frame)
     picture = Image.fromarray(canvas)
     draw = ImageDraw.Draw(picture)
-    for shape in by_area:
+    for shape, stroke in zip(by_area, strokes, strict=True):
         if shape.keypoints is not None:
-            _draw_keypoints(draw, shape.keypoints, shape.color, line, skeleton)
+            _draw_keypoints(draw, shape.keypoints, shape.color, stroke, skeleton)
     if labels:
-        _draw_labels(draw, picture.size, by_area, min(28, max(11, round(side / 42))))
+        texts = [shape.texts for shape in by_area]
+        boxes_by_area = np.array([shape.box for shape in by_area], "float32").reshape(-1, 4)
+        for label in place_labels(texts, boxes_by_area, (height, width)):
+            draw_label(draw, label, by_area[label.own].color or (0, 0, 0))
     return np.array(picture)
 
 
@@ -162,91 +201,22 @@ def _draw_keypoints(
     draw: ImageDraw.ImageDraw,
     points: np.ndarray,
     color: Color | None,
-    line: int,
+    stroke: Strokes,
     skeleton: Sequence[tuple[int, int]] | None,
 ) -> None:
     if skeleton is None:
         skeleton = _PERSON if len(points) == 17 else ()
     limbs = [(a, b) for a, b in skeleton if points[a, 2] > 0 and points[b, 2] > 0]
     # Dark below light: legible on any background.
-    for fill, width in (((20, 20, 20), line + 3), (color, line + 1)):
+    for fill, width in (((20, 20, 20), stroke.limb + 2 * stroke.rim), (color, stroke.limb)):
         for a, b in limbs:
             draw.line([*points[a, :2], *points[b, :2]], fill=fill, width=width)
-    radius = line + 1.5
+    radius = stroke.point
     for x, y, shown in points:
         if shown > 0:
             draw.ellipse(
                 (x - radius, y - radius, x + radius, y + radius),
                 fill=(255, 255, 255),
                 outline=(20, 20, 20),
+                width=stroke.rim,
             )
-
-
-def _draw_labels(
-    draw: ImageDraw.ImageDraw, size: tuple[int, int], shapes: list[Shape], letters: int
-) -> None:
-    font = label_font(letters)
-    pad = max(2, letters // 5)
-    boxes = np.array([shape.box for shape in shapes], "float32").reshape(-1, 4)
-    placed = np.zeros((0, 4), "float32")
-    left_over = _LABELS * size[0] * size[1]
-    for i, shape in enumerate(shapes):
-        own_area = float(np.prod(boxes[i, 2:] - boxes[i, :2]))
-        for text in shape.texts:
-            x1, _, x2, _ = draw.textbbox((0, 0), text, font=font)
-            label = (x2 - x1 + 2 * pad, letters + pad)
-            area = label[0] * label[1]
-            if area > left_over or (len(shapes) >= _CROWDED and area > own_area):
-                continue
-            spot = _free_spot(i, label, size, boxes, placed)
-            if spot is not None:
-                placed = np.concatenate([placed, spot[None]])
-                left_over -= area
-                draw.rectangle((*spot[:2], *(spot[2:] - 1)), fill=shape.color)
-                luminance = np.dot(shape.color or (0, 0, 0), (0.299, 0.587, 0.114))
-                draw.text(
-                    (spot[0] + pad - x1, (spot[1] + spot[3]) / 2),
-                    text,
-                    fill=(0, 0, 0) if luminance > 110 else (255, 255, 255),
-                    font=font,
-                    anchor="lm",
-                )
-                break
-
-
-def _free_spot(
-    own: int,
-    label: tuple[float, float],
-    size: tuple[int, int],
-    boxes: np.ndarray,
-    placed: np.ndarray,
-) -> np.ndarray | None:
-    """`[4]` where a label of `(width, height)` hides little of any object, or `None`."""
-    width, height = label
-    x1, y1, x2, y2 = boxes[own]
-    corners = (
-        (x1, y1 - height),
-        (x1, y2),
-        (x1, y1),
-        (x2 - width, y1 - height),
-        (x2 - width, y1),
-        (x2, y1),
-        (x1 - width, y1),
-        (x1, y2 - height),
-    )
-    limit = np.full(len(boxes), _HIDES_OTHER)
-    limit[own] = _HIDES_OWN
-    area = np.maximum(np.prod(boxes[:, 2:] - boxes[:, :2], axis=1), 1.0)
-    for left, top in corners:
-        spot = np.floor([left, top, left + width, top + height]).astype("float32")
-        if spot[0] < 0 or spot[1] < 0 or spot[2] > size[0] or spot[3] > size[1]:
-            continue
-        if not _overlap(spot, placed).any() and (_overlap(spot, boxes) <= limit * area).all():
-            return spot
-    return None
-
-
-def _overlap(spot: np.ndarray, boxes: np.ndarray) -> np.ndarray:
-    """`[n]` areas that one rectangle `[4]` shares with `boxes [n, 4]`."""
-    sides = np.minimum(spot[2:], boxes[:, 2:]) - np.maximum(spot[:2], boxes[:, :2])
-    return np.prod(np.maximum(sides, 0.0), axis=1)

@@ -1,19 +1,20 @@
-"""Detections and annotations drawn over their picture, and pages that compare the two."""
+"""Detections and annotations drawn over their picture."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from pathlib import Path
+import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image, ImageDraw
+from PIL import Image
 
-from keras_maskrcnn.detections import Detections
-from keras_maskrcnn.drawing import CROWD_COLOR, Shape, color_shapes, draw_shapes, label_font
+from keras_maskrcnn.drawing import CROWD_COLOR, Shape, color_shapes, draw_shapes
 from keras_maskrcnn.images.pixels import PixelFormat
 from keras_maskrcnn.ops.paste import paste_crop
 from keras_maskrcnn.outlines import Polygons
+from keras_maskrcnn.results import Detections
+from keras_maskrcnn.results.texts import class_name
 
 if TYPE_CHECKING:
     from keras_maskrcnn.data.records import ImageRecord, Instance
@@ -89,7 +90,7 @@ def draw_instances(
     Args:
         image: as in `draw_detections`.
         record: the annotations of that picture.
-        class_names: `K` names.
+        class_names: `K` names; classes without one are `class_0 ...`.
         color_by, boxes, labels, scale, skeleton: as in `draw_detections`.
 
     Returns:
@@ -99,7 +100,7 @@ def draw_instances(
     several = len(set(class_names)) != 1
     shapes = []
     for instance in record.instances:
-        name = class_names[instance.category]
+        name = class_name(class_names, instance.category)
         points = None if instance.keypoints is None else instance.keypoints[None]
         shape = Shape(
             box=np.asarray(instance.box, "float32") * scale,
@@ -108,65 +109,11 @@ def draw_instances(
             color=CROWD_COLOR if instance.is_crowd else None,
             keypoints=_scaled(points, scale),
         )
-        mask = _instance_mask(instance, record, (canvas.shape[0], canvas.shape[1]), scale)
-        rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-        if len(rows):
-            shape.top, shape.left = int(rows[0]), int(columns[0])
-            shape.mask = mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+        size = (canvas.shape[0], canvas.shape[1])
+        shape.left, shape.top, shape.mask = _instance_mask(instance, record, size, scale)
         shapes.append(shape)
     color_shapes(shapes, color_by or ("class" if several else "instance"))
     return draw_shapes(canvas, shapes, boxes, labels, skeleton)
-
-
-def prediction_page(
-    rows: Iterable[tuple[np.ndarray, ImageRecord, Detections]],
-    class_names: Sequence[str],
-    path: str | Path | None = None,
-    *,
-    threshold: float = 0.5,
-    tile: int = 640,
-) -> np.ndarray:
-    """Pictures as annotated and as found, beside each other on one page.
-
-    Args:
-        rows: `(image, record, detections)` of each picture.
-        class_names: `K` names.
-        path: where to write the page as PNG; `None`: nowhere.
-        threshold: as in `draw_detections`.
-        tile: length of a drawn picture's longer side in pixels.
-
-    Returns:
-        The page as uint8 `[h, w, 3]`.
-
-    Raises:
-        ValueError: when there are no rows.
-    """
-    gap, caption = 16, 30
-    strips = []
-    for image, record, found in rows:
-        scale = tile / max(record.height, record.width)
-        pair = [
-            draw_instances(image, record, class_names, scale=scale),
-            draw_detections(image, found, threshold=threshold, scale=scale),
-        ]
-        texts = [
-            f"{Path(record.path).name}: {sum(not i.is_crowd for i in record.instances)} annotated",
-            f"{int((found.scores >= threshold).sum())} found with a score of {threshold:g} or more",
-        ]
-        height = pair[0].shape[0]
-        strip = Image.new("RGB", (2 * tile + 3 * gap, height + caption + gap), "white")
-        draw = ImageDraw.Draw(strip)
-        for column, (drawn, text) in enumerate(zip(pair, texts, strict=True)):
-            x = gap + column * (drawn.shape[1] + gap)
-            draw.text((x, caption // 2), text, fill=(40, 40, 40), font=label_font(15), anchor="lm")
-            strip.paste(Image.fromarray(drawn), (x, caption))
-        strips.append(np.asarray(strip))
-    if not strips:
-        raise ValueError("A page needs at least one picture. Received: rows=[]")
-    page = np.concatenate(strips)
-    if path is not None:
-        Image.fromarray(page).save(path, format="PNG")
-    return page
 
 
 def _canvas(image: np.ndarray, size: tuple[int, int], scale: float) -> np.ndarray:
@@ -194,13 +141,26 @@ def _scaled(keypoints: np.ndarray | None, scale: float) -> np.ndarray | None:
 
 def _instance_mask(
     instance: Instance, record: ImageRecord, size: tuple[int, int], scale: float
-) -> np.ndarray:
+) -> tuple[int, int, np.ndarray | None]:
+    """Left, top, and the mask from there on."""
     outline = instance.outline
-    if outline is None:
-        return np.zeros(size, bool)
     if isinstance(outline, Polygons):
-        return outline.transform(np.diag([scale, scale, 1])).draw_whole(*size) > 0
+        moved = outline.transform(np.diag([scale, scale, 1]))
+        # Of a picture of 24 megapixels, only where the object is.
+        left, top = (max(0, math.floor(v) - 1) for v in moved.bounds()[:2])
+        right, bottom = (math.ceil(v) + 1 for v in moved.bounds()[2:])
+        height, width = min(size[0], bottom) - top, min(size[1], right) - left
+        if min(height, width) < 1:
+            return 0, 0, None
+        moved = moved.transform(np.array([[1, 0, -left], [0, 1, -top]]))
+        return left, top, moved.draw_whole(height, width) > 0
+    if outline is None:
+        return 0, 0, None
     picture = Image.fromarray(outline.draw_whole(record.height, record.width))
     # Smooth, then cut at half: the enlarged mask keeps its area and loses its steps.
-    picture = picture.resize(size[::-1], Image.Resampling.BICUBIC)
-    return np.asarray(picture) >= 128
+    mask = np.asarray(picture.resize(size[::-1], Image.Resampling.BICUBIC)) >= 128
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    if not len(rows):
+        return 0, 0, None
+    top, left = int(rows[0]), int(columns[0])
+    return left, top, mask[top : rows[-1] + 1, left : columns[-1] + 1]

@@ -97,11 +97,11 @@ def test_commands_tell_it_too(output):
 
 def test_a_run_goes_on_without_matplotlib(tmp_path, monkeypatch, caplog):
     run = RunFolder(tmp_path)
-    monkeypatch.setattr(run, "history", lambda: [{"epoch": 0.0, "loss": 1.0}])
+    monkeypatch.setattr(run, "history", lambda: [{"epoch": 1.0, "loss": 1.0}])
     monkeypatch.setitem(__import__("sys").modules, "matplotlib.figure", None)
     with caplog.at_level(logging.WARNING, "keras_maskrcnn"):
         run.draw_learning_curves()
-        monkeypatch.setattr(run, "history", lambda: [{"epoch": n, "loss": 1.0} for n in (0, 1)])
+        monkeypatch.setattr(run, "history", lambda: [{"epoch": n, "loss": 1.0} for n in (1, 2)])
         run.draw_learning_curves()
     (message,) = caplog.messages
     assert message.startswith("no learning_curves.png: plot_history needs a package")

@@ -5,14 +5,13 @@ import itertools
 
 import numpy as np
 import pytest
-from PIL import Image
 from pycocotools import mask as coco_mask
 
 from keras_maskrcnn.data.records import ImageRecord, Instance
-from keras_maskrcnn.detections import Detections
 from keras_maskrcnn.drawing import CROWD_COLOR, PALETTE, Shape, color_shapes
 from keras_maskrcnn.outlines import outline_from_coco
-from keras_maskrcnn.visualize import draw_detections, draw_instances, prediction_page
+from keras_maskrcnn.results import Detections
+from keras_maskrcnn.visualize import draw_detections, draw_instances
 
 SIZE = (200, 300)
 NAMES = ("cat", "dog")
@@ -160,15 +159,6 @@ def test_crowds_are_grey():
     crowd = instance((40.0, 60.0, 140.0, 160.0), is_crowd=True)
     drawn = draw_instances(picture(), record(crowd), NAMES, labels=False)
     np.testing.assert_allclose(drawn[110, 90], 0.62 * 100 + 0.38 * np.array(CROWD_COLOR), atol=1)
-
-
-def test_prediction_page(tmp_path):
-    rows = [(picture(), record(instance((40.0, 60.0, 140.0, 160.0))), make())] * 2
-    page = prediction_page(rows, NAMES, tmp_path / "page.png", tile=300)
-    np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "page.png")), page)
-    assert page.shape == (2 * (200 + 46), 2 * 300 + 3 * 16, 3)
-    with pytest.raises(ValueError, match="at least one picture"):
-        prediction_page([], NAMES)
 
 
 def test_refuses():

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from keras_maskrcnn.outlines import Outline
 
 if TYPE_CHECKING:
     import tensorflow as tf
+    from PIL import Image
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,9 +81,13 @@ class WithInstances:
         return tuple(instance for instance in self.instances if instance.is_crowd)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class ImageRecord(WithInstances):
-    """One picture: where it lies, how large it is upright, and what is on it."""
+    """One picture: where it lies, how large it is upright, and what is on it.
+
+    It knows neither names of classes nor what its pixels mean: `data[3].show()` draws the picture
+    `data.records[3]` with both.
+    """
 
     image_id: int
     path: str
@@ -90,10 +95,57 @@ class ImageRecord(WithInstances):
     width: int
     instances: tuple[Instance, ...] = ()
 
+    def plot(self, class_names: Sequence[str] = (), **options: Any) -> Image.Image:
+        """Draws the annotated objects over the picture, in its own size.
+
+        Args:
+            class_names: `K` names; classes without one are `class_0 ...`.
+            **options: of `visualize.draw_instances`: `color_by`, `boxes`, `labels`, `scale`,
+                `skeleton`.
+
+        Returns:
+            A picture of Pillow.
+
+        Raises:
+            ValueError: when the picture cannot be read, or is not of the annotated size.
+        """
+        from keras_maskrcnn.data.showing import plot_record
+
+        return plot_record(self, class_names, options)
+
+    def show(self, class_names: Sequence[str] = (), **options: Any) -> None:
+        """Shows what `plot` draws: in a notebook below the cell, else in a window of its own.
+
+        Args:
+            class_names, **options: as of `plot`.
+
+        Raises:
+            ValueError: as `plot`.
+            RuntimeError: outside of a notebook, where no program shows pictures.
+        """
+        from keras_maskrcnn.data.showing import show_record
+
+        show_record(self, class_names, options)
+
+    def __repr__(self) -> str:
+        crowds = f", crowds={len(self.crowds)}" if self.crowds else ""
+        return (
+            f"ImageRecord(image_id={self.image_id}, path={self.path!r}, height={self.height}, "
+            f"width={self.width}, objects={len(self.objects)}{crowds})"
+        )
+
+    def _repr_html_(self) -> str:
+        from keras_maskrcnn.data.showing import record_html
+
+        return record_html(self)
+
 
 @dataclass(eq=False)
 class DetectionData:
-    """An annotated set of pictures. Pictures are opened only while batches are made.
+    """An annotated set of pictures. Pictures are opened only when they are needed.
+
+    Indexing works as on a numpy array (`data[:5]`, `data[[2, 0]]`) and always gives a
+    `DetectionData` again, of these pictures: `data[0]` and iteration give one of a single picture.
 
     Args:
         records: one entry per picture.
@@ -121,6 +173,17 @@ class DetectionData:
     def __len__(self) -> int:
         return len(self.records)
 
+    def __iter__(self) -> Iterator[DetectionData]:
+        return (self[place] for place in range(len(self)))
+
+    def __getitem__(self, index: Any) -> DetectionData:
+        if isinstance(index, int | np.integer):
+            if not -len(self) <= index < len(self):
+                raise IndexError(f"index {index} is out of range for {len(self)} pictures")
+            index = [index]
+        places = np.arange(len(self))[index]
+        return replace(self, records=[self.records[place] for place in places])
+
     def __repr__(self) -> str:
         objects = sum(len(record.objects) for record in self.records)
         crowds = sum(len(record.crowds) for record in self.records)
@@ -130,6 +193,53 @@ class DetectionData:
             f"keypoints={len(self.keypoint_names)}, boxes_only={len(self.boxes_only)}, "
             f"warnings={len(self.warnings)})"
         )
+
+    def _repr_html_(self) -> str:
+        from keras_maskrcnn.data.showing import data_html
+
+        return data_html(self)
+
+    def plot(
+        self, count: int = 8, *, columns: int = 4, tile: int = 360, **options: Any
+    ) -> Image.Image:
+        """Draws pictures with their annotated objects on a page.
+
+        Args:
+            count: how many pictures at most; of more, some with objects are evenly chosen.
+            columns: of the page.
+            tile: length of a drawn picture's longer side in pixels.
+            **options: of `visualize.draw_instances`: `color_by`, `boxes`, `labels`, `skeleton`.
+
+        Returns:
+            A picture of Pillow. One that cannot be read is grey, and its caption says why.
+
+        Raises:
+            ValueError: when there are no pictures, or for a number under 1.
+        """
+        from keras_maskrcnn.data.showing import plot_data
+
+        return plot_data(self, count, columns, tile, options)
+
+    def show(
+        self, count: int = 8, *, columns: int = 4, tile: int | None = None, **options: Any
+    ) -> None:
+        """Shows what `plot` draws: in a notebook below the cell, else in a window of its own.
+
+        Args:
+            count, columns, **options: as of `plot`.
+            tile: as of `plot`; by default 360, and more where a row has fewer pictures.
+
+        Raises:
+            ValueError: as `plot`.
+            RuntimeError: outside of a notebook, where no program shows pictures.
+
+        Example:
+
+        >>> data[[i for i, r in enumerate(data.records) if len(r.objects) > 50]].show()
+        """
+        from keras_maskrcnn.data.showing import show_data
+
+        show_data(self, count, columns, tile, options)
 
     @cached_property
     def max_objects(self) -> int:

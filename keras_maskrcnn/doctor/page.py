@@ -153,7 +153,7 @@ def _card(report: Report, finding: Finding) -> str:
     parts = ["<div class=card>"]
     shown = finding.pictures[:_PICTURES_SHOWN]
     for number, place in enumerate(shown):
-        source = _drawn(report, place, finding.annotation_ids if number == 0 else ())
+        source = drawn(report, place, finding.annotation_ids if number == 0 else ())
         alt = f"picture {place.image_id}"
         if source:
             parts.append(f'<img src="{source}" alt="{escape(alt)}">')
@@ -166,7 +166,7 @@ def _card(report: Report, finding: Finding) -> str:
     return "".join([*parts, "</div>\n"])
 
 
-def _drawn(report: Report, place: Place, ids: Sequence[int]) -> str:
+def drawn(report: Report, place: Place, ids: Sequence[int]) -> str:
     """The address of a thumbnail; nothing for a picture that cannot be read."""
     from keras_maskrcnn.data.reading import read_image
 

@@ -15,6 +15,7 @@ from PIL import Image
 
 from keras_maskrcnn.data.picture_files import open_picture_file
 from keras_maskrcnn.images.pixels import PixelFormat, to_bytes
+from keras_maskrcnn.notebook import in_notebook
 
 # Columns and rows of the small picture; neighbours in a row make 8 x 8 bits.
 _SMALL = 9, 8
@@ -70,7 +71,11 @@ def read_facts(
 
 
 def progress_line(total: int) -> Callable[[int], None]:
-    """Shows on standard error how far the reading of `total` pictures is."""
+    """Shows on standard error how far the reading of `total` pictures is.
+
+    In a notebook on standard output, since what is on the other looks like an error there.
+    """
+    stream = sys.stdout if in_notebook() else sys.stderr
     last = 0.0
 
     def show(done: int) -> None:
@@ -79,7 +84,7 @@ def progress_line(total: int) -> Callable[[int], None]:
         if done == total or now - last > _SECONDS_BETWEEN_LINES:
             last = now
             end = "\n" if done == total else ""
-            print(f"\rreading pictures: {done} of {total}", end=end, file=sys.stderr, flush=True)
+            print(f"\rreading pictures: {done} of {total}", end=end, file=stream, flush=True)
 
     return show
 

@@ -24,7 +24,7 @@ from keras_maskrcnn.html_page import save_report_files
 _ORDER = (Severity.ERROR, Severity.WARNING, Severity.NOTE)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Report:
     """Findings and numbers of a data set.
 
@@ -74,6 +74,14 @@ class Report:
             lines.append(f"  {kind.severity}: {kind.title} ({count})")
         verdict = "Training makes sense." if self.makes_sense else "Training makes no sense."
         return "\n".join([*lines, verdict])
+
+    def __repr__(self) -> str:
+        return self.summary()
+
+    def _repr_html_(self) -> str:
+        from keras_maskrcnn.doctor.shown import report_html
+
+        return report_html(self)
 
     def to_json(self) -> dict[str, Any]:
         """All of it but the data, as JSON holds it."""

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import keras
 import numpy as np
 
-from keras_maskrcnn.detections import Detections
 from keras_maskrcnn.evaluation.classes import match_classes
+from keras_maskrcnn.results import Detections
 from keras_maskrcnn.tensorflow_errors import plain_errors
 
 if TYPE_CHECKING:

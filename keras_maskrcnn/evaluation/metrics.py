@@ -8,10 +8,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from keras_maskrcnn import notebook
+
 if TYPE_CHECKING:
     from keras_maskrcnn.evaluation.scoring import Scores
 
 PREFIXES = {"bbox": "box", "segm": "mask", "keypoints": "keypoint"}
+# Names of the columns, names of the rows, and the rows.
+Cells = tuple[Sequence[str], Sequence[str], Sequence[Sequence[str]]]
+# A longer table of classes is folded in a notebook.
+_CLASSES_OPEN = 30
 _AREAS = {"s": "small", "m": "medium", "l": "large"}
 
 
@@ -42,19 +48,34 @@ class CocoMetrics(dict[str, float]):
 
     def summary(self) -> str:
         """A plain-text table of all numbers over all classes, in percent: a row for each kind."""
-        kinds = [kind for kind in PREFIXES.values() if f"{kind}_ap" in self]
-        columns = list(dict.fromkeys(name.split("_", 1)[1] for name in self))
-        rows = [[_percent(self.get(f"{kind}_{column}")) for column in columns] for kind in kinds]
-        return _layout(columns, kinds, rows)
+        return _layout(*self._summary())
 
     def table(self) -> str:
         """A plain-text table of average precision in percent: all classes, then a row for each."""
+        return _layout(*self._table())
+
+    def _repr_html_(self) -> str:
+        """Both tables."""
+        by_class = _as_html(*self._table())
+        if len(self.per_class) > _CLASSES_OPEN:
+            by_class = notebook.folded(f"{len(self.per_class)} classes", by_class)
+        return notebook.line("COCO's numbers, in percent", strong=True) + (
+            _as_html(*self._summary()) + by_class
+        )
+
+    def _summary(self) -> Cells:
+        kinds = [kind for kind in PREFIXES.values() if f"{kind}_ap" in self]
+        columns = list(dict.fromkeys(name.split("_", 1)[1] for name in self))
+        rows = [[_percent(self.get(f"{kind}_{column}")) for column in columns] for kind in kinds]
+        return columns, kinds, rows
+
+    def _table(self) -> Cells:
         columns = [name for name in self if name.split("_", 1)[1].startswith("ap")]
         labels = ["all classes", *self.per_class]
         rows = [
             [_percent(row[name]) for name in columns] for row in (self, *self.per_class.values())
         ]
-        return _layout(columns, labels, rows)
+        return columns, labels, rows
 
 
 def summarize(
@@ -133,3 +154,8 @@ def _layout(columns: Sequence[str], labels: Sequence[str], rows: Sequence[Sequen
         for label, cells in zip(("", *labels), (columns, *rows), strict=True)
     ]
     return "\n".join(lines)
+
+
+def _as_html(columns: Sequence[str], labels: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [[label, *cells] for label, cells in zip(labels, rows, strict=True)]
+    return notebook.table(["", *columns], lines)

@@ -19,11 +19,11 @@ import keras
 import numpy as np
 
 from keras_maskrcnn.checks import at_least
-from keras_maskrcnn.detections import Detections
 from keras_maskrcnn.images.input_size import InputSize
 from keras_maskrcnn.inference.describe import describe_inputs
 from keras_maskrcnn.inference.inputs import network_inputs
 from keras_maskrcnn.ops.nms import batched_nms
+from keras_maskrcnn.results import Detections
 
 # detectron2's shorter sides, 400 to 1200 in steps of 100, and its limit of 4000 belong to models of
 # 800: as eighths of the model's own, objects keep the sizes that the model knows.

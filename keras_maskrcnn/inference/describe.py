@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from keras_maskrcnn.detections import Detections
-from keras_maskrcnn.inference.inputs import network_inputs
+from keras_maskrcnn.inference.inputs import as_picture, network_inputs
+from keras_maskrcnn.results import Detections, KnownPicture
 
 
 def describe_boxes(
-    model: Any, picture: np.ndarray, boxes: Any, classes: Sequence[int | str] | None
+    model: Any, picture: Any, boxes: Any, classes: Sequence[int | str] | None
 ) -> Detections:
-    """`MaskRCNN.describe` for a picture that is read already.
-
-    Args:
-        model: a `MaskRCNN`.
-        picture: `[h, w, C]`, on the scale 0..255.
-        boxes: `[D, 4]`, x1 y1 x2 y2 in its pixels.
-        classes: names or indices, or `None`.
-    """
-    height, width = picture.shape[:2]
+    """See `MaskRCNN.describe`."""
+    image = as_picture(picture, 0, model.pixels)
+    height, width = image.shape[:2]
     given = np.asarray(boxes, "float64").reshape(-1, 4)
     if not np.isfinite(given).all() or not (given[:, 2:] > given[:, :2]).all():
         bad = given[~(given[:, 2:] > given[:, :2]).all(axis=1)][:3]
@@ -38,10 +33,10 @@ def describe_boxes(
                 f"classes must be one for each of the {len(given)} boxes. "
                 f"Received: {len(numbers)} classes"
             )
-    inputs = network_inputs([picture], model.input_size)
+    inputs = network_inputs([image], model.input_size)
     (size,) = inputs["image_sizes"]
     scale = np.array([size[1] / width, size[0] / height] * 2)
-    return Detections.from_padded(
+    found = Detections.from_padded(
         describe_inputs(model, inputs, given * scale, numbers),
         0,
         image_size=size,
@@ -49,6 +44,7 @@ def describe_boxes(
         class_names=model.class_names,
         keypoint_shift=model.keypoint_shift,
     )
+    return dataclasses.replace(found, picture=KnownPicture(picture, model.pixels))
 
 
 def describe_inputs(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -9,22 +10,13 @@ from typing import Any
 
 import keras
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
-from keras_maskrcnn.data.reading import read_image
 from keras_maskrcnn.data.records import DetectionData
-from keras_maskrcnn.detections import Detections
-from keras_maskrcnn.images.pixels import PixelFormat
 from keras_maskrcnn.inference.augmented import as_augmentation, predict_augmented
-from keras_maskrcnn.inference.inputs import network_inputs
-from keras_maskrcnn.models.input_checks import (
-    RGB,
-    SizeCheck,
-    check_elements,
-    check_images,
-    check_picture,
-    shown,
-)
+from keras_maskrcnn.inference.inputs import as_picture, network_inputs
+from keras_maskrcnn.models.input_checks import SizeCheck, check_elements, check_images, shown
+from keras_maskrcnn.results import Detections, KnownPicture
 
 logger = logging.getLogger("keras_maskrcnn")
 
@@ -39,17 +31,20 @@ def predict_pictures(
     """
     augmentation = as_augmentation(augment)
     items = _as_list(model, pictures)
+    shown_as = pictures.pixels if isinstance(pictures, DetectionData) else model.pixels
     progress = keras.utils.Progbar(len(items), unit_name="picture") if show else None
     results: list[Detections] = []
     for start in range(0, len(items), batch_size):
-        batch = [
-            as_picture(item, start + i, model.pixels)
-            for i, item in enumerate(items[start : start + batch_size])
-        ]
+        part = items[start : start + batch_size]
+        batch = [as_picture(item, start + i, model.pixels) for i, item in enumerate(part)]
         if augmentation is None:
-            results.extend(_predict_batch(model, batch))
+            found = _predict_batch(model, batch)
         else:
-            results.extend(predict_augmented(model, picture, augmentation) for picture in batch)
+            found = [predict_augmented(model, picture, augmentation) for picture in batch]
+        results.extend(
+            dataclasses.replace(one, picture=KnownPicture(item, shown_as))
+            for one, item in zip(found, part, strict=True)
+        )
         if progress is not None:
             progress.update(len(results))
     return results
@@ -79,45 +74,6 @@ def _as_list(model: Any, pictures: Any) -> list[Any]:
             f"a list of these, or a data set. Received: {type(pictures).__name__}"
         )
     return list(pictures)
-
-
-def as_picture(item: Any, position: int, pixels: PixelFormat = RGB) -> np.ndarray:
-    """A path, an array or Pillow's picture as `[H, W, C]` on the scale 0..255.
-
-    Args:
-        item: what `predict` was given.
-        position: of it, for messages.
-        pixels: of the model.
-    """
-    name = f"picture {position}"
-    if isinstance(item, str | Path):
-        return read_image(str(item), pixels)
-    if isinstance(item, Image.Image):
-        return _of_pillow(item, name, pixels)
-    if not hasattr(item, "__array__"):
-        raise TypeError(
-            "a picture must be a path, an array [height, width, 3] with values 0..255, or a "
-            f"picture of Pillow. Received: {name} of type {type(item).__name__}"
-        )
-    picture = np.asarray(item)
-    check_picture(picture, name, pixels)
-    return pixels.of_array(picture)
-
-
-def _of_pillow(picture: Image.Image, name: str, pixels: PixelFormat) -> np.ndarray:
-    is_deep = picture.mode == "F" or picture.mode.startswith("I")
-    if is_deep and pixels.value_range is None:
-        raise ValueError(
-            "a picture of Pillow must have 8 bits per channel: convert it to an array with "
-            f"values 0..255. Received: {name} of mode {picture.mode}"
-        )
-    upright = ImageOps.exif_transpose(picture)
-    if not is_deep and (pixels.channels == 3 or picture.mode not in ("L", "LA", "RGB", "RGBA")):
-        upright = upright.convert("RGB")
-    try:
-        return pixels.of_file(np.asarray(upright))
-    except ValueError as error:
-        raise ValueError(f"{name}, of Pillow's mode {picture.mode}: {error}") from None
 
 
 def _predict_batch(model: Any, pictures: list[np.ndarray]) -> list[Detections]:

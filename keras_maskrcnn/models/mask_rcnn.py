@@ -31,7 +31,7 @@ from keras_maskrcnn.weights import (
 )
 
 if TYPE_CHECKING:
-    from keras_maskrcnn.detections import Detections
+    from keras_maskrcnn.results import Detections
 
 Tensor = Any
 
@@ -319,7 +319,8 @@ class MaskRCNN(TrainableDetector):
 
         Returns:
             one `Detections` per picture, in the pixels of the picture as given (of a data set: as
-            on disk).
+            on disk). It knows its picture, by path or by reference, so that `found[0].show()`
+            draws on it; of a data set of batches it does not.
 
         Raises:
             TypeError, ValueError: for what is no picture, with its position; for `augment` with a
@@ -370,9 +371,8 @@ class MaskRCNN(TrainableDetector):
             TypeError, ValueError: for what is no picture, box or class of the model.
         """
         from keras_maskrcnn.inference.describe import describe_boxes
-        from keras_maskrcnn.inference.predict import as_picture
 
-        return describe_boxes(self, as_picture(picture, 0, self.pixels), boxes, classes)
+        return describe_boxes(self, picture, boxes, classes)
 
     def save_own_variables(self, store: Any) -> None:
         """Saves the samplers' random states, which Keras leaves out of its files."""

@@ -6,12 +6,12 @@ import os
 from collections.abc import Sequence
 
 from keras_maskrcnn.checks import fraction
-from keras_maskrcnn.conversions import to_polygons
 from keras_maskrcnn.data.records import DetectionData, ImageRecord, Instance
 from keras_maskrcnn.data.writers.base import SCORE
-from keras_maskrcnn.detections import Detections
 from keras_maskrcnn.outlines import Polygons
 from keras_maskrcnn.preannotations.ordering import places_in_order
+from keras_maskrcnn.results import Detections
+from keras_maskrcnn.results.conversions import to_polygons
 
 
 def detections_to_data(

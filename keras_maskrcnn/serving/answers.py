@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from starlette.responses import Response
 
-from keras_maskrcnn.detections import Detections
+from keras_maskrcnn.results import Detections
 from keras_maskrcnn.serving.model import ServedModel
 from keras_maskrcnn.serving.requests import RequestError
 from keras_maskrcnn.serving.rest import shortest, to_json

@@ -11,9 +11,9 @@ from typing import Any, Protocol, Self
 
 import numpy as np
 
-from keras_maskrcnn.detections import Detections
 from keras_maskrcnn.images.formats import format_of
 from keras_maskrcnn.images.orientation import upright
+from keras_maskrcnn.results import Detections
 from keras_maskrcnn.serving.client_inputs import FILES, PIXELS, PixelInput
 from keras_maskrcnn.serving.client_rest import RestTransport
 from keras_maskrcnn.serving.errors import ServerError

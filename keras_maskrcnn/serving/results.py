@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_maskrcnn.detections import Detections
+from keras_maskrcnn.results import Detections
 
 _EXPECTED = ("boxes", "classes", "scores", "counts", "image_sizes")
 

@@ -94,7 +94,7 @@ class RunCheckpoint(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         require_finite_weights(self.model)
-        row = {"epoch": float(epoch), **{k: float(v) for k, v in (logs or {}).items()}}
+        row = {"epoch": float(epoch + 1), **{k: float(v) for k, v in (logs or {}).items()}}
         metrics = self.evaluation.metrics if self.evaluation is not None else None
         self.state = dataclasses.replace(
             self.state,

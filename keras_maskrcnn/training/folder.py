@@ -158,7 +158,7 @@ class RunFolder:
             writer.writerows({**row, "epoch": int(row["epoch"])} for row in history)
 
     def history(self) -> list[dict[str, float]]:
-        """One dictionary of numbers per finished epoch, from `history.csv`.
+        """One dictionary of numbers per finished epoch, counted from 1, from `history.csv`.
 
         A line that is cut, or holds something else than numbers, is left out, and named in the
         log. Of an epoch that stands there twice, the later line counts.
@@ -194,13 +194,15 @@ class RunFolder:
     def draw_predictions(self, model: keras.Model, data: DetectionData, count: int = 8) -> None:
         """Draws ground truth beside predictions for evenly chosen pictures into `predictions.png`.
 
+        Where hardly a score reaches .5, lower ones are drawn, and the page says so.
+
         Args:
             model: a `MaskRCNN`.
             data: where the pictures come from.
             count: how many pictures, at most.
         """
         from keras_maskrcnn.data.reading import read_image
-        from keras_maskrcnn.visualize import prediction_page
+        from keras_maskrcnn.prediction_page import prediction_page
 
         places = np.linspace(0, len(data) - 1, min(count, len(data))).round().astype(int)
         chosen = [data.records[i] for i in places]

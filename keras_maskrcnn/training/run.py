@@ -1,8 +1,8 @@
 """From a model and two data sets to a run folder: what `maskrcnn train` and the demo share.
 
-A run folder holds `history.csv`, `best.keras` (by `val_mask_ap`, or `val_box_ap` without a mask
-head), `last.keras`, from which an interrupted run goes on, `learning_curves.png` and, at the end,
-`predictions.png`.
+A run folder holds `history.csv`, whose epochs count from 1, `best.keras` (by `val_mask_ap`, or
+`val_box_ap` without a mask head), `last.keras`, from which an interrupted run goes on,
+`learning_curves.png` and, at the end, `predictions.png`.
 """
 
 from __future__ import annotations
@@ -42,12 +42,15 @@ class _EpochReport(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         pictures = draw_pictures(self.weights, self.seed, epoch)
-        logger.info("epoch %d: %s", epoch + 1, describe_pass(self.data, pictures))
+        logger.info("%s: %s", self._named(epoch), describe_pass(self.data, pictures))
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         numbers = "  ".join(f"{name} {value:.4f}" for name, value in (logs or {}).items())
-        logger.info("epoch %d: %s", epoch + 1, numbers)
+        logger.info("%s: %s", self._named(epoch), numbers)
         self.run.draw_learning_curves()
+
+    def _named(self, epoch: int) -> str:
+        return f"epoch {epoch + 1} of {self.params['epochs']}"
 
 
 def monitored(model: keras.Model) -> str:

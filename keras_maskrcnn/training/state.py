@@ -24,7 +24,7 @@ class TrainingState:
 
     Args:
         pictures: how many pictures it trains on.
-        history: one dictionary of numbers per finished epoch.
+        history: one dictionary of numbers per finished epoch; its `epoch` counts from 1.
         evaluation: the latest COCO metrics, which epochs without an evaluation repeat.
     """
 
@@ -34,12 +34,12 @@ class TrainingState:
 
     @property
     def epochs_done(self) -> int:
-        """How many epochs are finished: the number of the next, counted from 0."""
+        """How many epochs are finished: the next as Keras counts them, from 0."""
         return len(self.history)
 
 
 def best_epoch(history: Sequence[dict[str, float]], name: str) -> int:
-    """The epoch, from 0, with the largest number of that name; of equal ones the first.
+    """Where in the history, from 0, the largest number of that name is; of equal ones the first.
 
     Nan (nothing to find in the data) is less than any number; where there is nothing else, the
     last epoch is the best.

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import keras
 import numpy as np
 
+from keras_maskrcnn import notebook
 from keras_maskrcnn.weights.layouts import split_path
 from keras_maskrcnn.weights.stems import fit_stem, is_stem_of, told
 
@@ -58,22 +59,30 @@ class LoadReport:
     stems: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        lines = [f"{self.source}: {len(self.matched)} variables loaded"]
-        if self.note:
-            lines.append(f"  {self.note}")
-        lines.extend(f"  {stem}" for stem in self.stems)
+        return "\n  ".join([self._headline(), *self._details()])
+
+    def _repr_html_(self) -> str:
+        details = self._details()
+        return notebook.line(self._headline(), strong=True) + notebook.listed(details, len(details))
+
+    def _headline(self) -> str:
+        return f"{self.source}: {len(self.matched)} variables loaded"
+
+    def _details(self) -> list[str]:
+        """What else there is to say, a line each."""
+        lines = [*([self.note] if self.note else []), *self.stems]
         reasons: dict[str, list[str]] = {}
         for name, reason in self.ignored.items():
             reasons.setdefault(reason, []).append(name)
         for reason, names in reasons.items():
-            lines.append(f"  not needed, {reason}: {_listed(names)}")
+            lines.append(f"not needed, {reason}: {_listed(names)}")
         if self.fresh:
-            lines.append(f"  FRESH, TO BE TRAINED: {_listed(self.fresh, 100)}")
+            lines.append(f"FRESH, TO BE TRAINED: {_listed(self.fresh, 100)}")
         if self.missing:
-            lines.append(f"  variables without a tensor: {_listed(self.missing, 100)}")
+            lines.append(f"variables without a tensor: {_listed(self.missing, 100)}")
         if self.left:
-            lines.append(f"  tensors without a variable: {_listed(self.left, 100)}")
-        return "\n".join(lines)
+            lines.append(f"tensors without a variable: {_listed(self.left, 100)}")
+        return lines
 
 
 def fill(

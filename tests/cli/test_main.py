@@ -202,7 +202,7 @@ def test_run_folder(trained):
     }
     lines = (trained / "history.csv").read_text().splitlines()
     assert {"loss", "val_mask_ap", "val_mask_loss"} <= set(lines[0].split(","))
-    assert [line.split(",")[0] for line in lines[1:]] == ["0", "1", "2"]
+    assert [line.split(",")[0] for line in lines[1:]] == ["1", "2", "3"]
     config = json.loads((trained / "config.json").read_text())
     assert config["model"]["neck"]["config"]["channels"] == 16
     assert config["data"]["category_ids"] == list(CATEGORY_IDS)

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from evaluation_stubs import StubModel, instance, make_data, rectangle
 
-from keras_maskrcnn.detections import Detections
 from keras_maskrcnn.evaluation import coco_metrics, evaluate_coco
+from keras_maskrcnn.results import Detections
 
 CAT, DOG = (10.0, 10.0, 60.0, 50.0), (70.0, 20.0, 150.0, 100.0)
 POINTS = np.array([[20, 20, 2], [40, 30, 2], [50, 45, 1.0]])

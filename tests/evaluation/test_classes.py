@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from keras_maskrcnn.data.records import DetectionData
-from keras_maskrcnn.detections import Detections
 from keras_maskrcnn.evaluation.classes import match_classes
+from keras_maskrcnn.results import Detections
 
 
 def _model(*names, num_classes=None):

@@ -14,9 +14,9 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from keras_maskrcnn.data.formats.coco import load_coco
-from keras_maskrcnn.detections import Detections
 from keras_maskrcnn.evaluation import coco_metrics, evaluate_coco
 from keras_maskrcnn.outlines import Polygons
+from keras_maskrcnn.results import Detections
 
 CAT = (10.0, 10.0, 60.0, 50.0)  # Area 2000: medium.
 DOG = (70.0, 20.0, 150.0, 100.0)  # Area 6400: medium.

@@ -19,9 +19,9 @@ from evaluation_reference import (
 from evaluation_stubs import StubModel, rectangle
 
 from keras_maskrcnn.data import load_coco
-from keras_maskrcnn.detections import Detections
 from keras_maskrcnn.evaluation import coco_metrics, evaluate_coco, evaluate_coco_files
 from keras_maskrcnn.evaluation.files import save_results
+from keras_maskrcnn.results import Detections
 
 FIELDS = {"bbox": "bbox", "segm": "segmentation", "keypoints": "keypoints"}
 CASES = {

@@ -9,10 +9,10 @@ import pytest
 import tensorflow as tf
 from pycocotools import mask as coco_mask
 
-from keras_maskrcnn.detections import Detections
 from keras_maskrcnn.export import export_model, saved_model
 from keras_maskrcnn.export.refusals import Refusal, read_refusal
 from keras_maskrcnn.ops.paste import paste_crop
+from keras_maskrcnn.results import Detections
 
 from .conftest import (
     EXPORTED_DETECTIONS,

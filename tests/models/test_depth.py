@@ -19,7 +19,7 @@ from keras_maskrcnn.doctor import clean, validate
 from keras_maskrcnn.export import export_model
 from keras_maskrcnn.export.saved_model import _input_dtype
 from keras_maskrcnn.images.pixels import PixelFormat
-from keras_maskrcnn.inference.predict import as_picture
+from keras_maskrcnn.inference.inputs import as_picture
 from keras_maskrcnn.outlines import Polygons
 from keras_maskrcnn.visualize import draw_detections
 

@@ -10,10 +10,10 @@ from unittest import mock
 import numpy as np
 from PIL import Image
 
-from keras_maskrcnn.detections import Detections
 from keras_maskrcnn.inference import augmented
 from keras_maskrcnn.inference.augmented import AugmentedInput, TestTimeAugmentation
 from keras_maskrcnn.models.mask_rcnn import MaskRCNN
+from keras_maskrcnn.results import Detections
 from parity.golden_files import arrays
 from parity.golden_models import build
 from parity.inference import BOX, MASK, SCORE

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from keras_maskrcnn.detections import Detections
 from keras_maskrcnn.layers.mask_head import MaskHead
 from keras_maskrcnn.models.mask_rcnn import MaskRCNN
+from keras_maskrcnn.results import Detections
 from parity.golden_files import arrays, info
 from parity.golden_models import batch, is_torchvision, watch
 from parity.integer_paste import paste_on_integers

@@ -10,13 +10,13 @@ import tensorflow as tf
 
 from keras_maskrcnn import losses
 from keras_maskrcnn.data.pipeline import resize_image
-from keras_maskrcnn.detections import Detections
 from keras_maskrcnn.images.input_size import resize_shape
 from keras_maskrcnn.layers.preprocessing import ImageNormalization
 from keras_maskrcnn.models.presets import get_preset
 from keras_maskrcnn.ops.keypoints import decode_keypoints
 from keras_maskrcnn.ops.mask_targets import keypoint_targets, masks_from_pictures
 from keras_maskrcnn.ops.paste import paste_crop, paste_masks
+from keras_maskrcnn.results import Detections
 from parity.geometry_ops import detectron2_anchors, detectron2_matcher, detectron2_pooling
 from parity.golden_files import arrays, info
 from parity.golden_models import CASES

@@ -10,8 +10,8 @@ from format_files import drawn, load, save_picture, write_json
 from pycocotools.coco import COCO
 
 from keras_maskrcnn.data import save_dataset
-from keras_maskrcnn.detections import Detections
 from keras_maskrcnn.preannotations import detections_to_data, uncertainty
+from keras_maskrcnn.results import Detections
 
 NAMES = ["red fig", "pear"]
 

@@ -17,7 +17,7 @@ from google.protobuf import json_format
 from pycocotools import mask as coco_mask
 from tensorflow.core.protobuf import meta_graph_pb2
 
-from keras_maskrcnn.detections import Detections
+from keras_maskrcnn.results import Detections
 from keras_maskrcnn.serving import Client
 from keras_maskrcnn.serving.model import ServedModel
 from keras_maskrcnn.serving.requests import RequestError

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from keras_maskrcnn import notebook
 from keras_maskrcnn.models.presets.preset import Preset
 
 _KINDS = ("box", "mask", "keypoint")
@@ -21,16 +22,25 @@ class PresetTable(tuple[Preset, ...]):
     ```
     """
 
-    def __str__(self) -> str:
+    def _cells(self) -> tuple[list[tuple[str, ...]], list[str]]:
+        """A row for each preset, and the sources that the rows name by number."""
         sources = list(dict.fromkeys(preset.source for preset in self))
-        rows = [_HEADINGS, *(_row(p, sources.index(p.source) + 1) for p in self)]
+        rows = [_row(preset, sources.index(preset.source) + 1) for preset in self]
+        return rows, [f"[{number}] {source}" for number, source in enumerate(sources, 1)]
+
+    def _repr_html_(self) -> str:
+        rows, sources = self._cells()
+        return notebook.table(_HEADINGS, rows) + notebook.listed(sources, len(sources))
+
+    def __str__(self) -> str:
+        body, sources = self._cells()
+        rows = [_HEADINGS, *body]
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         lines = []
         for name, *numbers in rows:
             cells = [n.rjust(width) for n, width in zip(numbers, widths[1:], strict=True)]
             lines.append("  ".join([name.ljust(widths[0]), *cells]))
-        lines.extend(f"[{number}] {source}" for number, source in enumerate(sources, 1))
-        return "\n".join(lines)
+        return "\n".join([*lines, *sources])
 
     __repr__ = __str__
 

@@ -5,7 +5,6 @@ import pytest
 from analysis_scenes import crowd, scene
 
 from keras_maskrcnn.cli.options import split_thresholds
-from keras_maskrcnn.detections import Detections
 from keras_maskrcnn.evaluation.analysis import (
     confusion_matrix,
     match_compared,
@@ -13,6 +12,7 @@ from keras_maskrcnn.evaluation.analysis import (
     score_thresholds,
 )
 from keras_maskrcnn.evaluation.analysis.thresholds import _short_number
+from keras_maskrcnn.results import Detections
 
 MIXED = (
     [

@@ -11,7 +11,7 @@ from pycocotools import mask as coco_mask
 from keras_maskrcnn.checks import fraction, nearest
 
 if TYPE_CHECKING:
-    from keras_maskrcnn.detections import Detections
+    from keras_maskrcnn.results.detections import Detections
 
 
 def above(found: Detections, thresholds: Mapping[str, float], default: float) -> Detections:

@@ -14,7 +14,7 @@ from PIL import Image
 from keras_maskrcnn.ops.paste import check_paste_arguments, paste_crop
 
 if TYPE_CHECKING:
-    from keras_maskrcnn.detections import Detections
+    from keras_maskrcnn.results.detections import Detections
 
 # What 16 bits can tell apart, beside the background.
 MAX_OBJECTS = 65_535

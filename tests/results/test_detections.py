@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from pycocotools import mask as coco_mask
 
-from keras_maskrcnn.detections import Detections
+from keras_maskrcnn.results import Detections
 
 
 def make(count=3, masks=True, keypoints=False):

@@ -15,7 +15,7 @@ from pycocotools import mask as coco_mask
 from keras_maskrcnn.optional import needed_for
 
 if TYPE_CHECKING:
-    from keras_maskrcnn.detections import Detections
+    from keras_maskrcnn.results.detections import Detections
 
 
 def to_coco(found: Detections, image_id: int, category_ids: Sequence[int]) -> list[dict[str, Any]]:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from keras_maskrcnn.detections import Detections
+from keras_maskrcnn.results import Detections
 
 
 def make(count=2, masks=True, keypoints=False):

@@ -9,13 +9,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
-from keras_maskrcnn import conversions, label_maps, selections
 from keras_maskrcnn.ops.paste import paste_masks, paste_rle
-
-_ROWS_SHOWN = 10
-# What a model's outputs are called that are fields here, or of no use for one picture.
-_OWN_OUTPUTS = ("boxes", "classes", "scores", "counts", "masks", "keypoints")
+from keras_maskrcnn.results import conversions, label_maps, padded, selections, showing, texts
+from keras_maskrcnn.results.picture import KnownPicture
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
@@ -38,6 +36,9 @@ class Detections:
             `None`.
         extras: results `[D, ...]` of further heads by name, in the form in which the heads give
             them.
+        picture: where the picture is, as `predict` and `describe` know it: what `plot` and `show`
+            draw on. It holds a path, or a reference to the picture that they were given, which
+            lives as long as the results; pickles and deep copies have `None` in its place.
 
     Raises:
         ValueError: when the arrays do not describe the same `D` objects.
@@ -56,6 +57,7 @@ class Detections:
     class_names: Sequence[str] = ()
     keypoints: np.ndarray | None = None
     extras: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
+    picture: KnownPicture | None = None
 
     def __post_init__(self) -> None:
         def keep(name: str, value: Any, dtype: str) -> np.ndarray:
@@ -118,34 +120,9 @@ class Detections:
             keypoint_shift: what makes the model's keypoints continuous, in pixels of the original
                 picture: see `heads.Keypoint`.
         """
-        height, width = (int(v) for v in original_size)
-        scale = np.array([width / image_size[1], height / image_size[0]], "float64")
-        count = int(outputs["counts"][row])
-
-        def valid(name: str) -> np.ndarray | None:
-            value = outputs.get(name)
-            return None if value is None else np.array(value[row][:count])
-
-        boxes = np.asarray(outputs["boxes"][row][:count], "float64") * np.tile(scale, 2)
-        boxes = np.clip(boxes, 0.0, [width, height, width, height])
-        keypoints = valid("keypoints")
-        if keypoints is not None:
-            keypoints[..., :2] = keypoints[..., :2] * scale + keypoint_shift
-        found = cls(
-            boxes=boxes,
-            classes=outputs["classes"][row][:count],
-            scores=outputs["scores"][row][:count],
-            mask_probabilities=valid("masks"),
-            image_size=(height, width),
-            class_names=class_names,
-            keypoints=keypoints,
-            extras={
-                name: np.array(value[row][:count])
-                for name, value in outputs.items()
-                if name not in _OWN_OUTPUTS
-            },
+        return padded.from_padded(
+            cls, outputs, row, image_size, original_size, class_names, keypoint_shift
         )
-        return found[(found.boxes[:, 2:] > found.boxes[:, :2]).all(axis=1)]
 
     def __len__(self) -> int:
         return len(self.boxes)
@@ -178,8 +155,7 @@ class Detections:
 
     def name_of(self, class_index: int) -> str:
         """Name of a class index; `class_7` where no name is known."""
-        known = 0 <= class_index < len(self.class_names)
-        return self.class_names[class_index] if known else f"class_{class_index}"
+        return texts.class_name(self.class_names, class_index)
 
     def with_classes(self, classes: np.ndarray, class_names: Sequence[str]) -> Detections:
         """The same objects under another numbering of the classes.
@@ -325,6 +301,45 @@ class Detections:
         """
         return conversions.to_labelme(self, image_path)
 
+    def plot(self, image: Any = None, **options: Any) -> Image.Image:
+        """Draws the objects over their picture, in its own size.
+
+        Args:
+            image: the picture, as `MaskRCNN.predict` takes it; by default the one that was
+                predicted. One in an array is drawn as it is now.
+            **options: of `visualize.draw_detections`: `threshold`, the lowest score that is drawn,
+                by default .5, or where none reaches that, the tenth best; `color_by`, `boxes`,
+                `labels`, `scale`, `skeleton`.
+
+        Returns:
+            A picture of Pillow, which a notebook shows, `save` writes and `numpy.asarray` takes.
+
+        Raises:
+            ValueError: when the picture is not known, cannot be read, or is not the one that these
+                results are of.
+        """
+        return showing.plot(self, image, options)
+
+    def show(self, image: Any = None, **options: Any) -> None:
+        """Shows what `plot` draws: in a notebook below the cell, else in a window of its own.
+
+        In a notebook, a large picture is made smaller, and small ones are enlarged anywhere. A
+        line is printed where some objects are not drawn, or no score reaches .5.
+
+        Args:
+            image, **options: as of `plot`; `scale` by default as said.
+
+        Raises:
+            ValueError: as `plot`.
+            RuntimeError: outside of a notebook, where no program shows pictures.
+
+        Example:
+
+        >>> found = model.predict("street.jpg")[0]
+        >>> found[found.names == "car"].show(threshold=0.7)
+        """
+        showing.show(self, image, options)
+
     def _probabilities(self) -> np.ndarray:
         if self.mask_probabilities is None:
             raise ValueError(
@@ -334,23 +349,10 @@ class Detections:
         return self.mask_probabilities
 
     def __repr__(self) -> str:
-        height, width = self.image_size
-        objects = "1 object" if len(self) == 1 else f"{len(self)} objects"
-        lines = [f"Detections: {objects} in a picture of {width} x {height} pixels"]
-        shown = self[:_ROWS_SHOWN]
-        side = max([4, *(len(name) for name in shown.names)])
-        if len(self):
-            lines.append(
-                f"  {'#':>3}  {'name':<{side}}  score  {'x1':>7} {'y1':>7} {'x2':>7} {'y2':>7}"
-            )
-        for i, (name, score, box) in enumerate(
-            zip(shown.names, shown.scores, shown.boxes, strict=True)
-        ):
-            corners = " ".join(f"{v:7.1f}" for v in box)
-            lines.append(f"  {i:>3}  {name:<{side}}  {score:.3f}  {corners}")
-        if len(self) > _ROWS_SHOWN:
-            lines.append(f"  and {len(self) - _ROWS_SHOWN} more")
-        return "\n".join(lines)
+        return texts.as_text(self)
+
+    def _repr_html_(self) -> str:
+        return showing.as_html(self)
 
 
 def _as_index(index: Any) -> Any:

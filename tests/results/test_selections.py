@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from keras_maskrcnn.detections import Detections
+from keras_maskrcnn.results import Detections
 
 
 def make(boxes, scores, classes, masks=None, names=("cat", "dog"), size=(40, 60)):

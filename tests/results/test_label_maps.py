@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from keras_maskrcnn.detections import Detections
+from keras_maskrcnn.results import Detections
 
 
 def make(boxes, scores, masks=None, size=(40, 60)):
