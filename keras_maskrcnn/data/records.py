@@ -117,7 +117,8 @@ class ImageRecord(WithInstances):
         """Shows what `plot` draws: in a notebook below the cell, else in a window of its own.
 
         Args:
-            class_names, **options: as of `plot`.
+            class_names: as of `plot`.
+            **options: as of `plot`.
 
         Raises:
             ValueError: as `plot`.
@@ -226,7 +227,8 @@ class DetectionData:
         """Shows what `plot` draws: in a notebook below the cell, else in a window of its own.
 
         Args:
-            count, columns, **options: as of `plot`.
+            count, columns: as of `plot`.
+            **options: as of `plot`.
             tile: as of `plot`; by default 360, and more where a row has fewer pictures.
 
         Raises:

@@ -327,7 +327,8 @@ class Detections:
         line is printed where some objects are not drawn, or no score reaches .5.
 
         Args:
-            image, **options: as of `plot`; `scale` by default as said.
+            image: as of `plot`.
+            **options: as of `plot`; `scale` by default as said.
 
         Raises:
             ValueError: as `plot`.
