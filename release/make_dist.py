@@ -31,6 +31,7 @@ SDIST_FILES = (
     *("LICENSE", "NOTICE", "CHANGELOG.md", "CITATION.cff", "CONTRIBUTING.md", "README.md"),
     *("keras_maskrcnn/py.typed", "keras_maskrcnn/serving/page/index.html", "custom_ops/build.py"),
     *("custom_ops/roi_align/ops.cc", "tests/conftest.py", "release/try_installed.py"),
+    "notebooks/run.py",
 )
 WHEEL_FILES = (
     *("keras_maskrcnn/py.typed", "keras_maskrcnn/serving/page/index.html"),
