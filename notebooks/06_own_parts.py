@@ -22,9 +22,9 @@
 
 # %%
 import dataclasses
-import logging
 import os
 
+import absl.logging
 import keras
 import matplotlib.pyplot as plt
 import numpy as np
@@ -40,7 +40,7 @@ from keras_maskrcnn.demo.scenes import build_scenes
 from keras_maskrcnn.heads import HEADS, RoIHead
 from keras_maskrcnn.visualize import draw_detections
 
-logging.getLogger("absl").setLevel("ERROR")  # What exports say of themselves.
+absl.logging.set_verbosity("error")  # What exports say of themselves.
 tf.get_logger().setLevel("ERROR")
 SMALL = "SMALL" in os.environ
 DATA = os.environ.get("DATA")
