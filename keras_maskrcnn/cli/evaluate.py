@@ -20,7 +20,7 @@ from keras_maskrcnn.cli.options import (
 from keras_maskrcnn.names import COMPARISONS
 
 if TYPE_CHECKING:
-    from keras_maskrcnn.evaluation import CocoMetrics
+    from keras_maskrcnn.evaluation.compared import Compared
     from keras_maskrcnn.images.pixels import PixelFormat
 
 _DESCRIPTION = f"""\
@@ -31,6 +31,10 @@ recall (AR) of boxes, masks and keypoints, over all classes, and AP for each.
 With --results FILE, JSON lists in COCO's results format are scored against --annotations, without
 a model and without pictures: every picture of the annotations counts, as in pycocotools. Boxes and
 masks may be in one file or in two; results without boxes get those of their masks.
+
+With --report FOLDER it receives report.html, one page that tells what the numbers are made of, and
+report.json: curves, the best score threshold of each class, which classes are confused, what kinds
+of errors cost most, small and crowded objects, and the worst and the best pictures, drawn.
 """
 
 # Options that say how data are read and split.
@@ -42,6 +46,7 @@ _OF_PIXELS = ("channels", "value_range", "display")
 _EPILOG = """\
 examples:
   maskrcnn evaluate runs/photos --data photos
+  maskrcnn evaluate runs/photos --data photos --report photos_report
   maskrcnn evaluate runs/photos --data photos --tta
   maskrcnn evaluate best.keras --annotations cells/val.json --images cells/images \\
       --output metrics.json --save-results found
@@ -91,6 +96,12 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
         metavar="FOLDER",
         help="write what the model found, too: bbox.json, segm.json, keypoints.json",
     )
+    parser.add_argument(
+        "--report",
+        metavar="FOLDER",
+        help="write a page that explains the numbers, too: report.html, report.json; with "
+        "--results, pictures are drawn where --images is given",
+    )
     size_arguments(parser)
     tta_argument(parser)
     return parser
@@ -100,7 +111,10 @@ def run(args: argparse.Namespace) -> int:
     """Evaluates a model or results, and prints tables."""
     if (args.model is None) == (args.results is None):
         raise ValueError("Expected a MODEL, or --results FILE with --annotations FILE")
-    source, metrics = _evaluate_model(args) if args.results is None else _evaluate_results(args)
+    if args.report is not None:  # What cannot be written is said before the model runs.
+        Path(args.report).mkdir(parents=True, exist_ok=True)
+    source, compared = _evaluate_model(args) if args.results is None else _evaluate_results(args)
+    metrics = compared.metrics
     say(f"{metrics.summary()}\n\n{metrics.table()}")
     if args.output is not None:
         content = {
@@ -109,10 +123,15 @@ def run(args: argparse.Namespace) -> int:
             "per_class": {name: _json_numbers(row) for name, row in metrics.per_class.items()},
         }
         Path(args.output).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    if args.report is not None:
+        from keras_maskrcnn.evaluation.analysis import analyse_compared
+
+        analyse_compared(compared).save(args.report, model=args.model or "MODEL")
+        say(f"{Path(args.report) / 'report.html'}")
     return 0
 
 
-def _evaluate_model(args: argparse.Namespace) -> tuple[dict[str, Any], CocoMetrics]:
+def _evaluate_model(args: argparse.Namespace) -> tuple[dict[str, Any], Compared]:
     # Annotations are read without a look at pixels, of which the model says what they mean.
     unseen = argparse.Namespace(**{**vars(args), **dict.fromkeys(_OF_PIXELS)})
     if args.annotations is not None and args.images is not None:
@@ -124,9 +143,9 @@ def _evaluate_model(args: argparse.Namespace) -> tuple[dict[str, Any], CocoMetri
     model = load_model(args.model, args.weights_file)
     data.pixels = _pixels(args, model.pixels)
 
-    from keras_maskrcnn.evaluation import evaluate_coco
+    from keras_maskrcnn.evaluation.coco import compare_model
 
-    metrics = evaluate_coco(
+    compared = compare_model(
         model,
         data,
         batch_size=args.batch_size,
@@ -137,7 +156,7 @@ def _evaluate_model(args: argparse.Namespace) -> tuple[dict[str, Any], CocoMetri
         save_results_to=args.save_results,
         augment=args.tta,
     )
-    return {"model": args.model, "annotations": str(place)}, metrics
+    return {"model": args.model, "annotations": str(place)}, compared
 
 
 def _pixels(args: argparse.Namespace, own: PixelFormat) -> PixelFormat:
@@ -157,12 +176,11 @@ def _as_in_its_run(args: argparse.Namespace) -> argparse.Namespace:
     return argparse.Namespace(**{**vars(args), **missing})
 
 
-def _evaluate_results(args: argparse.Namespace) -> tuple[dict[str, Any], CocoMetrics]:
+def _evaluate_results(args: argparse.Namespace) -> tuple[dict[str, Any], Compared]:
     for option in (
         "data",
         *_OF_A_RUN,
         *_OF_PIXELS,
-        "images",
         "weights_file",
         "min_size",
         "max_size",
@@ -173,18 +191,23 @@ def _evaluate_results(args: argparse.Namespace) -> tuple[dict[str, Any], CocoMet
         if getattr(args, option) is not None and getattr(args, option) is not False:
             name = "--" + option.replace("_", "-")
             raise ValueError(f"Expected {name} only with a MODEL. Received: {name} with --results")
+    if args.images is not None and args.report is None:
+        raise ValueError("Expected --images only with a MODEL or --report, which draws pictures")
     if args.annotations is None:
         raise ValueError("Expected --annotations FILE with --results FILE")
 
-    from keras_maskrcnn.evaluation import evaluate_coco_files
+    import keras_maskrcnn.evaluation.scoring  # noqa: F401 (says first what is not installed)
+    from keras_maskrcnn.evaluation.files import compare_files
 
-    metrics = evaluate_coco_files(
+    compared = compare_files(
         args.annotations,
         args.results,
         iou_types=args.types,
         max_detections=args.max_detections,
     )
-    return {"results": args.results, "annotations": args.annotations}, metrics
+    if args.images is not None:
+        compared = compared.with_pictures(read_coco(args.annotations, args.images, args))
+    return {"results": args.results, "annotations": args.annotations}, compared
 
 
 def _json_numbers(metrics: dict[str, float]) -> dict[str, float | None]:

@@ -1,20 +1,17 @@
-"""The report as one page of HTML, which needs no other file.
-
-Names of classes and files come from anywhere: every text is escaped, and the page forbids scripts.
-"""
+"""The report as one page of HTML, which needs no other file."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from html import escape
 from itertools import groupby
-from typing import Any
 
 from keras_maskrcnn.doctor.anchors import as_setting
 from keras_maskrcnn.doctor.findings import Finding, Place
 from keras_maskrcnn.doctor.report import Report, known_kinds
 from keras_maskrcnn.doctor.statistics import Histogram
 from keras_maskrcnn.doctor.thumbnails import thumbnail
+from keras_maskrcnn.html_page import html_page, html_table
 
 # Of each kind; the JSON holds all. A page of all pictures could not be opened.
 _SHOWN = 12
@@ -22,43 +19,6 @@ _PICTURES_SHOWN = 2
 _CLASSES_SHOWN = 200
 # A longer table of classes is folded.
 _CLASSES_OPEN = 30
-
-_HEAD = """\
-<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy"
- content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
-<title>Data report</title>
-<style>
-body { font: 15px/1.5 system-ui, sans-serif; color: #1c2430; max-width: 1060px;
-  margin: 2em auto; padding: 0 1em; }
-h1 { font-size: 1.6em; margin-bottom: .3em; }
-h2 { font-size: 1.25em; margin: 2em 0 .4em; border-bottom: 1px solid #d5dae2; }
-h3 { font-size: 1.05em; margin: 1.8em 0 .2em; }
-table { border-collapse: collapse; margin: .6em 0; }
-th, td { padding: .2em .8em; border-bottom: 1px solid #e4e8ee; text-align: right; }
-th:first-child, td:first-child { text-align: left; overflow-wrap: anywhere; min-width: 7em; }
-summary { cursor: pointer; }
-.verdict { padding: .7em 1em; border-radius: 6px; background: #e3f4e6; }
-.verdict.error { background: #fbe0de; }
-.error, .warning, .note { font-weight: 600; }
-b.error { color: #b3261e; } b.warning { color: #96620a; } b.note { color: #3a6ea5; }
-.advice { color: #4a5564; margin: .1em 0 .6em; }
-.found { display: grid; grid-template-columns: repeat(auto-fill, minmax(310px, 1fr)); gap: 14px; }
-.found.plain { display: block; }
-.card { border: 1px solid #d5dae2; border-radius: 6px; padding: 8px; overflow-wrap: anywhere; }
-.found.plain .card { border: 0; border-bottom: 1px solid #e4e8ee; padding: 3px 0; }
-.card img { max-width: 100%; display: block; margin-bottom: 4px; }
-.card small { color: #4a5564; display: block; }
-.bars { display: flex; flex-wrap: wrap; gap: 24px; }
-figure { margin: 0; } figcaption { max-width: 420px; }
-</style>
-</head>
-<body>
-"""
 
 
 def page(report: Report) -> str:
@@ -68,9 +28,9 @@ def page(report: Report) -> str:
         if report.makes_sense
         else '<p class="verdict error">Training makes no sense: see the errors.</p>'
     )
-    return "".join(
+    return html_page(
+        "Data report",
         [
-            _HEAD,
             f"<h1>Data report</h1>{verdict}",
             _splits(report),
             _overview(report),
@@ -78,22 +38,14 @@ def page(report: Report) -> str:
             _distributions(report),
             "<h2>Findings</h2>" if report.findings else "",
             *_findings(report),
-            "</body>\n</html>\n",
-        ]
+        ],
     )
-
-
-def _table(head: Sequence[Any], rows: Iterable[Sequence[Any]]) -> str:
-    lines = ["<table><tr>", *(f"<th>{escape(str(cell))}</th>" for cell in head), "</tr>\n"]
-    for row in rows:
-        lines += ["<tr>", *(f"<td>{escape(str(cell))}</td>" for cell in row), "</tr>\n"]
-    return "".join([*lines, "</table>\n"])
 
 
 def _splits(report: Report) -> str:
     names = list(next(iter(report.splits.values())))
     head = ["split", *(name.replace("_", " ") for name in names)]
-    return _table(head, ([split, *n.values()] for split, n in report.splits.items()))
+    return html_table(head, ([split, *n.values()] for split, n in report.splits.items()))
 
 
 def _overview(report: Report) -> str:
@@ -106,7 +58,9 @@ def _overview(report: Report) -> str:
         f"<td>{count}</td><td>{escape(kinds[name].fix or 'for a person')}</td></tr>\n"
         for name, count in report.counts.items()
     )
-    return f"<table><tr><th>found<th><th>times<th>--fix</tr>\n{rows}</table>\n"
+    return (
+        f"<div class=wide><table><tr><th>found<th><th>times<th>--fix</tr>\n{rows}</table></div>\n"
+    )
 
 
 def _classes(report: Report) -> str:
@@ -118,7 +72,7 @@ def _classes(report: Report) -> str:
     fold = " open" if len(shown) <= _CLASSES_OPEN else ""
     return (
         f"<h2>Objects by class</h2><details{fold}><summary>{len(report.classes)} classes</summary>"
-        f"{_table(['class', *splits], rows)}{rest}</details>"
+        f"{html_table(['class', *splits], rows)}{rest}</details>"
     )
 
 
@@ -167,14 +121,14 @@ def _bars(histogram: Histogram) -> str:
         middle = x + step / 2
         parts.append(
             f"<rect x={x + 2} y={top + height - tall:.1f} width={step - 4} height={tall:.1f} "
-            'fill="#5b8def"/>'
+            'fill="var(--bar)"/>'
             f"<text x={middle} y={top + height - tall - 3:.1f}>{count or ''}</text>"
             f"<text x={middle} y={top + height + 13}>{escape(name)}</text>"
         )
     width = step * len(names)
     return (
-        f'<figure><svg width={width} height={top + height + 18} font-size=10 fill="#4a5564" '
-        f"text-anchor=middle role=img>{''.join(parts)}</svg>"
+        f'<figure><svg viewBox="0 0 {width} {top + height + 18}" width={width} font-size=10 '
+        f'fill="var(--pale)" text-anchor=middle role=img>{"".join(parts)}</svg>'
         f"<figcaption>{escape(histogram.title)}; upper ends of the bars</figcaption></figure>"
     )
 

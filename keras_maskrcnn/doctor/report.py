@@ -7,7 +7,6 @@ import os
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 from keras_maskrcnn.data.records import DetectionData
@@ -20,6 +19,7 @@ from keras_maskrcnn.doctor.statistics import (
     pixel_numbers,
     split_numbers,
 )
+from keras_maskrcnn.html_page import save_report_files
 
 _ORDER = (Severity.ERROR, Severity.WARNING, Severity.NOTE)
 
@@ -100,14 +100,7 @@ class Report:
         """
         from keras_maskrcnn.doctor.page import page
 
-        place = Path(folder)
-        place.mkdir(parents=True, exist_ok=True)
-        # What no text encoding holds, such as a file name that is no UTF-8, is written as `?`.
-        for name, text in (
-            ("report.json", json.dumps(self.to_json(), indent=1) + "\n"),
-            ("report.html", page(self)),
-        ):
-            (place / name).write_bytes(text.encode("utf-8", "replace"))
+        save_report_files(folder, page(self), json.dumps(self.to_json(), indent=1))
 
 
 def known_kinds() -> dict[str, Kind]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Sequence
 
 import numpy as np
@@ -11,6 +9,7 @@ from PIL import Image, ImageDraw
 
 from keras_maskrcnn.data.records import Instance
 from keras_maskrcnn.drawing import PALETTE
+from keras_maskrcnn.html_page import picture_address
 from keras_maskrcnn.outlines import Polygons
 
 _SIDE = 300
@@ -44,9 +43,7 @@ def thumbnail(image: np.ndarray, instances: Sequence[Instance], near: bool) -> s
         canvas.paste(part.resize(to, how), (round((left - x1) * scale), round((top - y1) * scale)))
     for number, instance in enumerate(instances):
         _draw(canvas, instance, PALETTE[number % len(PALETTE)], window, scale)
-    stream = io.BytesIO()
-    canvas.save(stream, "JPEG", quality=80)
-    return f"data:image/jpeg;base64,{base64.b64encode(stream.getvalue()).decode()}"
+    return picture_address(canvas)
 
 
 def _window(height: int, width: int, instances: Sequence[Instance]) -> Window:

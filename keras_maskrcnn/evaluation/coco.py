@@ -1,35 +1,30 @@
 """Average precision as COCO defines it (Lin et al. 2014).
 
 Ground truth comes from the data set's own records at the pictures' full resolution: never from the
-resized and sampled training targets. Results are held as run-length encodings, one picture's worth
-of masks at a time, so memory does not grow with the size of the pictures.
+resized and sampled training targets.
 """
 
 from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import keras
-import numpy as np
-
-from keras_maskrcnn.detections import Detections
-from keras_maskrcnn.evaluation.classes import match_classes
+from keras_maskrcnn.evaluation.compared import Compared
 from keras_maskrcnn.evaluation.files import save_results
-from keras_maskrcnn.evaluation.metrics import CocoMetrics, check_options, summarize
+from keras_maskrcnn.evaluation.found import CocoResults, coco_results
+from keras_maskrcnn.evaluation.metrics import CocoMetrics, check_options
 from keras_maskrcnn.evaluation.results import RESULT_FIELDS, check_results, prepare_results
 from keras_maskrcnn.evaluation.truth import truth_of_data
-from keras_maskrcnn.tensorflow_errors import plain_errors
 
 if TYPE_CHECKING:
-    from keras_maskrcnn.data.records import DetectionData, ImageRecord
-    from keras_maskrcnn.evaluation.scoring import Scores
+    import keras
+
+    from keras_maskrcnn.data.records import DetectionData
 
 
-@plain_errors()
 def evaluate_coco(
     model: keras.Model,
     data: DetectionData,
@@ -71,82 +66,50 @@ def evaluate_coco(
             `augment` with `min_size` or `max_size`.
         ImportError: without faster-coco-eval.
     """
+    return compare_model(
+        model,
+        data,
+        batch_size=batch_size,
+        min_size=min_size,
+        max_size=max_size,
+        iou_types=iou_types,
+        max_detections=max_detections,
+        save_results_to=save_results_to,
+        progress=progress,
+        augment=augment,
+    ).metrics
+
+
+def compare_model(
+    model: keras.Model,
+    data: DetectionData,
+    *,
+    batch_size: int = 1,
+    min_size: int | None = None,
+    max_size: int | None = None,
+    iou_types: Sequence[str] | None = None,
+    max_detections: int = 100,
+    save_results_to: str | os.PathLike[str] | None = None,
+    progress: bool = True,
+    augment: Any = False,
+) -> Compared:
+    """What a model finds beside ground truth. Args, raises: as `evaluate_coco`."""
     # Before the model runs, not after.
     import keras_maskrcnn.evaluation.scoring  # noqa: F401
 
-    classes = match_classes(model, data)
-    model.pixels.require_like(data.pixels, f"the data set {data.name!r}")
-    if not augment:
-        pictures = _found(model, data, batch_size, min_size, max_size)
-    elif min_size is None and max_size is None:
-        pictures = _found_augmented(model, data, augment)
-    else:
-        raise ValueError(
-            "augment has sizes of its own: TestTimeAugmentation(min_sizes=..., max_size=...). "
-            f"Received: augment={augment} with min_size={min_size}, max_size={max_size}"
-        )
-    bar = keras.utils.Progbar(len(data.records), verbose=int(progress), unit_name="picture")
-    results: list[dict[str, Any]] = []
-    known: set[str] = set()
-    for record, found in pictures:
-        known.update(_predicted_types(found))
-        found = found.with_classes(classes, data.class_names)
-        results.extend(found.to_coco(record.image_id, data.category_ids))
-        bar.add(1)
-    if iou_types is None:
-        iou_types = [name for name in _annotated_types(data) if name in known]
-        if "segm" in known and data.boxes_only:
-            warnings.warn(
-                f"Masks are not evaluated: {data.missing_outlines}", UserWarning, stacklevel=2
-            )
-    metrics = coco_metrics(data, results, iou_types=iou_types, max_detections=max_detections)
-    if save_results_to is not None:
-        save_results(Path(save_results_to), results, iou_types)
-    return metrics
-
-
-def _found(
-    model: Any, data: DetectionData, batch_size: int, min_size: int | None, max_size: int | None
-) -> Iterator[tuple[ImageRecord, Detections]]:
-    """What the model finds in each picture."""
-    own = model.input_size
-    records = {record.image_id: record for record in data.records}
-    batches = data.batches(
-        batch_size,
-        min_size=own.min_size if min_size is None else min_size,
-        max_size=own.max_size if max_size is None else max_size,
-        size_divisor=own.divisor,
-        masks=False,  # What is compared comes from the records.
+    results = coco_results(
+        model,
+        data,
+        batch_size=batch_size,
+        min_size=min_size,
+        max_size=max_size,
+        progress=progress,
+        augment=augment,
     )
-    for images, targets in batches:
-        sizes = np.asarray(targets["image_sizes"])
-        outputs = model.predict_on_batch({"images": images, "image_sizes": targets["image_sizes"]})
-        for row, image_id in enumerate(np.asarray(targets["image_ids"]).tolist()):
-            record = records[image_id]
-            found = Detections.from_padded(
-                outputs,
-                row,
-                image_size=sizes[row],
-                original_size=(record.height, record.width),
-                keypoint_shift=model.keypoint_shift,
-            )
-            yield record, found
-
-
-def _found_augmented(
-    model: Any, data: DetectionData, augment: Any
-) -> Iterator[tuple[ImageRecord, Detections]]:
-    for record in data.records:
-        yield record, model.predict(record.path, verbose=0, augment=augment)[0]
-
-
-def _predicted_types(found: Detections) -> Iterator[str]:
-    """Which comparisons a model's results allow."""
-    yield "bbox"
-    if found.mask_probabilities is not None:
-        yield "segm"
-    if found.keypoints is not None:
-        yield "keypoints"
+    compared = compare_data(data, results, iou_types=iou_types, max_detections=max_detections)
+    if save_results_to is not None:
+        save_results(Path(save_results_to), results, list(compared.truth))
+    return compared
 
 
 def coco_metrics(
@@ -160,7 +123,7 @@ def coco_metrics(
 
     Args:
         data: the pictures and their ground truth.
-        results: dicts as `Detections.to_coco` gives them.
+        results: dicts as `Detections.to_coco` gives them, or what `coco_results` gives.
         iou_types: as in `evaluate_coco`; `None`: what both the data and all results have.
         max_detections: as in `evaluate_coco`.
 
@@ -172,15 +135,25 @@ def coco_metrics(
             what an asked-for type needs, or has a mask of another size than its picture; when the
             data has no outlines or keypoints to compare to.
     """
-    results = list(results)
+    return compare_data(data, results, iou_types=iou_types, max_detections=max_detections).metrics
+
+
+def compare_data(
+    data: DetectionData,
+    results: Iterable[dict[str, Any]],
+    *,
+    iou_types: Sequence[str] | None = None,
+    max_detections: int = 100,
+) -> Compared:
+    """Results in COCO's format beside their ground truth.
+
+    Args, raises: as `coco_metrics`; a model's masks that cannot be compared are told in a warning.
+    """
     annotated = _annotated_types(data)
+    if not isinstance(results, CocoResults):
+        results = list(results)
     if iou_types is None:
-        iou_types = [n for n in annotated if all(RESULT_FIELDS[n] in r for r in results)]
-        if not iou_types:
-            raise ValueError(
-                f"Expected each result to hold one of {[RESULT_FIELDS[n] for n in annotated]}. "
-                f"Received: {len(results)} results that do not"
-            )
+        iou_types = _common_types(data, results, annotated)
     check_options(iou_types, max_detections)
     for name in iou_types:
         if name not in annotated:
@@ -189,42 +162,57 @@ def coco_metrics(
                 f"iou_types={name!r} needs that annotation in the data, which has {annotated}"
                 f"{missing}. Received: iou_types={tuple(iou_types)}"
             )
-    scores = {name: score(data, results, name, max_detections) for name in iou_types}
-    return summarize(scores, data.class_names, data.category_ids)
+    return put_beside(data, results, iou_types, max_detections)
 
 
-def score(
-    data: DetectionData, results: Sequence[dict[str, Any]], iou_type: str, max_detections: int
-) -> Scores:
-    """Precision and recall of results in COCO's format.
+def put_beside(
+    data: DetectionData,
+    results: Sequence[dict[str, Any]],
+    iou_types: Sequence[str],
+    max_detections: int,
+) -> Compared:
+    """Both sides of comparisons that the data allow.
 
     The area of an unmatched result, which makes it small, medium or large, is that of what is
     compared: of the mask, where masks are. pycocotools takes the box's where a result has both, so
     its users leave the boxes out for masks, as COCO's own results files do.
 
-    Args:
-        data: the pictures and their ground truth.
-        results: as `Detections.to_coco` gives them.
-        iou_type: `"bbox"`, `"segm"` or `"keypoints"`.
-        max_detections: best results of a picture and category that count; of keypoints at most 20,
-            as COCO has it.
-
-    Returns:
-        `Scores`.
-
-    Raises:
-        ValueError: as `coco_metrics`.
+    Args, raises: as `coco_metrics`.
     """
-    # Training and prediction need no faster-coco-eval.
-    from keras_maskrcnn.evaluation.scoring import match
-
     sizes = {record.image_id: (record.height, record.width) for record in data.records}
     check_results(results, sizes, set(data.category_ids), _place)
-    truth = truth_of_data(data, iou_type)
-    found = prepare_results(
-        results, iou_type, area_of=RESULT_FIELDS[iou_type], sizes=sizes, place=_place
-    )
-    return match(sizes, data.category_ids, truth, found, iou_type, max_detections)
+    return Compared(
+        class_names=data.class_names,
+        category_ids=data.category_ids,
+        sizes=sizes,
+        truth={name: truth_of_data(data, name) for name in iou_types},
+        found={
+            name: prepare_results(
+                results, name, area_of=RESULT_FIELDS[name], sizes=sizes, place=_place
+            )
+            for name in iou_types
+        },
+        max_detections=max_detections,
+    ).with_pictures(data)
+
+
+def _common_types(
+    data: DetectionData, results: list[dict[str, Any]], annotated: list[str]
+) -> list[str]:
+    """Which comparisons both sides allow."""
+    if isinstance(results, CocoResults):
+        if "segm" in results.iou_types and data.boxes_only:
+            warnings.warn(
+                f"Masks are not evaluated: {data.missing_outlines}", UserWarning, stacklevel=4
+            )
+        return [name for name in annotated if name in results.iou_types]
+    common = [n for n in annotated if all(RESULT_FIELDS[n] in r for r in results)]
+    if not common:
+        raise ValueError(
+            f"Expected each result to hold one of {[RESULT_FIELDS[n] for n in annotated]}. "
+            f"Received: {len(results)} results that do not"
+        )
+    return common
 
 
 def _place(number: int) -> str:

@@ -11,7 +11,8 @@ from typing import Any
 
 from keras_maskrcnn.data.formats.json_file import read_json
 from keras_maskrcnn.evaluation.checks import shown
-from keras_maskrcnn.evaluation.metrics import PREFIXES, CocoMetrics, check_options, summarize
+from keras_maskrcnn.evaluation.compared import Compared
+from keras_maskrcnn.evaluation.metrics import PREFIXES, CocoMetrics, check_options
 from keras_maskrcnn.evaluation.results import (
     RESULT_FIELDS,
     check_results,
@@ -62,26 +63,45 @@ def evaluate_coco_files(
             image or category, or two files have results for one comparison. The message names the
             file, and the annotation by its id or the result by its number, counted from 0.
     """
+    # Before the files are read, not after.
+    import keras_maskrcnn.evaluation.scoring  # noqa: F401
+
+    return compare_files(
+        annotations, results, iou_types=iou_types, max_detections=max_detections
+    ).metrics
+
+
+def compare_files(
+    annotations: str | os.PathLike[str],
+    results: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+    *,
+    iou_types: Sequence[str] | None = None,
+    max_detections: int = 100,
+) -> Compared:
+    """Results files beside their annotation file. Args, raises: as `evaluate_coco_files`."""
     if isinstance(results, str | os.PathLike):
         results = [results]
     if not results:
         raise ValueError("Expected at least one results file. Received: none")
-    from keras_maskrcnn.evaluation.scoring import match
-
     truth = AnnotationFile(Path(annotations))
     files = [_ResultsFile(Path(file), truth) for file in results]
     if iou_types is None:
         iou_types = _held_types(files) or truth.annotated_types()
     check_options(iou_types, max_detections)
-    scores = {}
+    annotated, found = {}, {}
     for name in iou_types:
-        annotated = truth.annotations(name)
-        joints = next((len(a["keypoints"]) // 3 for a in annotated if a.get("keypoints")), None)
-        found = _source(files, name).prepare(name, truth, joints)
-        scores[name] = match(
-            truth.sizes, truth.category_ids, annotated, found, name, max_detections
-        )
-    return summarize(scores, truth.class_names, truth.category_ids)
+        annotated[name] = truth.annotations(name)
+        points = (a["keypoints"] for a in annotated[name] if a.get("keypoints"))
+        joints = next((len(p) // 3 for p in points), None)
+        found[name] = _source(files, name).prepare(name, truth, joints)
+    return Compared(
+        class_names=truth.class_names,
+        category_ids=truth.category_ids,
+        sizes=truth.sizes,
+        truth=annotated,
+        found=found,
+        max_detections=max_detections,
+    )
 
 
 def save_results(
