@@ -146,7 +146,7 @@ show(plt.imread("learning_curves.png"))
 
 # %%
 model = load_model(file)
-records = val.records[:4]
+records = val.records[:3]
 found = model.predict([record.path for record in records], verbose=0)
 rows = [
     (val.pixels.displayed(read_image(record.path, val.pixels)), record, one)

@@ -12,9 +12,13 @@ FOLDER = Path(__file__).resolve().parents[2] / "notebooks"
 SOURCES = sorted(FOLDER.glob("[0-9]*.py"))
 # How many figures each shows, in its small form too.
 FIGURES = {
+    "01_your_photos": 2,
     "02_look_at_your_data": 7,
     "03_inside_the_model": 11,
+    "04_is_it_good": 5,
+    "05_the_paper": 2,
     "06_own_parts": 3,
+    "08_into_production": 2,
 }
 
 
