@@ -105,7 +105,7 @@ left.set_title("all classes", fontsize=10)
 right.set_title("each class at IoU .5", fontsize=10)
 for axis in (left, right):
     axis.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="recall", ylabel="precision")
-    axis.legend(fontsize=8, frameon=False, loc="lower left")
+    axis.legend(fontsize=8, loc="upper right")
     axis.spines[["top", "right"]].set_visible(False)
 
 # %% [markdown]
@@ -192,7 +192,8 @@ for place in pictures.worst(3):
         f"{Path(record.path).name}: {pictures.right[place]} right, {pictures.wrong[place]} wrong, "
         f"{pictures.missed[place]} missed"
     )
-page = prediction_page(rows, names, threshold=0.0, tile=320)
+lowest = min([0.5, *thresholds.by_name().values()])
+page = prediction_page(rows, names, threshold=lowest, tile=320)
 _, axis = plt.subplots(figsize=(8, 8 * page.shape[0] / page.shape[1]), layout="constrained")
 axis.imshow(page)
 axis.set_axis_off()
