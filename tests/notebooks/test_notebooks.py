@@ -14,7 +14,7 @@ SOURCES = sorted(FOLDER.glob("[0-9]*.py"))
 FIGURES = {
     "01_your_photos": 2,
     "02_look_at_your_data": 7,
-    "03_inside_the_model": 11,
+    "03_inside_the_model": 12,
     "04_is_it_good": 5,
     "05_the_paper": 2,
     "06_own_parts": 3,
