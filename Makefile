@@ -8,12 +8,13 @@ SETUP_FILES := setup.cfg setup.py pyproject.toml
 # Without a compiler the op's twin of stock TensorFlow operations serves.
 BUILD_OP = $(BIN)/python custom_ops/build.py || echo "no compiled op: see custom_ops/README.md"
 
-.PHONY: help install install-dev demo test parity check format docs dist clean
+.PHONY: help install install-dev demo test parity notebooks check format docs dist clean
 
 help:
 	@echo "make demo     install, then train and evaluate on composed scenes (no network needed after installation)"
 	@echo "make test     install, then lint, format check, type check and tests"
 	@echo "make parity   print how far every number is from torchvision's and detectron2's (ten minutes)"
+	@echo "make notebooks   execute the notebooks, and write them with their figures (half an hour)"
 	@echo "make check    lint, format check and type check"
 	@echo "make format   put the code into the project's format"
 	@echo "make docs     build the documentation into build/docs/index.html"
@@ -49,6 +50,9 @@ test: check
 
 parity: install-dev
 	$(BIN)/python tests/parity/table.py
+
+notebooks: install-dev
+	$(BIN)/python notebooks/run.py
 
 check: install-dev
 	$(BIN)/ruff check .

@@ -32,6 +32,7 @@ SDIST_FILES = (
     *("keras_maskrcnn/py.typed", "keras_maskrcnn/serving/page/index.html", "custom_ops/build.py"),
     *("custom_ops/roi_align/ops.cc", "tests/conftest.py", "release/try_installed.py"),
     *("docs/conf.py", "docs/index.md"),
+    "notebooks/run.py",
 )
 WHEEL_FILES = (
     *("keras_maskrcnn/py.typed", "keras_maskrcnn/serving/page/index.html"),

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-TREE = ("keras_maskrcnn", "custom_ops", "tests", "benchmarks", "docs", "release")
+TREE = ("keras_maskrcnn", "custom_ops", "tests", "benchmarks", "docs", "notebooks", "release")
 METADATA = """Metadata-Version: 2.4
 Name: maskrcnn-keras
 Version: 0.1.0
