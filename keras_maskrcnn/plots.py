@@ -52,11 +52,7 @@ def plot_history(
             "history must hold losses or average precisions by epoch. "
             f"Received: history with {sorted(curves)}"
         )
-    with needed_for("plot_history", "maskrcnn-keras[plots]"):
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    figure = Figure(figsize=(6.4 * len(panels), 4.4), dpi=120, layout="constrained")
-    FigureCanvasAgg(figure)  # Its own canvas: the caller's pyplot is left as it is.
+    figure = _figure("plot_history", 6.4 * len(panels))
     epochs = np.array(curves.get("epoch", np.arange(len(curves[next(iter(panels.values()))[0]]))))
     for axis, (label, names) in zip(
         figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True
@@ -65,6 +61,47 @@ def plot_history(
     if title:
         figure.suptitle(title, fontsize=12, color=_INK)
     figure.savefig(path, format="png")
+
+
+def plot_rates(
+    rates: Sequence[float],
+    losses: Sequence[float],
+    smoothed: Sequence[float],
+    path: str | Path,
+    *,
+    chosen: float | None = None,
+) -> None:
+    """Draw the losses of a search for a learning rate over the rates.
+
+    Args:
+        rates, losses, smoothed: of each step.
+        path: of the PNG to write.
+        chosen: a rate to mark.
+
+    Raises:
+        ImportError: without matplotlib.
+    """
+    figure = _figure("plot_rates", 6.4)
+    axis = figure.subplots()
+    axis.plot(rates, losses, color=_COLORS[1], linewidth=0.8, alpha=0.5, label="loss")
+    axis.plot(rates, smoothed, color=_COLORS[0], linewidth=2.4, label="smoothed")
+    if chosen is not None:
+        axis.axvline(chosen, color=_COLORS[2], linestyle="--", label=f"suggested: {chosen:.2g}")
+    axis.set_xscale("log")
+    axis.set_yscale("log")
+    axis.set_xlabel("learning rate", color=_INK)
+    axis.set_ylabel("loss without weight penalty", color=_INK)
+    _dress(axis, columns=1)
+    figure.savefig(path, format="png")
+
+
+def _figure(use: str, width: float) -> Any:
+    with needed_for(use, "maskrcnn-keras[plots]"):
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    figure = Figure(figsize=(width, 4.4), dpi=120, layout="constrained")
+    FigureCanvasAgg(figure)  # Its own canvas: the caller's pyplot is left as it is.
+    return figure
 
 
 def _read_csv(path: str | Path) -> dict[str, list[float]]:
@@ -107,9 +144,13 @@ def _draw_panel(
         axis.set_yscale("log")
     else:
         axis.set_ylim(bottom=0, top=1)
+    _dress(axis, columns=2 if len(curves) > 6 else 1)
+
+
+def _dress(axis: Any, columns: int) -> None:
     axis.grid(True, color="#e5e7eb", linewidth=0.8)
     axis.set_axisbelow(True)
     axis.tick_params(colors=_INK)
     for side in ("top", "right"):
         axis.spines[side].set_visible(False)
-    axis.legend(frameon=False, fontsize=8, ncols=2 if len(curves) > 6 else 1, labelcolor=_INK)
+    axis.legend(frameon=False, fontsize=8, ncols=columns, labelcolor=_INK)

@@ -22,11 +22,14 @@ from keras_maskrcnn.models.network import Network
 from keras_maskrcnn.models.objective import layouts, loss_names, needed_targets
 from keras_maskrcnn.models.presets import PRESETS, PresetTable, get_preset
 from keras_maskrcnn.models.savable import SavableDetector
+from keras_maskrcnn.models.saved import model_file, saved_arguments
+from keras_maskrcnn.models.transfer import changed_arguments, has_other_classes
 from keras_maskrcnn.parts import describe, restore
 from keras_maskrcnn.tensorflow_errors import plain_errors
 from keras_maskrcnn.weights import (
     load_backbone_weights,
     load_preset_weights,
+    load_trained_weights,
 )
 
 if TYPE_CHECKING:
@@ -258,6 +261,38 @@ class MaskRCNN(SavableDetector):
         model = cls(**published.model_arguments(changes))
         if load_weights:
             model.load_report = load_preset_weights(model, published, weights_file)
+        return model
+
+    @classmethod
+    def from_model(cls, source: str | Path, **changes: Any) -> MaskRCNN:
+        """A trained model for other classes, or with other settings.
+
+        All that it was trained with stays, such as pixels, strides and anchors; its dtype policy
+        does not, nor does its optimizer.
+
+        Args:
+            source: a `.keras` file, or a run folder, which stands for its best model.
+            **changes: as of `from_preset`. Another `num_classes`, or other `class_names`, leaves
+                the layers that depend on the classes fresh, and says which. A setting that changes
+                the shape of any other layer is an error.
+
+        Returns:
+            The model; `load_report` tells what became of every variable.
+
+        Raises:
+            ValueError: when there is no such model, or its weights do not fit.
+
+        Example:
+
+        >>> names = ["nucleus", "debris"]
+        >>> model = MaskRCNN.from_model("runs/cells", num_classes=2, class_names=names)
+        """
+        file = model_file(source)
+        saved_arguments(file)  # Says what else than a MaskRCNN it is.
+        trained = keras.saving.load_model(file, compile=False)
+        model = cls(**changed_arguments(trained, changes))
+        fresh = has_other_classes(model, trained)
+        model.load_report = load_trained_weights(model, trained, str(file), fresh_classes=fresh)
         return model
 
     @property
