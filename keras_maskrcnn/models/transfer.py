@@ -41,7 +41,7 @@ def changed_arguments(trained: Any, changes: Mapping[str, Any]) -> dict[str, Any
                 f"{place!r}. Received: {name}={changes[name]!r}"
             )
     changes = dict(changes)
-    if "class_names" in changes:
+    if changes.get("class_names"):
         changes.setdefault("num_classes", len(changes["class_names"]))
     if changes.get("num_classes", trained.num_classes) != trained.num_classes:
         changes.setdefault("class_names", ())
