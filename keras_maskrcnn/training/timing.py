@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import statistics
 import time
 from collections import deque
 from collections.abc import Callable
@@ -16,6 +17,8 @@ from keras_maskrcnn.training.options import TrainingOptions
 
 logger = logging.getLogger("keras_maskrcnn")
 
+# Steps whose median tells how long one takes.
+_STEPS = 9
 # Part of the time that is kept free for the end of an epoch before one has been seen.
 _UNSEEN = 0.1
 
@@ -49,6 +52,8 @@ class TimedRun(keras.callbacks.Callback):
         self._started: float | None = None
         self._batches = 0
         self._batch_began = self._trained = 0.0
+        self._steps: deque[float] = deque(maxlen=_STEPS)
+        self._is_traced = False
         # Among the last `evaluate_every` ends is one with an evaluation.
         self._ends: deque[float] = deque(maxlen=options.evaluate_every)
         self._progress = 0.0
@@ -101,7 +106,10 @@ class TimedRun(keras.callbacks.Callback):
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         self._batches += 1
         self._trained = self.seconds
-        needed = self._trained - self._batch_began + self.reserve
+        if self._is_traced:
+            self._steps.append(self._trained - self._batch_began)
+        self._is_traced = True  # The first step of a process takes a minute longer.
+        needed = self.reserve + (statistics.median(self._steps) if self._steps else 0.0)
         if batch + 1 == self.params["steps"]:
             needed += self.reserve
         if self._trained + needed > self.limit:

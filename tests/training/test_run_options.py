@@ -1,5 +1,7 @@
 """Runs with all that a run can have, from the outside."""
 
+import json
+
 import pytest
 import tensorflow as tf
 from helpers import make_data, tiny_model
@@ -59,7 +61,8 @@ def test_killed_after_the_first_epoch_it_comes_to_the_same(whole, data, tmp_path
         patch.setattr(RunFolder, "save", kill)
         with pytest.raises(KeyboardInterrupt):
             train_model(tiny_model(), data, data, tmp_path, ALL)
-    assert train_model(tiny_model(), data, data, tmp_path, ALL) == history
+    found = train_model(tiny_model(), data, data, tmp_path, ALL)
+    assert json.dumps(found) == json.dumps(history)  # In which nan is nan.
     for name in ("best.keras", "last.keras"):
         found, expected = saved_arrays(tmp_path / name), saved_arrays(folder / name)
         assert {k for k in expected if found[k] != expected[k]} == set()
@@ -68,7 +71,7 @@ def test_killed_after_the_first_epoch_it_comes_to_the_same(whole, data, tmp_path
 @pytest.mark.slow
 def test_the_folder_of_such_a_run(whole):
     folder, model, history = whole
-    assert [row["epoch"] for row in history] == [0, 1, 2] or len(history) == 3
+    assert len(history) == 3
     found = tags(folder / "tensorboard")
     for tag in ("train/epoch_loss", "train/epoch_learning_rate", "validation/epoch_box_ap50"):
         assert found[tag] == [0, 1, 2]
@@ -93,7 +96,8 @@ def test_time_that_is_up_ends_with_an_evaluation(data, tmp_path):
     assert state.ended and state.seconds > 0.06
     assert {"best.keras", "predictions.png"} <= {path.name for path in tmp_path.iterdir()}
     # It is over, also for a process that begins anew.
-    assert train_model(tiny_model(), data, data, tmp_path, options) == history
+    again = train_model(tiny_model(), data, data, tmp_path, options)
+    assert [row["loss"] for row in again] == [history[0]["loss"]]
 
 
 @pytest.mark.slow  # Some steps.

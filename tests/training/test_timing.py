@@ -10,14 +10,15 @@ from keras_maskrcnn.training.timing import TimedRun
 
 
 class Turn:
-    """What `fit` does, in epochs of 10 batches of 2 seconds, whose ends take 9.
+    """What `fit` does, in epochs of 10 batches of 2 seconds, whose ends take 9; the first step
+    takes `traced` seconds more.
 
     Attributes:
         rows: second and learning rate of each batch.
         ends: seconds at which epochs ended.
     """
 
-    def __init__(self, minutes, seconds=0.0, done=0, **options):
+    def __init__(self, minutes, seconds=0.0, done=0, traced=0.0, **options):
         options = TrainingOptions(minutes=minutes, learning_rate=1.0, **options)
         self.now = 1000.0
         timed = TimedRun(options, seconds, clock=lambda: self.now)
@@ -32,7 +33,7 @@ class Turn:
             for batch in range(10):
                 timed.on_train_batch_begin(batch)
                 self.rows.append((timed.seconds, optimizer.learning_rate))
-                self.now += 2.0
+                self.now += 2.0 + (traced if len(self.rows) == 1 else 0.0)
                 timed.on_train_batch_end(batch)
                 if model.stop_training:
                     break
@@ -85,6 +86,11 @@ def test_a_resumed_run_takes_what_is_left():
 def test_a_short_time_is_one_step_and_an_end():
     turn = Turn(minutes=0.01)
     assert len(turn.rows) == 1 and len(turn.ends) == 1
+
+
+def test_that_the_first_step_is_traced_does_not_count():
+    turn = Turn(minutes=5, traced=150.0)
+    assert turn.ends == [150 + 29 * epoch for epoch in range(1, 6)]
 
 
 def test_options():
