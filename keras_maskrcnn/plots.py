@@ -75,11 +75,7 @@ def plot_history(
             "history must hold losses or average precisions by epoch. "
             f"Received: history with {sorted(curves)}"
         )
-    with needed_for("plot_history", "maskrcnn-keras[plots]"):
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    figure = Figure(figsize=(6.4 * len(panels), 5.2), dpi=120, layout="constrained")
-    FigureCanvasAgg(figure)  # Its own canvas: the caller's pyplot is left as it is.
+    figure = _figure("plot_history", 6.4 * len(panels))
     epochs = count_epochs(curves)
     for axis, (label, drawn) in zip(
         figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True
@@ -90,6 +86,47 @@ def plot_history(
     if title:
         figure.suptitle(title, fontsize=12, color=_INK)
     figure.savefig(path, format="png")
+
+
+def plot_rates(
+    rates: Sequence[float],
+    losses: Sequence[float],
+    smoothed: Sequence[float],
+    path: str | Path,
+    *,
+    chosen: float | None = None,
+) -> None:
+    """Draw the losses of a search for a learning rate over the rates.
+
+    Args:
+        rates, losses, smoothed: of each step.
+        path: of the PNG to write.
+        chosen: a rate to mark.
+
+    Raises:
+        ImportError: without matplotlib.
+    """
+    figure = _figure("plot_rates", 6.4)
+    axis = figure.subplots()
+    axis.plot(rates, losses, color=_COLORS[0], linewidth=0.8, alpha=0.5, label="loss")
+    axis.plot(rates, smoothed, color=_DARK, linewidth=2.4, label="smoothed")
+    if chosen is not None:
+        axis.axvline(chosen, color=_COLORS[1], linestyle="--", label=f"suggested: {chosen:.2g}")
+    axis.set_xscale("log")
+    axis.set_yscale("log")
+    axis.set_xlabel("learning rate", color=_INK)
+    axis.set_ylabel("loss without weight penalty", color=_INK)
+    _dress(axis)
+    figure.savefig(path, format="png")
+
+
+def _figure(use: str, width: float) -> Any:
+    with needed_for(use, "maskrcnn-keras[plots]"):
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    figure = Figure(figsize=(width, 5.2), dpi=120, layout="constrained")
+    FigureCanvasAgg(figure)  # Its own canvas: the caller's pyplot is left as it is.
+    return figure
 
 
 def loss_curves(curves: Mapping[str, Sequence[float]]) -> list[Curve]:
@@ -174,6 +211,10 @@ def _draw_panel(axis: Any, label: str, drawn: Sequence[Curve], epochs: np.ndarra
     axis.set_xlabel("epoch", color=_INK)
     axis.set_ylabel(label, color=_INK)
     _scale(axis, label, drawn, epochs)
+    _dress(axis)
+
+
+def _dress(axis: Any) -> None:
     axis.grid(True, color="#e5e7eb", linewidth=0.8)
     axis.set_axisbelow(True)
     axis.tick_params(colors=_INK)

@@ -22,6 +22,8 @@ class WarmupSchedule(keras.optimizers.schedules.LearningRateSchedule):
             al. 2017; detectron2's factor).
         decay: `"step"` (a tenth after 2/3 of the run and again after 8/9: the reference's 60k and
             80k of 90k), `"cosine"` (down to 0) or `"constant"`.
+        steps_per_update: batches whose gradients make one step, as of an optimizer with
+            `gradient_accumulation_steps`: Keras' optimizers count batches.
 
     Example:
 
@@ -36,6 +38,7 @@ class WarmupSchedule(keras.optimizers.schedules.LearningRateSchedule):
         total_steps: int,
         warmup_steps: int = 0,
         decay: str = "step",
+        steps_per_update: int = 1,
     ) -> None:
         super().__init__()
         if decay not in DECAYS:
@@ -44,20 +47,17 @@ class WarmupSchedule(keras.optimizers.schedules.LearningRateSchedule):
         self.total_steps = total_steps
         self.warmup_steps = warmup_steps
         self.decay = decay
+        self.steps_per_update = steps_per_update
 
     def __call__(self, step: Any) -> Any:
+        if self.steps_per_update > 1:
+            step = ops.floor_divide(step, self.steps_per_update)
         step = ops.cast(step, "float32")
-        warmup = ops.minimum(step / max(1, self.warmup_steps), 1.0)
-        warmup = 0.001 + 0.999 * warmup if self.warmup_steps else 1.0
         progress = ops.clip(step / max(1, self.total_steps), 0.0, 1.0)
-        if self.decay == "step":
-            falls = ops.cast(progress >= 2 / 3, "float32") + ops.cast(progress >= 8 / 9, "float32")
-            decayed = ops.power(0.1, falls)
-        elif self.decay == "cosine":
-            decayed = 0.5 * (1.0 + ops.cos(math.pi * progress))
-        else:
-            decayed = ops.ones_like(progress)
-        return self.learning_rate * warmup * decayed
+        warmup: Any = 1.0
+        if self.warmup_steps:
+            warmup = warmup_factor(ops.minimum(step / self.warmup_steps, 1.0))
+        return self.learning_rate * warmup * decay_factor(progress, self.decay)
 
     def get_config(self) -> dict[str, Any]:
         return {
@@ -65,4 +65,20 @@ class WarmupSchedule(keras.optimizers.schedules.LearningRateSchedule):
             "total_steps": self.total_steps,
             "warmup_steps": self.warmup_steps,
             "decay": self.decay,
+            "steps_per_update": self.steps_per_update,
         }
+
+
+def warmup_factor(share: Any) -> Any:
+    """Part of the highest rate at some share of a warm-up, in 0..1."""
+    return 0.001 + 0.999 * share
+
+
+def decay_factor(progress: Any, decay: str) -> Any:
+    """Part of the highest rate at some share of a run, in 0..1; see `WarmupSchedule`."""
+    if decay == "step":
+        falls = ops.cast(progress >= 2 / 3, "float32") + ops.cast(progress >= 8 / 9, "float32")
+        return ops.power(0.1, falls)
+    if decay == "cosine":
+        return 0.5 * (1.0 + ops.cos(math.pi * progress))
+    return ops.ones_like(progress)

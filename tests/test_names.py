@@ -2,13 +2,18 @@
 
 import inspect
 
-from keras_maskrcnn import names
+from keras_maskrcnn import MaskRCNN, names
+from keras_maskrcnn.backbones import BACKBONES
 from keras_maskrcnn.data.sampling import SAMPLINGS
 from keras_maskrcnn.data.splits import load_splits
 from keras_maskrcnn.data.transforms import POLICIES
 from keras_maskrcnn.data.writers import WRITERS
 from keras_maskrcnn.evaluation.metrics import PREFIXES
 from keras_maskrcnn.export.exporting import FORMATS
+from keras_maskrcnn.heads import BOXES, HEADS, RPNS
+from keras_maskrcnn.necks import NECKS
+from keras_maskrcnn.parts import setting_names
+from keras_maskrcnn.poolers import POOLERS
 
 
 def test_names():
@@ -19,3 +24,28 @@ def test_names():
     assert SAMPLINGS.names == names.SAMPLINGS
     parameters = inspect.signature(load_splits).parameters
     assert parameters["val_fraction"].default == names.VAL_FRACTION
+
+
+def test_metrics():
+    """All that `CocoMetrics` has, keypoints' too."""
+    areas = {"ap", "ap50", "ap75", "apm", "apl", "ar", "arm", "arl"}
+    boxes = areas | {"aps", "ars", "ar_1", "ar_10"}
+    expected = {f"{kind}_{name}" for kind in ("box", "mask") for name in boxes}
+    expected |= {f"keypoint_{name}" for name in areas | {"ar50", "ar75"}}
+    assert set(names.METRICS) == expected and len(names.METRICS) == len(expected)
+
+
+def test_backbones_and_settings():
+    assert set(names.BACKBONES) == set(BACKBONES.names) - {"functional"}
+    expected = set(setting_names(MaskRCNN))
+    for kind, registry in {
+        **{"backbone": BACKBONES, "neck": NECKS, "rpn": RPNS, "box": BOXES},
+        **{name: HEADS for name in HEADS.names},
+    }.items():
+        parts = [kind] if registry is HEADS else registry.names
+        known = {name for part in parts for name in setting_names(registry.find(part))}
+        expected |= {f"{kind}.{name}" for name in known | {"name"}}
+    for pooler in POOLERS.names:
+        parameters = inspect.signature(POOLERS.find(pooler)).parameters
+        expected |= {f"pooler.{name}" for name in {*parameters, "name"} - {"kwargs"}}
+    assert set(names.SETTINGS) == expected and len(names.SETTINGS) == len(expected)

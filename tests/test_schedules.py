@@ -35,6 +35,7 @@ def test_round_trip_through_an_optimizer():
         "total_steps": 40,
         "warmup_steps": 7,
         "decay": "cosine",
+        "steps_per_update": 1,
     }
 
 

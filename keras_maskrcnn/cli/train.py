@@ -5,30 +5,32 @@ from __future__ import annotations
 import argparse
 import logging
 import math
+import os
 import sys
 from typing import TYPE_CHECKING, Any
 
 from keras_maskrcnn.cli.data import described, read_coco, read_pair
 from keras_maskrcnn.cli.options import check_classes, parse_settings, say
 from keras_maskrcnn.cli.quiet import start_tensorflow
-from keras_maskrcnn.cli.train_choices import build_model, complete, training_options
+from keras_maskrcnn.cli.train_checks import checked
+from keras_maskrcnn.cli.train_choices import build_model, is_own_model
 from keras_maskrcnn.cli.train_parser import add_parser
 
 if TYPE_CHECKING:
+    import keras
+
     from keras_maskrcnn.data.records import DetectionData
-    from keras_maskrcnn.training import RunFolder
+    from keras_maskrcnn.training import RunFolder, TrainingOptions, TrainingState
 
 __all__ = ["add_parser", "run"]
 
 # What belongs to this call rather than to the run: not kept in config.json.
-_NOT_KEPT = ("command", "run", "traceback", "resume")
+_NOT_KEPT = ("command", "run", "traceback", "resume", "find_learning_rate")
 
 
 def run(args: argparse.Namespace) -> int:
     """Trains a model, or goes on with an interrupted run."""
-    start_tensorflow()
-
-    from keras_maskrcnn.training import RunFolder
+    from keras_maskrcnn.training import RunFolder, TrainingState
 
     folder = RunFolder(args.output if args.resume is None else args.resume)
     if args.resume is not None:
@@ -36,51 +38,81 @@ def run(args: argparse.Namespace) -> int:
         if kept is None:
             raise ValueError(f"Expected the folder of `maskrcnn train`. Received: {folder.path}")
         args = argparse.Namespace(**{**vars(args), **kept, "output": args.resume})
+    is_begun = args.resume is not None and folder.last_file.exists()
+    args, options = checked(args, is_begun=is_begun)
     with folder.lock():
         if args.resume is not None:
-            state = folder.state()
-            done = 0 if state is None else state.epochs_done
-            if done >= args.epochs and folder.is_finished():
-                raise ValueError(f"The run in {folder.path} has finished its {args.epochs} epochs")
-            say(f"Going on with {folder.path}: {done} of {args.epochs} epochs are done")
+            state = folder.state() or TrainingState(pictures=0)
+            if state.is_over(options.epochs) and folder.is_finished():
+                raise ValueError(
+                    f"The run in {folder.path} has finished its {state.epochs_done} epochs"
+                )
+            say(f"Going on with {folder.path}: {_told(state, options)}")
         elif not folder.is_unused():
             raise ValueError(
                 f"The folder {folder.path} is not empty: give another --output, or go on with an "
                 f"interrupted run by --resume {folder.path}"
             )
-        return _train(args, folder)
+        # Data are read without TensorFlow: mistakes in them are told at once, too.
+        train_data, val_data, source = read_both(args)
+        say(f"{train_data}\n{val_data}")
+        found = {"train": described(train_data), "val": described(val_data)}
+        if args.resume is not None:
+            _require_same_pictures(found, folder)
+        return _train(args, options, folder, (train_data, val_data), {**source, **found})
 
 
-def _train(args: argparse.Namespace, folder: RunFolder) -> int:
-    """Trains in a folder that is locked."""
+def _told(state: TrainingState, options: TrainingOptions) -> str:
+    """How far a run is."""
+    if options.minutes is None:
+        return f"{state.epochs_done} of {options.epochs} epochs are done"
+    return f"{state.seconds / 60:.1f} of {options.minutes:g} minutes are used"
+
+
+def _train(
+    args: argparse.Namespace,
+    options: TrainingOptions,
+    folder: RunFolder,
+    datasets: tuple[DetectionData, DetectionData],
+    told: dict[str, Any],
+) -> int:
+    """Trains in a folder that is locked.
+
+    Args:
+        args, options: of the command.
+        folder: of the run.
+        datasets: to train on, and to validate on.
+        told: of both, for `config.json`.
+    """
+    start_tensorflow()
+
     import keras
 
-    from keras_maskrcnn import NonFiniteError
+    from keras_maskrcnn import MaskRCNN, NonFiniteError
     from keras_maskrcnn.models.objective import require_outlines
     from keras_maskrcnn.training import best_epoch, monitored, train_model
 
-    args = complete(args)
-    options = training_options(args)
-    train_data, val_data, source = read_both(args)
-    say(f"{train_data}\n{val_data}")
-    found = {"train": described(train_data), "val": described(val_data)}
-    if args.resume is not None:
-        _require_same_pictures(found, folder)
-
+    train_data, val_data = datasets
     keras.utils.set_random_seed(args.seed)
     if args.mixed_precision:
         keras.config.set_dtype_policy("mixed_bfloat16")
-    measured = _measured_pixels(args, train_data, folder)
-    model = build_model(args, train_data, **measured)
+    if args.resume is not None and folder.last_file.exists():
+        # Its weights come from there, and what they began with need not be there any more.
+        model = MaskRCNN.from_config(folder.read_config()["model"])
+    else:
+        model = build_model(args, train_data, **_measured_pixels(args, train_data, folder))
     check_classes(model, val_data, val_data.name)
     require_outlines(model.network, train_data, val_data)
+    metric = monitored(model, options)
+    if args.find_learning_rate:
+        return _find_rate(model, train_data, options, folder)
 
     folder.write_config(
         {
             "options": {k: v for k, v in vars(args).items() if k not in _NOT_KEPT},
             "training": options.describe(),
             "model": model.get_config(),
-            "data": {**source, **found, "category_ids": list(train_data.category_ids)},
+            "data": {**told, "category_ids": list(train_data.category_ids)},
             "keras": keras.version(),
         }
     )
@@ -93,8 +125,9 @@ def _train(args: argparse.Namespace, folder: RunFolder) -> int:
         logger.info("%r", data)
         for line in (*data.notes, *data.warnings):
             logger.info("  %s", line)
-    if args.weights is not None:
-        logger.info("%s", model.load_report)
+    report = getattr(model, "load_report", None)
+    if report is not None:
+        logger.info("%s", report)
     try:
         history = train_model(model, train_data, val_data, folder, options)
     except KeyboardInterrupt:
@@ -107,7 +140,6 @@ def _train(args: argparse.Namespace, folder: RunFolder) -> int:
     finally:
         logger.removeHandler(log)
         log.close()
-    metric = monitored(model)
     best = best_epoch(history, metric)
     if math.isnan(history[best][metric]):
         say(f"No epoch has a {metric}: there is nothing to find in the validation pictures")
@@ -117,19 +149,24 @@ def _train(args: argparse.Namespace, folder: RunFolder) -> int:
     return 0
 
 
+def _find_rate(
+    model: keras.Model, data: DetectionData, options: TrainingOptions, folder: RunFolder
+) -> int:
+    """Searches for a learning rate; a run of the same options is for another call."""
+    from keras_maskrcnn.training import find_learning_rate
+
+    found = find_learning_rate(model, data, options, folder)
+    say(f"{found}\nLoss over rate: {folder.rates_plot}")
+    return 0
+
+
 def read_both(args: argparse.Namespace) -> tuple[DetectionData, DetectionData, dict[str, Any]]:
     """The data to train and to validate on, and where they come from."""
-    if args.train is None and args.val is None:
-        if args.data is None:
-            raise ValueError("Expected --data FOLDER or --train ANNOTATIONS IMAGES")
-        train, val, name = read_pair(args)
-        return train, val, {"from": args.data, "format": name}
-    for split in ("train", "val"):
-        if getattr(args, split) is None:
-            raise ValueError(f"Expected --{split} ANNOTATIONS IMAGES, too")
     if args.data is not None:
-        raise ValueError("Expected either --data or --train and --val. Received: both")
-    source = {"from": [*args.train, *args.val], "format": "coco"}
+        train, val, name = read_pair(args)
+        return train, val, {"from": os.path.abspath(args.data), "format": name}
+    places = [os.path.abspath(place) for place in (*args.train, *args.val)]
+    source = {"from": places, "format": "coco"}
     train, val = (read_coco(file, images, args) for file, images in (args.train, args.val))
     return train, val, source
 
@@ -150,11 +187,11 @@ def _measured_pixels(
     args: argparse.Namespace, data: DetectionData, folder: RunFolder
 ) -> dict[str, Any]:
     """What `measure_pixels` tells of pictures that are not RGB by their type; a run that goes on
-    has it from its beginning."""
+    has it from its beginning, and a trained model its own."""
     from keras_maskrcnn.data import measure_pixels
 
     names = ("channels", "value_range", "pixel_mean", "pixel_std")
-    if data.pixels.is_common:
+    if data.pixels.is_common or is_own_model(args.weights):
         return {}
     if {"pixel_mean", "pixel_std"} <= set(parse_settings(args.set)):
         return {"channels": data.pixels.channels, "value_range": data.pixels.value_range}

@@ -11,63 +11,89 @@ from keras_maskrcnn.cli.options import (
     parse_settings,
     refuse_weights_file,
 )
+from keras_maskrcnn.models.saved import is_saved_model, model_file, saved_arguments
 
 if TYPE_CHECKING:
     import keras
 
     from keras_maskrcnn.data.records import DetectionData
+    from keras_maskrcnn.training import TrainingOptions
+
+# Of a model that was trained, of how pictures are read.
+_OF_PIXELS = ("channels", "value_range")
+
+
+def is_own_model(weights: str | None) -> bool:
+    """Whether `--weights` names a model that was trained here: a file or a run folder."""
+    return weights is not None and is_saved_model(weights)
 
 
 def complete(args: argparse.Namespace) -> argparse.Namespace:
-    """With an input size and a backbone where none is given: a published model brings its own.
+    """With an input size and a backbone where none is given: a whole model brings its own.
 
     Raises:
-        ValueError: for a backbone beside a published model, or a `--weights-file` without one.
+        ValueError: for a backbone beside a whole model, or a `--weights-file` without a published
+            one.
     """
     own: dict[str, Any] = {"min_size": 800, "max_size": 1333, "backbone": "resnet50"}
+    arguments: dict[str, Any] = {}
     if is_preset(args.weights):
         from keras_maskrcnn.models.presets import get_preset
 
-        if args.backbone is not None:
-            raise ValueError(
-                "Expected --backbone only without a published model, which has its own. "
-                f"Received: --backbone {args.backbone} with --weights {args.weights}"
-            )
-        arguments = get_preset(args.weights).arguments
-        own |= {k: v for k, v in arguments.items() if k in ("min_size", "max_size")}
-        own["backbone"] = None
+        arguments = dict(get_preset(args.weights).arguments)
     else:
         refuse_weights_file(args.weights_file, f"--weights {args.weights}")
-    return argparse.Namespace(
-        **{
-            **vars(args),
-            "min_size": args.min_size or [own["min_size"]],
-            "max_size": args.max_size or own["max_size"],
-            "backbone": args.backbone or own["backbone"],
-        }
-    )
+        if is_own_model(args.weights):
+            arguments = saved_arguments(model_file(args.weights))
+            own |= {name: arguments[name] for name in _OF_PIXELS}
+    if arguments:
+        if args.backbone is not None:
+            raise ValueError(
+                "Expected --backbone only without a whole model, which has its own. "
+                f"Received: --backbone {args.backbone} with --weights {args.weights}"
+            )
+        own |= {k: v for k, v in arguments.items() if k in ("min_size", "max_size")}
+        own["backbone"] = None
+    given = {k: v for k, v in vars(args).items() if k not in own or v is not None}
+    completed = argparse.Namespace(**{**vars(args), **own, **given})
+    completed.min_size = args.min_size or [own["min_size"]]
+    return completed
 
 
-def training_options(args: argparse.Namespace) -> Any:
+def training_options(args: argparse.Namespace) -> TrainingOptions:
     """The `TrainingOptions` that the arguments describe."""
     from keras_maskrcnn.training import TrainingOptions
 
     sizes = tuple(args.min_size)
     return TrainingOptions(
         epochs=args.epochs,
+        minutes=args.minutes,
         batch_size=args.batch_size,
+        accumulate=args.accumulate,
         optimizer=args.optimizer,
         learning_rate=args.learning_rate,
         schedule=args.schedule,
         warmup_steps=args.warmup_steps,
         clip_norm=args.clip_norm,
+        ema=args.ema,
+        freeze=args.freeze,
+        freeze_epochs=args.freeze_epochs,
         min_size=sizes if len(sizes) > 1 else sizes[0],
         max_size=args.max_size,
         augment=augment_choice(args.augment),
         sampling={"name": args.sampling, **parse_settings(args.sampling_set)},
         evaluate_every=args.evaluate_every,
+        monitor=args.monitor,
+        patience=args.patience,
+        tensorboard=args.tensorboard,
         seed=args.seed,
     )
+
+
+def model_settings(args: argparse.Namespace) -> dict[str, Any]:
+    """Arguments of `MaskRCNN` by `--set` and its short forms, parts' settings by dotted names."""
+    short = {} if args.freeze_at is None else {"backbone.freeze_at": args.freeze_at}
+    return {**short, **parse_settings(args.set)}
 
 
 def build_model(args: argparse.Namespace, data: DetectionData, **measured: Any) -> keras.Model:
@@ -79,13 +105,9 @@ def build_model(args: argparse.Namespace, data: DetectionData, **measured: Any) 
         **measured: arguments of `MaskRCNN` that tell of its pixels, where they are not RGB.
     """
     from keras_maskrcnn import MaskRCNN
-    from keras_maskrcnn.checks import known_names
-    from keras_maskrcnn.models.settings import PARTS, merge_arguments
-    from keras_maskrcnn.parts import setting_names
+    from keras_maskrcnn.models.settings import merge_arguments
 
-    settings = parse_settings(args.set)
-    known = (*setting_names(MaskRCNN), *(f"{part}.SETTING" for part in (*PARTS, "mask")))
-    known_names("--set", [name for name in settings if "." not in name], known)
+    settings = model_settings(args)
     arguments = {
         "num_classes": len(data.class_names),
         "class_names": data.class_names,
@@ -97,6 +119,8 @@ def build_model(args: argparse.Namespace, data: DetectionData, **measured: Any) 
     if is_preset(args.weights):
         changes = {**arguments, **settings}
         return MaskRCNN.from_preset(args.weights, weights_file=args.weights_file, **changes)
+    if is_own_model(args.weights):
+        return MaskRCNN.from_model(args.weights, **{**arguments, **settings})
     backbone: dict[str, Any] = {"name": args.backbone}
     if args.weights is None:
         backbone["freeze_at"] = 0

@@ -8,13 +8,14 @@ from typing import Any
 from keras_maskrcnn import names
 from keras_maskrcnn.cli.data import DATA_HELP, augment_argument, data_arguments
 from keras_maskrcnn.cli.options import weights_file_argument
+from keras_maskrcnn.cli.training_arguments import training_arguments
 
 _DESCRIPTION = f"""\
 Train Mask R-CNN on annotated pictures.
 
 {DATA_HELP}
 The run folder receives config.json, history.csv, log.txt, best.keras (by mask AP on the
-validation pictures), last.keras, learning_curves.png and predictions.png.
+validation pictures, or by --monitor), last.keras, learning_curves.png and predictions.png.
 """
 
 _EPILOG = """\
@@ -25,6 +26,9 @@ examples:
       --weights resnet50.npz --min-size 512 --epochs 30 --schedule cosine
   maskrcnn train --data photos --weights mask_rcnn_R_50_FPN
   maskrcnn train --data photos --backbone resnet18 --set backbone.norm=group
+  maskrcnn train --data photos --weights runs/cells --freeze backbone --freeze-epochs 2
+  maskrcnn train --data photos --weights imagenet --find-learning-rate
+  maskrcnn train --data photos --weights imagenet --minutes 60 --ema 0.999 --patience 5
   maskrcnn train --data photos --augment standard copy_paste --sampling-set empty_share=0.1
   maskrcnn train --resume runs/photos
 """
@@ -76,10 +80,10 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     model.add_argument(
         "--weights",
         metavar="NAME|PATH",
-        help='"imagenet" (downloaded by Keras), a weights file of a backbone, or a published model '
-        "(`maskrcnn presets`), of which all is kept but the layers that depend on the classes; "
-        "without it training starts from random weights, with batch normalisation trained and "
-        "nothing frozen",
+        help='"imagenet" (downloaded by Keras), a weights file of a backbone, a published model '
+        "(`maskrcnn presets`), or a model that was trained here (.keras, or its run folder): of a "
+        "whole model all is kept but, for other classes, the layers that depend on them (default: "
+        "random weights, with batch normalisation trained and nothing frozen)",
     )
     weights_file_argument(model)
     model.add_argument(
@@ -88,13 +92,21 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
         nargs="+",
         metavar="PIXELS",
         help="shorter side after resizing; of several, one is drawn for each picture and the "
-        "largest is used in evaluation (default: 800, or the published model's)",
+        "largest is used in evaluation (default: 800, or the whole model's)",
     )
     model.add_argument(
         "--max-size",
         type=int,
         metavar="PIXELS",
-        help="limit of the longer side (default: 1333, or the published model's)",
+        help="limit of the longer side (default: 1333, or the whole model's)",
+    )
+    model.add_argument(
+        "--freeze-at",
+        type=int,
+        metavar="N",
+        help="how many of the backbone's stem, res2, res3, ... never train, as detectron2 counts: "
+        "0 freezes nothing, 5 the whole (default: 2 with weights of a backbone and 0 without, or "
+        "the whole model's)",
     )
     model.add_argument(
         "--set",
@@ -105,52 +117,7 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
         "rpn.samples=128, mask.dim=128, backbone.norm=group",
     )
 
-    training = parser.add_argument_group("training")
-    training.add_argument(
-        "--epochs", type=int, metavar="N", default=12, help="default: %(default)s"
-    )
-    training.add_argument(
-        "--batch-size", type=int, metavar="N", default=2, help="default: %(default)s"
-    )
-    training.add_argument(
-        "--optimizer", choices=names.OPTIMIZERS, default="sgd", help="default: %(default)s"
-    )
-    training.add_argument(
-        "--learning-rate",
-        type=float,
-        metavar="RATE",
-        help="highest rate (default: .02 per 16 pictures for sgd, 2e-4 for adam)",
-    )
-    training.add_argument(
-        "--schedule",
-        choices=names.DECAYS,
-        default="step",
-        help="default: %(default)s",
-    )
-    training.add_argument(
-        "--warmup-steps",
-        type=int,
-        metavar="STEPS",
-        help="linear warm-up (default: a tenth of the run, at most 1000)",
-    )
-    training.add_argument(
-        "--clip-norm",
-        type=float,
-        default=10.0,
-        metavar="NORM",
-        help="limit of the gradient's norm (default: %(default)s)",
-    )
-    training.add_argument(
-        "--evaluate-every",
-        type=int,
-        default=1,
-        metavar="EPOCHS",
-        help="epochs between COCO evaluations (default: %(default)s)",
-    )
-    training.add_argument(
-        "--mixed-precision", action="store_true", help="compute in bfloat16, geometry in float32"
-    )
-    training.add_argument("--seed", type=int, metavar="N", default=0, help="default: %(default)s")
+    training_arguments(parser)
 
     run = parser.add_argument_group("run")
     run.add_argument(
@@ -160,5 +127,17 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
         "--resume",
         metavar="FOLDER",
         help="go on with an interrupted run, with the options it was started with",
+    )
+    run.add_argument(
+        "--find-learning-rate",
+        action="store_true",
+        help="instead of training, take 100 steps whose rate grows until the loss explodes, draw "
+        "learning_rate.png into the run folder, and suggest a --learning-rate",
+    )
+    run.add_argument(
+        "--tensorboard",
+        action="store_true",
+        help="write losses, metrics, learning rate and pictures of predictions for TensorBoard "
+        "into the folder tensorboard of the run, too",
     )
     return parser

@@ -20,8 +20,9 @@ class CocoEvaluation(keras.callbacks.Callback):
     Keras cannot know: give `mode="max"` where a callback monitors one of them.
 
     The model is evaluated after the first epoch of a run, after every `every`-th epoch and after
-    the last. The epochs between repeat the latest numbers, since a `CSVLogger` fixes its columns
-    in the first epoch and `EarlyStopping` needs a value in each; count its `patience` in epochs.
+    the last, also where a callback stopped training within that. The epochs between repeat the
+    latest numbers, since a `CSVLogger` fixes its columns in the first epoch and `EarlyStopping`
+    needs a value in each; count its `patience` in epochs.
 
     Args:
         data: the pictures and their ground truth.
@@ -73,7 +74,7 @@ class CocoEvaluation(keras.callbacks.Callback):
         self.metrics = None
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        last = epoch + 1 == self.params.get("epochs")
+        last = epoch + 1 == self.params.get("epochs") or self.model.stop_training
         if self.metrics is None or last or (epoch + 1) % self.every == 0:
             self.metrics = evaluate_coco(
                 self.model, self.data, batch_size=self.batch_size, **self.options

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import logging
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,12 +21,15 @@ from keras_maskrcnn.models.finite import FiniteGuard
 from keras_maskrcnn.models.network import Network
 from keras_maskrcnn.models.objective import layouts, loss_names, needed_targets
 from keras_maskrcnn.models.presets import PRESETS, PresetTable, get_preset
-from keras_maskrcnn.models.trainable import TrainableDetector
+from keras_maskrcnn.models.savable import SavableDetector
+from keras_maskrcnn.models.saved import model_file, saved_arguments
+from keras_maskrcnn.models.transfer import changed_arguments, has_other_classes
 from keras_maskrcnn.parts import describe, restore
 from keras_maskrcnn.tensorflow_errors import plain_errors
 from keras_maskrcnn.weights import (
     load_backbone_weights,
     load_preset_weights,
+    load_trained_weights,
 )
 
 if TYPE_CHECKING:
@@ -42,7 +44,7 @@ CONFIG_VERSION = 1
 
 
 @keras.saving.register_keras_serializable(package="keras_maskrcnn")
-class MaskRCNN(TrainableDetector):
+class MaskRCNN(SavableDetector):
     """Mask R-CNN (He, Gkioxari, Dollár, Girshick 2017), as one Keras model.
 
     A Functional model from pictures to detections. `fit` and `evaluate` feed the ground truth
@@ -261,6 +263,38 @@ class MaskRCNN(TrainableDetector):
             model.load_report = load_preset_weights(model, published, weights_file)
         return model
 
+    @classmethod
+    def from_model(cls, source: str | Path, **changes: Any) -> MaskRCNN:
+        """A trained model for other classes, or with other settings.
+
+        All that it was trained with stays, such as pixels, strides and anchors; its dtype policy
+        does not, nor does its optimizer.
+
+        Args:
+            source: a `.keras` file, or a run folder, which stands for its best model.
+            **changes: as of `from_preset`. Another `num_classes`, or other `class_names`, leaves
+                the layers that depend on the classes fresh, and says which. A setting that changes
+                the shape of any other layer is an error.
+
+        Returns:
+            The model; `load_report` tells what became of every variable.
+
+        Raises:
+            ValueError: when there is no such model, or its weights do not fit.
+
+        Example:
+
+        >>> names = ["nucleus", "debris"]
+        >>> model = MaskRCNN.from_model("runs/cells", num_classes=2, class_names=names)
+        """
+        file = model_file(source)
+        saved_arguments(file)  # Says what else than a MaskRCNN it is.
+        trained = keras.saving.load_model(file, compile=False)
+        model = cls(**changed_arguments(trained, changes))
+        fresh = has_other_classes(model, trained)
+        model.load_report = load_trained_weights(model, trained, str(file), fresh_classes=fresh)
+        return model
+
     @property
     def class_names(self) -> tuple[str, ...]:
         """Names of the foreground classes."""
@@ -334,25 +368,6 @@ class MaskRCNN(TrainableDetector):
             return predict_dataset(self, x, show, augment)
         return predict_pictures(self, x, batch_size, show, augment)
 
-    def save(self, filepath: Any, overwrite: bool = True, **kwargs: Any) -> None:
-        """Saves architecture, weights and optimizer.
-
-        Args:
-            filepath: a `.keras` file.
-            overwrite: whether to replace a file that is there without asking.
-            **kwargs: of `keras.Model.save`.
-
-        Raises:
-            ValueError: for a `.h5` file, from which Keras could not load the model again.
-        """
-        if str(filepath).lower().endswith((".h5", ".hdf5")):
-            raise ValueError(
-                "a MaskRCNN is saved as a .keras file, and its weights alone by "
-                "save_weights('....weights.h5'): from Keras' old .h5 form it could not be loaded "
-                f"again. Received: filepath={str(filepath)!r}"
-            )
-        super().save(filepath, overwrite=overwrite, **kwargs)
-
     @plain_errors()
     def describe(self, picture: Any, boxes: Any, classes: Any = None) -> Detections:
         """Tells what is in boxes that a person or another detector drew.
@@ -373,57 +388,6 @@ class MaskRCNN(TrainableDetector):
         from keras_maskrcnn.inference.describe import describe_boxes
 
         return describe_boxes(self, picture, boxes, classes)
-
-    def save_own_variables(self, store: Any) -> None:
-        """Saves the samplers' random states, which Keras leaves out of its files."""
-        for name in ("anchor_targets", "detection_targets"):
-            store[name] = getattr(self, name).seed_generator.state
-
-    def load_own_variables(self, store: Any) -> None:
-        for name in {"anchor_targets", "detection_targets"}.intersection(store.keys()):
-            getattr(self, name).seed_generator.state.assign(store[name])
-
-    def load_weights(self, filepath: Any, skip_mismatch: bool = False, **kwargs: Any) -> None:
-        """Loads weights that `save_weights` wrote.
-
-        Args:
-            filepath: a `.weights.h5` file, or a `.keras` file.
-            skip_mismatch: leave layers of other shapes as they are, with a warning for each.
-            **kwargs: of `keras.Model.load_weights`.
-
-        Raises:
-            ValueError: when the file is of another architecture or number of classes.
-        """
-        try:
-            super().load_weights(filepath, skip_mismatch=skip_mismatch, **kwargs)
-        except ValueError as error:
-            raise ValueError(
-                "expected weights of a model of the same architecture and number of classes, here "
-                f"backbone={self.network.backbone.name!r} and num_classes={self.num_classes}; "
-                "skip_mismatch=True leaves layers of other shapes as they are. "
-                f"Received: filepath={str(filepath)!r}: {error}"
-            ) from error
-
-    def export(
-        self,
-        filepath: str | os.PathLike[str],
-        format: str = "tf_saved_model",
-        verbose: Any = None,
-        **options: Any,
-    ) -> None:
-        """Writes a model for TensorFlow Serving, ONNX or LiteRT, which runs without this package.
-
-        Args:
-            filepath: folder of all versions of a SavedModel; or a file `.onnx` or `.tflite`.
-            format: `"tf_saved_model"`, `"onnx"` or `"litert"`.
-            verbose: `False` does not print what was written.
-            **options: see `keras_maskrcnn.export.export_model`, which tells inputs and outputs too.
-        """
-        from keras_maskrcnn.export import export_model
-
-        written = export_model(self, filepath, format, **options)
-        if verbose is not False:
-            print(f"exported: {written}")
 
     def get_config(self) -> dict[str, Any]:
         return {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import math
 import os
 from pathlib import Path
@@ -12,8 +13,13 @@ import keras
 
 from keras_maskrcnn.evaluation import CocoEvaluation
 from keras_maskrcnn.models.finite import require_finite_weights
+from keras_maskrcnn.training.averages import WeightAverages
 from keras_maskrcnn.training.folder import RunFolder
-from keras_maskrcnn.training.state import TrainingState, save_model
+from keras_maskrcnn.training.monitors import is_loss
+from keras_maskrcnn.training.state import TrainingState, best_epoch, save_model
+from keras_maskrcnn.training.timing import TimedRun
+
+logger = logging.getLogger("keras_maskrcnn")
 
 
 class SafeCheckpoint(keras.callbacks.Callback):
@@ -68,8 +74,11 @@ class RunCheckpoint(keras.callbacks.Callback):
     Args:
         run: the folder.
         state: where the run begins: what `RunFolder.state` gave, or a new state.
-        monitor: name of the number whose best epoch `best.keras` keeps; larger is better.
+        monitor: name of the number whose best epoch `best.keras` keeps.
         evaluation: the run's evaluation, which repeats its latest numbers between evaluations.
+        averages: of the weights, which `best.keras` holds in their place.
+        patience: evaluations in a row without a better `monitor` after which the run ends.
+        timed: of a run that time ends.
 
     Raises:
         NonFiniteError: when a weight is not finite; the folder keeps the epoch before.
@@ -81,12 +90,20 @@ class RunCheckpoint(keras.callbacks.Callback):
         state: TrainingState,
         monitor: str,
         evaluation: CocoEvaluation | None = None,
+        *,
+        averages: WeightAverages | None = None,
+        patience: int | None = None,
+        timed: TimedRun | None = None,
     ) -> None:
         super().__init__()
         self.run = run
         self.state = state
         self.monitor = monitor
         self.evaluation = evaluation
+        self.averages = averages
+        self.patience = patience
+        self.timed = timed
+        self._metrics = state.evaluation
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         if self.evaluation is not None:
@@ -96,9 +113,23 @@ class RunCheckpoint(keras.callbacks.Callback):
         require_finite_weights(self.model)
         row = {"epoch": float(epoch + 1), **{k: float(v) for k, v in (logs or {}).items()}}
         metrics = self.evaluation.metrics if self.evaluation is not None else None
+        is_new = is_loss(self.monitor) or metrics is not self._metrics
+        self._metrics = metrics
+        history = (*self.state.history, row)
+        is_best = best_epoch(history, self.monitor) == len(history) - 1
+        stale = 0 if is_best else self.state.stale + is_new
+        if self.patience is not None and stale >= self.patience:
+            self.model.stop_training = True
+            logger.warning(
+                "epoch %d: the run ends, for %d evaluations had no better %s",
+                *(epoch + 1, stale, self.monitor),
+            )
         self.state = dataclasses.replace(
             self.state,
-            history=(*self.state.history, row),
+            history=history,
             evaluation=None if metrics is None else {k: float(v) for k, v in metrics.items()},
+            stale=stale,
+            seconds=0.0 if self.timed is None else self.timed.seconds,
+            ended=bool(self.model.stop_training),
         )
-        self.run.save(self.model, self.state, self.monitor)
+        self.run.save(self.model, self.state, self.monitor, self.averages)

@@ -11,8 +11,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from keras_maskrcnn.training.files import is_partial, remove_partials, replacing
 from keras_maskrcnn.training.lock import locked
 from keras_maskrcnn.training.state import TrainingState, best_epoch, load_state, save_model
@@ -22,6 +20,7 @@ if TYPE_CHECKING:
     import keras
 
     from keras_maskrcnn.data.records import DetectionData
+    from keras_maskrcnn.training.averages import WeightAverages
 
 logger = logging.getLogger("keras_maskrcnn")
 
@@ -48,6 +47,10 @@ class RunFolder:
         self.log_file = self.path / "log.txt"
         self.curves_file = self.path / "learning_curves.png"
         self.predictions_file = self.path / "predictions.png"
+        self.board_folder = self.path / "tensorboard"
+        # Of a search for a learning rate, before a run.
+        self.rates_file = self.path / "learning_rate.csv"
+        self.rates_plot = self.path / "learning_rate.png"
         self._is_locked = False
 
     @contextlib.contextmanager
@@ -75,9 +78,11 @@ class RunFolder:
                     self.path.rmdir()
 
     def is_unused(self) -> bool:
-        """Whether nothing is in the folder but what a run killed in its first moment leaves."""
+        """Whether nothing is in the folder but what a run killed in its first moment leaves, or a
+        search for a learning rate."""
+        before = (self.lock_file, self.rates_file, self.rates_plot)
         return not self.path.exists() or all(
-            item == self.lock_file or is_partial(item) for item in self.path.iterdir()
+            item in before or is_partial(item) for item in self.path.iterdir()
         )
 
     def remove_partials(self) -> None:
@@ -118,34 +123,64 @@ class RunFolder:
         """
         return load_state(self.last_file)
 
-    def restore(self, model: keras.Model, state: TrainingState, monitor: str) -> None:
+    def restore(
+        self,
+        model: keras.Model,
+        state: TrainingState,
+        monitor: str,
+        averages: WeightAverages | None = None,
+    ) -> None:
         """Brings a model, and what follows from `last.keras`, to the state that this file is in.
 
         Args:
             model: compiled as the run's model was; it gets weights, optimizer and samplers.
             state: what `state` gave.
             monitor: name of the number whose best epoch `best.keras` keeps.
+            averages: what `best.keras` holds in place of the weights.
         """
         model.optimizer.build(model.trainable_variables)
         model.load_weights(self.last_file)
-        self._follow(state, monitor)
+        self._follow(model, state, monitor, averages)
 
-    def save(self, model: keras.Model, state: TrainingState, monitor: str) -> None:
+    def save(
+        self,
+        model: keras.Model,
+        state: TrainingState,
+        monitor: str,
+        averages: WeightAverages | None = None,
+    ) -> None:
         """Writes what an epoch leaves: `last.keras`, and what follows from it.
 
         Args:
             model: after the epoch.
             state: with the epoch's numbers as its last.
             monitor: name of the number whose best epoch `best.keras` keeps.
+            averages: what `best.keras` holds in place of the weights.
         """
         save_model(model, self.last_file, state)
-        self._follow(state, monitor)
+        self._follow(model, state, monitor, averages)
 
-    def _follow(self, state: TrainingState, monitor: str) -> None:
+    def _follow(
+        self,
+        model: keras.Model,
+        state: TrainingState,
+        monitor: str,
+        averages: WeightAverages | None,
+    ) -> None:
         if best_epoch(state.history, monitor) == state.epochs_done - 1:
+            self._write_best(model, averages)
+        self._write_history(state.history)
+
+    def _write_best(self, model: keras.Model, averages: WeightAverages | None) -> None:
+        """Writes `best.keras` when `last.keras` has been written for the same epoch."""
+        if averages is None:
             with replacing(self.best_file) as partial:
                 copy_without_optimizer(self.last_file, partial)
-        self._write_history(state.history)
+            return
+        with averages.in_model(), replacing(self.best_file) as partial:
+            whole = partial.with_name("whole.keras")
+            model.save(whole)
+            copy_without_optimizer(whole, partial)
 
     def _write_history(self, history: Sequence[dict[str, float]]) -> None:
         columns = ["epoch", *sorted(set(history[0]) - {"epoch"})]
@@ -201,17 +236,7 @@ class RunFolder:
             data: where the pictures come from.
             count: how many pictures, at most.
         """
-        from keras_maskrcnn.data.reading import read_image
-        from keras_maskrcnn.prediction_page import prediction_page
+        from keras_maskrcnn.training.predictions import draw_predictions
 
-        places = np.linspace(0, len(data) - 1, min(count, len(data))).round().astype(int)
-        chosen = [data.records[i] for i in places]
-        found = model.predict([record.path for record in chosen], verbose=0)
-        shown = [data.pixels.displayed(read_image(r.path, data.pixels)) for r in chosen]
         with replacing(self.predictions_file) as partial:
-            prediction_page(
-                list(zip(shown, chosen, found, strict=True)),
-                data.class_names,
-                partial,
-                tile=480,
-            )
+            draw_predictions(model, data, partial, count=count)

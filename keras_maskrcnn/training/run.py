@@ -1,8 +1,8 @@
 """From a model and two data sets to a run folder: what `maskrcnn train` and the demo share.
 
-A run folder holds `history.csv`, whose epochs count from 1, `best.keras` (by `val_mask_ap`, or
-`val_box_ap` without a mask head), `last.keras`, from which an interrupted run goes on,
-`learning_curves.png` and, at the end, `predictions.png`.
+A run folder holds `history.csv`, whose epochs count from 1, `best.keras` (by the number that the
+options name), `last.keras`, from which an interrupted run goes on, `learning_curves.png` and, at
+the end, `predictions.png`.
 """
 
 from __future__ import annotations
@@ -17,10 +17,15 @@ from keras_maskrcnn.data.passes import describe_pass, draw_pictures
 from keras_maskrcnn.data.sampling import SAMPLINGS
 from keras_maskrcnn.evaluation import CocoEvaluation
 from keras_maskrcnn.models.finite import NonFiniteError
+from keras_maskrcnn.training.averages import WeightAverages
 from keras_maskrcnn.training.checkpoints import RunCheckpoint
 from keras_maskrcnn.training.folder import RunFolder
-from keras_maskrcnn.training.options import TrainingOptions, make_optimizer
+from keras_maskrcnn.training.freezing import Freeze
+from keras_maskrcnn.training.monitors import monitored
+from keras_maskrcnn.training.optimizers import make_optimizer
+from keras_maskrcnn.training.options import TrainingOptions
 from keras_maskrcnn.training.state import TrainingState
+from keras_maskrcnn.training.timing import TimedBar, TimedRun
 
 if TYPE_CHECKING:
     from keras_maskrcnn.data.records import DetectionData
@@ -28,6 +33,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger("keras_maskrcnn")
 
 _WARNINGS_SHOWN = 5
+# More than time allows: what time ends has no number of epochs.
+_NO_END = 10**9
 
 
 class _EpochReport(keras.callbacks.Callback):
@@ -53,11 +60,6 @@ class _EpochReport(keras.callbacks.Callback):
         return f"epoch {epoch + 1} of {self.params['epochs']}"
 
 
-def monitored(model: keras.Model) -> str:
-    """Name of the number by which a run's best epoch is chosen."""
-    return "val_mask_ap" if "masks" in model.result_names else "val_box_ap"
-
-
 def train_model(
     model: keras.Model,
     train_data: DetectionData,
@@ -68,11 +70,13 @@ def train_model(
     """Trains a model into a run folder, or goes on where an interrupted run in it stopped.
 
     A run that was interrupted, by whatever and whenever, goes on at the beginning of the epoch it
-    was in, and comes to the numbers and weights of one that was not: on a CPU bit for bit.
-    Pictures that cannot be read are left out before the first epoch, and named in the log.
+    was in, and comes to the numbers and weights of one that was not: on a CPU bit for bit, unless
+    time ends it (`minutes`). Pictures that cannot be read are left out before the first epoch, and
+    named in the log.
 
     Args:
-        model: a `MaskRCNN`; it is compiled here. Afterwards it has the last epoch's weights.
+        model: a `MaskRCNN`; it is compiled here. Afterwards it has the last epoch's weights, with
+            `ema` their averages.
         train_data, val_data: pictures to train on, and to validate on after each epoch.
         folder: the run folder; it is created.
         options: how to train.
@@ -103,7 +107,8 @@ def train_model(
             files = {record.image_id: record.path for record in train_data.records}
             raise error.with_files(files) from None
         if not run.is_finished():
-            run.draw_predictions(keras.saving.load_model(run.best_file), val_data)
+            best = keras.saving.load_model(run.best_file, compile=False)
+            run.draw_predictions(best, val_data)
         return list(state.history)
 
 
@@ -148,21 +153,53 @@ def _fit(
         options.batch_size,
         model=model,
     )
-    model.compile(optimizer=make_optimizer(options, len(train) * options.epochs))
-    monitor = monitored(model)
+    monitor = monitored(model, options)
+    total = None if options.epochs is None else len(train) * options.epochs
+    model.compile(optimizer=make_optimizer(options, total))
+    freeze = None
+    variables = model.trainable_variables
+    if options.freeze is not None:
+        freeze = Freeze(model, options.freeze, options.freeze_epochs)
+        variables = freeze.begin(state.epochs_done)
+    model.optimizer.build(variables)
+    averages = None if options.ema is None else WeightAverages(model, variables)
     if state.epochs_done:
-        run.restore(model, state, monitor)
-    if state.epochs_done >= options.epochs:
+        run.restore(model, state, monitor, averages)
+    if state.is_over(options.epochs):
+        if averages is not None:
+            averages.put()
         return state
     run.predictions_file.unlink(missing_ok=True)  # Not finished any more.
+    timed = None if options.minutes is None else TimedRun(options, state.seconds)
     evaluation = CocoEvaluation(val_data, options.batch_size, every=options.evaluate_every)
-    checkpoint = RunCheckpoint(run, state, monitor, evaluation)
+    checkpoint = RunCheckpoint(
+        *(run, state, monitor, evaluation),
+        averages=averages,
+        patience=options.patience,
+        timed=timed,
+    )
+    pictures, scalars = _boards(run, val_data, evaluation) if options.tensorboard else (None, None)
+    # In this order: what looks at the averages, what saves the weights, what tells of both.
+    callbacks = [
+        *(evaluation, pictures, averages, checkpoint, scalars),
+        *(_EpochReport(run, train_data, options), freeze, timed),
+        None if timed is None else TimedBar(timed),
+    ]
     model.fit(
         train,
         validation_data=val,
         shuffle=False,  # The data set does that itself.
-        epochs=options.epochs,
+        epochs=options.epochs or _NO_END,
         initial_epoch=state.epochs_done,
-        callbacks=[evaluation, checkpoint, _EpochReport(run, train_data, options)],
+        callbacks=[callback for callback in callbacks if callback is not None],
     )
     return checkpoint.state
+
+
+def _boards(
+    run: RunFolder, data: DetectionData, evaluation: CocoEvaluation
+) -> tuple[keras.callbacks.Callback, keras.callbacks.Callback]:
+    """Of TensorBoard, which only these need."""
+    from keras_maskrcnn.training.boards import PictureBoard, scalar_board
+
+    return PictureBoard(run, data, evaluation), scalar_board(run)

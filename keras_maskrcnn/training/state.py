@@ -9,10 +9,13 @@ import os
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
-
-import keras
+from typing import TYPE_CHECKING
 
 from keras_maskrcnn.training.files import replacing
+from keras_maskrcnn.training.monitors import is_loss
+
+if TYPE_CHECKING:
+    import keras
 
 # Beside Keras' own entries of a `.keras` file, which is a zip file.
 _ENTRY = "training.json"
@@ -26,23 +29,33 @@ class TrainingState:
         pictures: how many pictures it trains on.
         history: one dictionary of numbers per finished epoch; its `epoch` counts from 1.
         evaluation: the latest COCO metrics, which epochs without an evaluation repeat.
+        stale: evaluations in a row that were not the best so far.
+        seconds: time used, of a run that time ends.
+        ended: whether the run ended before its last epoch.
     """
 
     pictures: int
     history: tuple[dict[str, float], ...] = ()
     evaluation: dict[str, float] | None = None
+    stale: int = 0
+    seconds: float = 0.0
+    ended: bool = False
 
     @property
     def epochs_done(self) -> int:
         """How many epochs are finished: the next as Keras counts them, from 0."""
         return len(self.history)
 
+    def is_over(self, epochs: int | None) -> bool:
+        """Whether a run of so many epochs (`None`: that time ends) has no more to train."""
+        return self.ended or (epochs is not None and self.epochs_done >= epochs)
+
 
 def best_epoch(history: Sequence[dict[str, float]], name: str) -> int:
-    """Where in the history, from 0, the largest number of that name is; of equal ones the first.
+    """Where in the history, from 0, the best number of that name is; of equal ones the first.
 
-    Nan (nothing to find in the data) is less than any number; where there is nothing else, the
-    last epoch is the best.
+    The best loss is the smallest, all else the largest. Nan (nothing to find in the data) is worse
+    than any number; where there is nothing else, the last epoch is the best.
 
     Raises:
         ValueError: when an epoch has no number of that name.
@@ -54,8 +67,9 @@ def best_epoch(history: Sequence[dict[str, float]], name: str) -> int:
             raise ValueError(
                 f"Expected one of the history's numbers {sorted(row)}. Received: name={name!r}"
             )
-        if math.isnan(best) or row[name] > best:
-            best, chosen = row[name], epoch
+        value = -row[name] if is_loss(name) else row[name]
+        if math.isnan(best) or value > best:
+            best, chosen = value, epoch
     return chosen
 
 

@@ -8,6 +8,7 @@ from keras_maskrcnn.weights.loading import (
 )
 from keras_maskrcnn.weights.report import LoadReport
 from keras_maskrcnn.weights.safe_pickle import UnsafeFileError
+from keras_maskrcnn.weights.transfer import load_trained_weights
 
 __all__ = [
     "LoadReport",
@@ -16,4 +17,5 @@ __all__ = [
     "load_backbone_weights",
     "load_detector_weights",
     "load_preset_weights",
+    "load_trained_weights",
 ]

@@ -15,6 +15,7 @@ from keras_maskrcnn.weights import detectron2, keras_applications, matterport, t
 from keras_maskrcnn.weights.download import fetch
 from keras_maskrcnn.weights.files import WeightsFile, read_weights_file
 from keras_maskrcnn.weights.report import LoadReport, Slot, fill
+from keras_maskrcnn.weights.transfer import warn_of_fresh
 
 # What a file may hold beyond the variables, by regular expression.
 _NEEDLESS = {
@@ -163,12 +164,7 @@ def load_detector_weights(
             "fresh_classes=True leaves the layers that depend on them to be trained."
         ),
     )
-    if report.fresh:
-        warnings.warn(
-            f"{report.source}: these layers keep random weights and must be trained before the "
-            f"model is of use: {', '.join(report.fresh)}",
-            stacklevel=2,
-        )
+    warn_of_fresh(report)
     return report
 
 

@@ -5,14 +5,13 @@ import json
 import os
 import re
 import shutil
-import zipfile
 
-import h5py
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
+from saved_arrays import saved_arrays
 
 from keras_maskrcnn.cli import main
 from keras_maskrcnn.cli.main import describe_error
@@ -67,10 +66,10 @@ def resumed(scenes, tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "resumed"
     save = RunFolder.save
 
-    def interrupt_second(self, model, state, monitor):
+    def interrupt_second(self, model, state, monitor, averages=None):
         if state.epochs_done == 2:
             raise KeyboardInterrupt
-        save(self, model, state, monitor)
+        save(self, model, state, monitor, averages)
 
     def interrupt(self, model, data):
         raise KeyboardInterrupt
@@ -85,19 +84,6 @@ def resumed(scenes, tmp_path_factory):
         codes.append(main(resume))
     assert [*codes, main(resume)] == [130, 130, 0]
     return folder
-
-
-def saved_arrays(file):
-    """All that a model file holds: weights, optimizer, random states."""
-    found = {}
-
-    def add(name, item):
-        if isinstance(item, h5py.Dataset):
-            found[name] = item[()].tobytes()
-
-    with zipfile.ZipFile(file) as archive, archive.open("model.weights.h5") as content:
-        h5py.File(content).visititems(add)
-    return found
 
 
 @pytest.mark.parametrize("command", ["validate", "train", "evaluate", "predict", "presets", "demo"])

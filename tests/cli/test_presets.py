@@ -35,6 +35,7 @@ def built(monkeypatch, tmp_path):
 def options(**changes):
     """Those of `maskrcnn train` that a model depends on."""
     given = {"weights": None, "weights_file": None, "backbone": None, "seed": 3, "set": []}
+    given["freeze_at"] = None
     return argparse.Namespace(**{**given, "min_size": None, "max_size": None, **changes})
 
 

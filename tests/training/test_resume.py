@@ -134,10 +134,10 @@ def test_a_run_killed_again_and_again(moments, tmp_path):
     for epoch in range(1, EPOCHS):
 
         class Stop(RunFolder):
-            def save(self, model, state, monitor, epoch=epoch):
+            def save(self, model, state, monitor, averages=None, epoch=epoch):
                 if state.epochs_done > epoch:
                     raise SystemExit
-                super().save(model, state, monitor)
+                super().save(model, state, monitor, averages)
 
         with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit):
             patch.setitem(globals(), "RunFolder", Stop)

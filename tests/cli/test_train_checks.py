@@ -1,0 +1,122 @@
+"""A wrong option of `maskrcnn train` is told at once, before TensorFlow is imported."""
+
+import json
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+ROOT = Path(__file__).resolve().parents[2]
+OUTPUT = "--output", "new"
+DATA = "--data", "data"
+
+# Words after `train`, and what the error says.
+CASES = [
+    ([*DATA, "--epochs", "0"], "epochs must be at least 1. Received: epochs=0"),
+    ([*DATA, "--epochs", "2", "--minutes", "3"], "Expected either epochs or minutes"),
+    ([*DATA, "--minutes", "-1"], "minutes must be positive"),
+    ([*DATA, "--learning-rate", "-1"], "learning_rate must be positive"),
+    ([*DATA, "--learning-rate", "nan"], "learning_rate must be positive"),
+    ([*DATA, "--accumulate", "0"], "accumulate must be at least 1"),
+    ([*DATA, "--ema", "1.5"], "ema must be between 0 and 1"),
+    ([*DATA, "--patience", "0"], "patience must be at least 1"),
+    ([*DATA, "--warmup-steps", "-1"], "warmup_steps must be at least 0"),
+    ([*DATA, "--seed", "-1"], "seed must be at least 0"),
+    ([*DATA, "--monitor", "mask_app"], "Did you mean 'mask_ap'?"),
+    ([*DATA, "--freeze-epochs", "2"], "Expected freeze beside freeze_epochs"),
+    ([*DATA, "--freeze-at", "6"], "Expected --freeze-at from 0 to 5"),
+    ([*DATA, "--min-size", "0"], "min_size must be at least 1"),
+    ([*DATA, "--min-size", "64", "96", "--augment", "none"], "Expected one min_size"),
+    ([*DATA, "--augment", "rotat"], "'rotate'"),
+    ([*DATA, "--sampling-set", "empty_shar=0.1"], "Did you mean 'empty_share'?"),
+    ([*DATA, "--set", "rpn.sampels=3"], "Did you mean 'rpn.samples'?"),
+    ([*DATA, "--set", "size_divisr=3"], "Did you mean 'size_divisor'?"),
+    ([*DATA, "--set", "maks.dim=3"], "PART one of backbone, box,"),
+    ([*DATA, "--backbone", "resnet51"], "Did you mean 'resnet50'?"),
+    ([*DATA, "--weights", "mask_rcnn_R_50_FNP"], "Did you mean 'mask_rcnn_R_50_FPN'?"),
+    ([*DATA, "--weights", "gone.pth"], 'Expected "imagenet", a weights file'),
+    ([*DATA, "--weights", "gone.keras"], "Received: gone.keras"),
+    ([*DATA, "--weights", "data"], "Received: data/best.keras"),
+    ([*DATA, "--weights", "other.keras"], "Received: other.keras with a Functional"),
+    ([*DATA, "--weights", "half.keras"], "Expected a saved MaskRCNN. Received: half.keras"),
+    ([*DATA, "--weights", "own.keras", "--backbone", "resnet18"], "Expected --backbone only"),
+    ([*DATA, "--weights", "own.keras", "--ema", "2"], "ema must be"),
+    ([*DATA, "--weights", "mask_rcnn_R_50_FPN", "--weights-file", "no.pkl"], "--weights-file no.p"),
+    ([*DATA, "--output", "data"], "The folder data is not empty"),
+    (["--data", "nowhere"], "Expected a data folder. Received: nowhere"),
+    (["--data", "empty"], "empty"),
+    (["--train", "data/instances.json", "gone"], "Expected --val"),
+    (["--train", "data/instances.json", "no", "--val", "a", "b"], "Received: --train no"),
+    (["--resume", "data"], "Expected a run folder with config.json"),
+    (["--resume", "begun", "--find-learning-rate"], "Expected --find-learning-rate without"),
+]
+
+SCRIPT = """
+import json, sys, time
+from keras_maskrcnn.cli import main
+for words in json.load(open("words.json")):
+    begin = time.perf_counter()
+    code = main(["train", *words])
+    print(code, round(time.perf_counter() - begin, 2), flush=True)
+    print("---", file=sys.stderr, flush=True)
+"""
+
+
+def save_config(path, registered_name):
+    content = {"registered_name": registered_name, "config": {}}
+    content["config"] = {"min_size": 64, "max_size": 96, "channels": 3, "value_range": None}
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("config.json", json.dumps(content))
+
+
+@pytest.fixture(scope="module")
+def answers(tmp_path_factory):
+    """Exit code, seconds and error of each case, from one process in which TensorFlow is broken."""
+    folder = tmp_path_factory.mktemp("checks")
+    for name in ("data/images", "empty", "broken", "begun"):
+        (folder / name).mkdir(parents=True)
+    for module in ("tensorflow", "keras"):
+        (folder / "broken" / f"{module}.py").write_text("raise SystemExit('imported')")
+    images, annotations = [], []
+    for number in range(1, 4):
+        Image.new("RGB", (40, 30)).save(folder / f"data/images/{number}.png")
+        images.append({"id": number, "file_name": f"{number}.png", "height": 30, "width": 40})
+        square = {"segmentation": [[5, 5, 20, 5, 20, 20, 5, 20]], "bbox": [5, 5, 15, 15]}
+        square |= {"id": number, "image_id": number, "category_id": 1, "iscrowd": 0, "area": 225}
+        annotations.append(square)
+    content = {"images": images, "annotations": annotations}
+    content["categories"] = [{"id": 1, "name": "square"}]
+    (folder / "data" / "instances.json").write_text(json.dumps(content))
+    save_config(folder / "own.keras", "keras_maskrcnn>MaskRCNN")
+    save_config(folder / "other.keras", "Functional")
+    (folder / "half.keras").write_bytes((folder / "own.keras").read_bytes()[:60])
+    kept = {"options": {"data": "data", "epochs": 2}}
+    (folder / "begun" / "config.json").write_text(json.dumps(kept))
+    lines = [words if {"--output", "--resume"} & set(words) else [*words, *OUTPUT]
+             for words, _ in CASES]  # fmt: skip
+    (folder / "words.json").write_text(json.dumps(lines))
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT],
+        env={"PYTHONPATH": f"{folder / 'broken'}:{ROOT}", "PATH": ""},
+        cwd=folder,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert not (folder / "new").exists()
+    told = [line.split() for line in done.stdout.splitlines()]
+    errors = done.stderr.split("---\n")[:-1]
+    return list(zip(told, errors, strict=True))
+
+
+@pytest.mark.parametrize("number", range(len(CASES)), ids=[" ".join(words) for words, _ in CASES])
+def test_told_in_one_line_without_tensorflow(answers, number):
+    (code, seconds), error = answers[number]
+    assert code == "2"
+    assert error.startswith("maskrcnn train: error: ") and error.count("\n") == 1
+    assert CASES[number][1] in error
+    # The first has Python's imports in it.
+    assert float(seconds) < (3 if number == 0 else 1)
