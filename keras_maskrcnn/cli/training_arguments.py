@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from typing import Any
 
 from keras_maskrcnn import names
 
@@ -15,7 +16,7 @@ def training_arguments(parser: argparse.ArgumentParser) -> None:
     _evaluation(parser.add_argument_group("training: evaluation"))
 
 
-def _length(group: argparse._ArgumentGroup) -> None:
+def _length(group: Any) -> None:
     group.add_argument(
         "--epochs", type=int, metavar="N", help="passes over the training pictures (default: 12)"
     )
@@ -41,7 +42,7 @@ def _length(group: argparse._ArgumentGroup) -> None:
     )
 
 
-def _updates(group: argparse._ArgumentGroup) -> None:
+def _updates(group: Any) -> None:
     group.add_argument(
         "--batch-size",
         type=int,
@@ -98,7 +99,7 @@ def _updates(group: argparse._ArgumentGroup) -> None:
     )
 
 
-def _freezing(group: argparse._ArgumentGroup) -> None:
+def _freezing(group: Any) -> None:
     group.add_argument(
         "--freeze",
         choices=names.FREEZES,
@@ -113,7 +114,7 @@ def _freezing(group: argparse._ArgumentGroup) -> None:
     )
 
 
-def _evaluation(group: argparse._ArgumentGroup) -> None:
+def _evaluation(group: Any) -> None:
     group.add_argument(
         "--evaluate-every",
         type=int,
