@@ -81,7 +81,9 @@ def test_history_counts_epochs_from_1(tmp_path):
     state = TrainingState(pictures=4)
     checkpoint = RunCheckpoint(run, state, "val_mask_ap")
     inputs = keras.Input((1,))
-    checkpoint.set_model(keras.Model(inputs, keras.layers.Dense(1)(inputs)))
+    model = keras.Model(inputs, keras.layers.Dense(1)(inputs))
+    model.stop_training = False  # As `fit` begins.
+    checkpoint.set_model(model)
     for epoch, value in enumerate((0.1, 0.3, 0.2)):
         checkpoint.on_epoch_end(epoch, {"val_mask_ap": value})
     lines = run.history_file.read_text().splitlines()
