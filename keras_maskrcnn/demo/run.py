@@ -84,7 +84,7 @@ def run_demo(
     )
     options = TrainingOptions(
         epochs=epochs,
-        batch_size=8,
+        batch_size=4,
         optimizer="adam",
         learning_rate=1e-3,
         schedule="cosine",

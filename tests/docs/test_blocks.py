@@ -206,7 +206,9 @@ def check_maskrcnn(words):
         if args.weights in PRESETS:
             arguments = PRESETS[args.weights].model_arguments(settings)
         else:
-            assert args.weights is None or "." in args.weights or args.weights == "imagenet", words
+            # A file, a run folder, or what Keras downloads.
+            names = (".", "runs/", "imagenet")
+            assert args.weights is None or any(n in args.weights for n in names), words
             arguments = merge_arguments({"num_classes": 3, "backbone": args.backbone}, settings)
         check_parts(arguments)
     if args.command == "show":

@@ -184,6 +184,12 @@ class SmallMaskRCNN:
         return _shared(_small(**get_preset(preset).model_arguments(changes)))
 
     @classmethod
+    def from_model(cls, source: Any, **arguments: Any) -> Any:
+        own = set(inspect.signature(_MODEL.from_model).parameters) - {"source", "changes"}
+        assert not own & set(arguments)
+        return _shared(_small(**{"num_classes": 3, **arguments}))
+
+    @classmethod
     def from_config(cls, config: dict[str, Any]) -> Any:
         arguments = {k: v for k, v in config.items() if k not in ("name", "dtype", "version")}
         parameters = inspect.signature(_MODEL.__init__).parameters
