@@ -41,9 +41,8 @@ TOGETHER = {
     "models in training": ("models/test_training.py",),
     "layers": ("heads/", "layers/", "necks/", "ops/", "poolers/"),
     "pictures and outlines": ("data/", "demo/", "images/", "outlines/", "preannotations/"),
-    "what small tools do": (
-        *("acceptance/", "benchmarks/", "doctor/", "evaluation/", "results/", "training/"),
-    ),
+    "what small tools do": (*("acceptance/", "benchmarks/", "doctor/", "evaluation/", "results/"),),
+    "runs of training": ("training/",),
 }
 # The longest first, so that no process is left alone at the end.
 FIRST = ("models", "parity", "export", "serving")

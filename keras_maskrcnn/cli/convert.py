@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from keras_maskrcnn import names
-from keras_maskrcnn.cli.data import telling
+from keras_maskrcnn.cli.data import data_arguments, reading_choice, telling
 from keras_maskrcnn.cli.options import say
 
 if TYPE_CHECKING:
@@ -51,11 +51,8 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("output", metavar="OUT", help="new folder")
-    parser.add_argument("--data", metavar="PATH", help="data folder, or annotation file")
+    data_arguments(parser, sets_aside=False)
     parser.add_argument("--to", required=True, choices=names.WRITERS, help="format to write")
-    parser.add_argument(
-        "--format", default="auto", help="format of --data, where it cannot be told"
-    )
     parser.add_argument("--split", help="the one split of --data to write (default: all)")
     parser.add_argument("--images", metavar="FOLDER", help="picture folder, where it is elsewhere")
     parser.add_argument("--link", action="store_true", help="hard links of pictures, not copies")
@@ -98,11 +95,11 @@ def _read_data(args: argparse.Namespace) -> DetectionData | dict[str, DetectionD
         if getattr(args, option) is not None:
             raise ValueError(f"Expected --{option} only with --predictions FILE")
     if args.data is None:
-        raise ValueError("Expected --data PATH, or --predictions FILE")
+        raise ValueError("Expected --data FOLDER, or --predictions FILE")
 
     from keras_maskrcnn.data import dataset_splits
 
-    splits = [] if args.split else dataset_splits(args.data, args.format)
+    splits = [] if args.split else dataset_splits(args.data, args.format or "auto")
     if len(splits) < 2:
         return _load(args, args.split)
     data = {split: _load(args, split) for split in splits}
@@ -119,7 +116,7 @@ def _read_predictions(args: argparse.Namespace) -> DetectionData:
 
     data = None if args.data is None else _load(args, args.split)
     if data is None and args.images is None:
-        raise ValueError("Expected --images FOLDER or --data PATH with --predictions FILE")
+        raise ValueError("Expected --images FOLDER or --data FOLDER with --predictions FILE")
     read = partial(
         results_to_data,
         args.predictions,
@@ -137,10 +134,11 @@ def _load(args: argparse.Namespace, split: str | None, **options: Any) -> Detect
     read = partial(
         load_dataset,
         args.data,
-        args.format,
+        args.format or "auto",
         split=split,
         image_dir=args.images,
         verbose=False,
+        **reading_choice(args),
         **options,
     )
     return telling(read, args.data)

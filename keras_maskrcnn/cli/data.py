@@ -31,9 +31,17 @@ a part of the pictures is set aside. What was found is printed.
 """
 
 
-def data_arguments(parser: Any) -> None:
-    """`--data` and what belongs to it."""
-    parser.add_argument("--data", metavar="FOLDER", help="data folder, or annotation file")
+def data_arguments(parser: Any, *, sets_aside: bool = True, **options: Any) -> None:
+    """`--data` and what belongs to it.
+
+    Args:
+        parser: of a command, or a group of its options.
+        sets_aside: whether the command sets pictures aside where there is no split.
+        **options: of `--data`.
+    """
+    parser.add_argument(
+        "--data", metavar="FOLDER", help="data folder, or annotation file", **options
+    )
     parser.add_argument(
         "--format", metavar="NAME", help="annotation format, where several fit, such as coco"
     )
@@ -44,13 +52,14 @@ def data_arguments(parser: Any) -> None:
         help="setting of the format, such as crowd=objects (COCO), class_attribute=kind (VIA) or "
         "orientation=stored (photographs with an EXIF orientation, annotated as they are stored)",
     )
-    parser.add_argument(
-        "--val-fraction",
-        type=float,
-        metavar="PART",
-        help="part of the pictures to set aside where there is no split for validation "
-        f"(default: {VAL_FRACTION})",
-    )
+    if sets_aside:
+        parser.add_argument(
+            "--val-fraction",
+            type=float,
+            metavar="PART",
+            help="part of the pictures to set aside where there is no split for validation "
+            f"(default: {VAL_FRACTION})",
+        )
     pixel_arguments(parser)
 
 
@@ -132,9 +141,7 @@ def read_pair(args: argparse.Namespace) -> tuple[DetectionData, DetectionData, s
 
     name = find_format(args)
     train, val = without_python_warnings(
-        lambda: load_splits(
-            args.data, name, **_choice(args), **pixel_choice(args), **_settings(args)
-        )
+        lambda: load_splits(args.data, name, **_choice(args), **reading_choice(args))
     )
     for data in (train, val):
         tell(data)
@@ -145,7 +152,7 @@ def read_split(args: argparse.Namespace) -> DetectionData:
     """The data of `--split`."""
     from keras_maskrcnn.data.splits import load_split
 
-    options = {"split": args.split, **_choice(args), **pixel_choice(args), **_settings(args)}
+    options = {"split": args.split, **_choice(args), **reading_choice(args)}
     name = find_format(args)
     return telling(lambda: load_split(args.data, name, **options))
 
@@ -213,5 +220,6 @@ def _choice(args: argparse.Namespace) -> dict[str, Any]:
     return {"val_fraction": fraction, "seed": args.seed or 0}
 
 
-def _settings(args: argparse.Namespace) -> dict[str, Any]:
-    return parse_settings(args.format_set or [])
+def reading_choice(args: argparse.Namespace) -> dict[str, Any]:
+    """What `load_dataset` takes of `data_arguments`, but for path and format."""
+    return {**pixel_choice(args), **parse_settings(args.format_set or [])}

@@ -101,11 +101,11 @@ def _check_places(args: argparse.Namespace) -> None:
     for split in ("train", "val"):
         if getattr(args, split) is None:
             raise ValueError(f"Expected --{split} ANNOTATIONS IMAGES, too")
+    if args.data is not None:
+        raise ValueError("Expected either --data or --train and --val. Received: both")
     for split in ("train", "val"):
         for place in getattr(args, split):
             if not Path(place).exists():
                 raise ValueError(
                     f"Expected an annotation file and a picture folder. Received: --{split} {place}"
                 )
-    if args.data is not None:
-        raise ValueError("Expected either --data or --train and --val. Received: both")

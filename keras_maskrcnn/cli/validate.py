@@ -9,7 +9,7 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from keras_maskrcnn.cli.data import pixel_arguments, pixel_choice
+from keras_maskrcnn.cli.data import data_arguments, reading_choice
 from keras_maskrcnn.cli.options import load_model, say, size_arguments
 
 if TYPE_CHECKING:
@@ -45,11 +45,7 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--data", metavar="FOLDER", required=True, help="data folder, or a file")
-    parser.add_argument(
-        "--format", default="auto", metavar="NAME", help="of the annotations: %(default)s"
-    )
-    pixel_arguments(parser)
+    data_arguments(parser, sets_aside=False, required=True)
     parser.add_argument(
         "--output", default="data_report", metavar="FOLDER", help="output folder: %(default)s"
     )
@@ -63,7 +59,7 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
 
 def run(args: argparse.Namespace) -> int:
     """Writes the report; returns 1 where training makes no sense."""
-    splits = _read_splits(args.data, args.format, pixel_choice(args))
+    splits = _read_splits(args.data, args.format or "auto", reading_choice(args))
     # Reading all pictures takes minutes: what cannot be written is said before.
     targets = _fix_files(Path(args.fix), list(splits)) if args.fix else {}
     model = load_model(args.model) if args.model else None
@@ -82,7 +78,7 @@ def run(args: argparse.Namespace) -> int:
     return 0 if report.makes_sense else 1
 
 
-def _read_splits(path: str, format: str, pixels: dict[str, Any]) -> dict[str, DetectionData]:
+def _read_splits(path: str, format: str, options: dict[str, Any]) -> dict[str, DetectionData]:
     from keras_maskrcnn.data import dataset_splits, load_dataset
 
     with warnings.catch_warnings():
@@ -92,9 +88,9 @@ def _read_splits(path: str, format: str, pixels: dict[str, Any]) -> dict[str, De
             raise ValueError(f"Expected a folder or an annotation file. Received: --data {path}")
         names = dataset_splits(path, format)
         if not names:
-            data = load_dataset(path, format, **pixels)
+            data = load_dataset(path, format, **options)
             return {data.name: data}
-        return {name: load_dataset(path, format, split=name, **pixels) for name in names}
+        return {name: load_dataset(path, format, split=name, **options) for name in names}
 
 
 def _input_size(model: Any, min_size: int | None, max_size: int | None) -> InputSize:

@@ -115,6 +115,12 @@ def run_demo(
         f"Mask AP50 {metrics['mask_ap50']:.3f}, box AP50 {metrics['box_ap50']:.3f}, "
         f"{(time.monotonic() - start) / 60:.1f} minutes"
     )
+    say(
+        "To try next:\n"
+        f"  maskrcnn predict {run.path} {data_folder / 'val'} --output found\n"
+        f"  maskrcnn evaluate {run.path} --data {data_folder} --report report\n"
+        "  maskrcnn train --data YOUR_PHOTOS --weights mask_rcnn_R_50_FPN --output runs/photos"
+    )
     return metrics
 
 

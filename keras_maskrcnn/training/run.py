@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 from typing import TYPE_CHECKING, Any
 
 import keras
@@ -17,6 +18,7 @@ from keras_maskrcnn.data.passes import describe_pass, draw_pictures
 from keras_maskrcnn.data.sampling import SAMPLINGS
 from keras_maskrcnn.evaluation import CocoEvaluation
 from keras_maskrcnn.models.finite import NonFiniteError
+from keras_maskrcnn.notebook import in_notebook
 from keras_maskrcnn.training.averages import WeightAverages
 from keras_maskrcnn.training.checkpoints import RunCheckpoint
 from keras_maskrcnn.training.folder import RunFolder
@@ -191,6 +193,8 @@ def _fit(
         shuffle=False,  # The data set does that itself.
         epochs=options.epochs or _NO_END,
         initial_epoch=state.epochs_done,
+        # A bar that moves, or in a file a line for each epoch.
+        verbose=1 if sys.stdout.isatty() or in_notebook() else 2,
         callbacks=[callback for callback in callbacks if callback is not None],
     )
     return checkpoint.state

@@ -102,10 +102,10 @@ def test_predictions_with_their_data(tmp_path):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ([], "Expected --data PATH, or --predictions FILE"),
+        ([], "Expected --data FOLDER, or --predictions FILE"),
         (["--data", "x", "--order", "given"], "Expected --order only with --predictions FILE"),
         (["--data", "x", "--threshold", "0"], "Expected --threshold only with --predictions"),
-        (["--predictions", "x"], "Expected --images FOLDER or --data PATH with --predictions"),
+        (["--predictions", "x"], "Expected --images FOLDER or --data FOLDER with --predictions"),
         (["--data", "/nowhere"], "Expected a folder or an annotation file. Received: path="),
     ],
 )

@@ -238,3 +238,20 @@ def test_data_are_given_in_one_way(words, message, capsys, tmp_path):
     assert main(["train", *words, "--output", str(tmp_path / "run")]) == 2
     assert message in capsys.readouterr().err
     assert not Path(tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("words", [["validate"], ["convert", "out", "--to", "coco"]])
+def test_every_command_reads_with_the_settings_of_a_format(words, tmp_path, monkeypatch):
+    import keras_maskrcnn.data
+
+    file = write_coco(tmp_path / "val.json", tmp_path)
+    asked = []
+
+    def load(path, format, **options):
+        asked.append((format, options["crowd"], options["channels"]))
+        raise ValueError("enough")
+
+    monkeypatch.setattr(keras_maskrcnn.data, "load_dataset", load)
+    given = ["--data", str(file), "--format-set", "crowd=objects", "--channels", "4"]
+    assert main([*words, *given]) == 2
+    assert asked == [("auto", "objects", 4)]
