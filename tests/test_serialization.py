@@ -138,6 +138,7 @@ ARGUMENTS = {
         "total_steps": 50,
         "warmup_steps": 5,
         "decay": "cosine",
+        "steps_per_update": 2,
     },
 }
 # Made of parts, below; how they are kept, in `models/test_mask_rcnn.py`.
