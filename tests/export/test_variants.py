@@ -91,6 +91,7 @@ def test_export_equals_predict(fields, tolerance, tmp_path):
     assert all(np.isfinite(v).all() for v in outputs.values() if v.dtype == tf.float32)
 
 
+@pytest.mark.slow  # An export, loaded again.
 def test_pictures_without_objects(tmp_path):
     model = tiny_model(box={"score_threshold": 1.0})
     model.export(tmp_path, verbose=False)

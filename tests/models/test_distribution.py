@@ -241,6 +241,7 @@ def test_optimizers_see_the_whole_gradient():
         assert run["steps"] == [8, 8], name
 
 
+@pytest.mark.slow  # Two replicas.
 def test_synchronised_norms_count_the_real_rois_of_all_replicas():
     found = results(SETUP + STATISTICS)
     assert len(found) == 6

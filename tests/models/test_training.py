@@ -99,6 +99,7 @@ def test_same_seed_same_losses(fresh, shared_model, killed):
         assert second[name] == values, name
 
 
+@pytest.mark.slow  # A traced step with its partition graphs.
 def test_no_gradient_is_summed_as_its_parts_come(fresh):
     """Such a sum depends on the threads' schedule, which busy cores show now and then only."""
     context.enable_graph_collection()
