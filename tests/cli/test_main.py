@@ -201,7 +201,8 @@ def test_a_resumed_run_is_one_that_was_not_interrupted(resumed, trained):
     assert (resumed / "history.csv").read_text() == (trained / "history.csv").read_text()
     for name in ("best.keras", "last.keras"):
         found = saved_arrays(resumed / name)
-        assert len(found) > 200
+        # The weights, in `last.keras` with the optimizer's numbers.
+        assert len(found) > (200 if name == "last.keras" else 100)
         assert found == saved_arrays(trained / name), name
 
 
