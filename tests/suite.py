@@ -31,6 +31,7 @@ FILE_BY_FILE = (
     "cli/test_main.py",
     "export/test_variants.py",
     "models/test_distribution.py",
+    "models/test_presets.py",
     "weights/test_loading.py",
     "weights/test_matterport.py",
 )
