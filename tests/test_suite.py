@@ -27,9 +27,10 @@ def test_every_file_is_in_one_group():
     assert sorted(files) == sorted(suite.TESTS.rglob("test_*.py"))
     assert len(groups["weights/test_loading.py"]) == 1 < len(groups["serving"])
     assert len(groups["models with a trained one"]) == 2
-    assert set(list(groups)[:8]) == {
+    assert set(list(groups)[:9]) == {
         "models",
         "models/test_distribution.py",
+        "models/test_presets.py",
         "models with a trained one",
         "models in training",
         "parity/test_parity.py",
