@@ -135,7 +135,6 @@ def run(args: argparse.Namespace) -> int:
 def _evaluate_model(args: argparse.Namespace) -> tuple[dict[str, Any], Compared]:
     # Annotations are read without a look at pixels, of which the model says what they mean.
     unseen = argparse.Namespace(**{**vars(args), **dict.fromkeys(_OF_PIXELS)})
-    start_tensorflow()
     if args.annotations is not None and args.images is not None:
         data, place = read_coco(args.annotations, args.images, unseen), args.annotations
     elif args.data is not None:

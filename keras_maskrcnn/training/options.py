@@ -137,6 +137,11 @@ class TrainingOptions:
             if value != int(value):
                 raise ValueError(f"{name} must be a whole number. Received: {name}={value}")
 
+    def batch_settings(self) -> dict[str, Any]:
+        """The arguments of `DetectionData.batches` that make training batches."""
+        names = ("batch_size", "min_size", "max_size", "augment", "sampling", "seed")
+        return {"shuffle": True, **{name: getattr(self, name) for name in names}}
+
     def describe(self) -> dict[str, Any]:
         """All options as JSON holds them; of a policy, the transforms that it stands for."""
         options = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}

@@ -93,16 +93,7 @@ def find_learning_rate(
     from keras_maskrcnn.data.readable import leave_out_unreadable
 
     options = options or TrainingOptions()
-    batches = leave_out_unreadable(data).batches(
-        options.batch_size,
-        model=model,
-        min_size=options.min_size,
-        max_size=options.max_size,
-        shuffle=True,
-        augment=options.augment,
-        sampling=options.sampling,
-        seed=options.seed,
-    )
+    batches = leave_out_unreadable(data).batches(model=model, **options.batch_settings())
     freeze = None if options.freeze is None else Freeze(model, options.freeze)
     if freeze is not None:
         freeze.begin(0)

@@ -141,15 +141,7 @@ def _fit(
 ) -> TrainingState:
     """Trains the epochs that are left; gives the state after the last."""
     train = train_data.batches(
-        options.batch_size,
-        model=model,
-        min_size=options.min_size,
-        max_size=options.max_size,
-        shuffle=True,
-        augment=options.augment,
-        sampling=options.sampling,
-        seed=options.seed,
-        first_pass=state.epochs_done,
+        model=model, first_pass=state.epochs_done, **options.batch_settings()
     )
     val = val_data.batches(
         options.batch_size,
