@@ -1,4 +1,4 @@
-// Pieces of the CUDA kernels: vectors of 16 bytes, and the tiles that split the gradients.
+// Pieces of the CUDA kernels: launches, vectors of 16 bytes, and the tiles that split the gradients.
 #ifndef MASKRCNN_DEVICE_CUH_
 #define MASKRCNN_DEVICE_CUH_
 
@@ -7,8 +7,21 @@
 #include <cuda_runtime.h>
 
 #include "kernels.h"
+#include "sampling.h"
 
 namespace maskrcnn {
+
+// Launches a kernel: without <<< >>>, so that test/emulated can stand in for CUDA. Returns a
+// cudaError_t.
+template <typename... Parameters, typename... Arguments>
+int launch(void (*kernel)(Parameters...), dim3 grid, dim3 block, void* stream,
+           Arguments... arguments) {
+  cudaLaunchConfig_t config = {};
+  config.gridDim = grid;
+  config.blockDim = block;
+  config.stream = static_cast<cudaStream_t>(stream);
+  return cudaLaunchKernelEx(&config, kernel, arguments...);
+}
 
 template <typename T>
 struct Maps {
@@ -64,11 +77,9 @@ bool fits_packets(const Problem& p, const void* pooled, T* const* maps) {
   return fits;
 }
 
-// A block of the gradient kernels owns up to kTileCells cells of one row of one map, and up to
-// kTileChannels channels of them. It adds the RoIs' shares in the order of the RoIs, each thread
-// to its own channels, so that the sums need no atomics and have one order.
+// The gradient kernels cut the maps into tiles of up to kTileCells cells of one row. A block owns a
+// tile and writes it whole, so that the sums need no atomics.
 constexpr int kTileCells = 32;
-constexpr int kTileChannels = 256;
 
 struct Tile {
   int level;
@@ -78,14 +89,14 @@ struct Tile {
   int end_cell;
 };
 
-inline int tiles_of_level(const Problem& p, int level) {
-  const int per_row = (p.level[level].width + kTileCells - 1) / kTileCells;
-  return p.batch * p.level[level].height * per_row;
+MASKRCNN_INLINE int tiles_of_row(const Level& level) {
+  return (level.width + kTileCells - 1) / kTileCells;
 }
 
-inline int count_tiles(const Problem& p) {
-  int tiles = 0;
-  for (int level = 0; level < p.levels; ++level) tiles += tiles_of_level(p, level);
+inline int64_t count_tiles(const Problem& p) {
+  int64_t tiles = 0;
+  for (int l = 0; l < p.levels; ++l)
+    tiles += static_cast<int64_t>(p.batch) * p.level[l].height * tiles_of_row(p.level[l]);
   return tiles;
 }
 
@@ -93,7 +104,7 @@ __device__ __forceinline__ Tile find_tile(const Problem& p, int index) {
   Tile tile = {};
   for (;; ++tile.level) {
     const Level& level = p.level[tile.level];
-    const int per_row = (level.width + kTileCells - 1) / kTileCells;
+    const int per_row = tiles_of_row(level);
     const int tiles = p.batch * level.height * per_row;
     if (index >= tiles) {
       index -= tiles;
@@ -105,47 +116,6 @@ __device__ __forceinline__ Tile find_tile(const Problem& p, int index) {
     tile.image = index / per_row / level.height;
     return tile;
   }
-}
-
-// Zeroes the tile's sums, calls add(roi) in every thread for the RoIs of the tile's map that
-// overlaps(roi) keeps, in order, and writes the tile. sums: [kTileCells, blockDim.x * size].
-template <typename T, int size, typename Overlaps, typename Add>
-__device__ __forceinline__ void accumulate_tile(const Problem& p, const Tile& tile, T* map,
-                                                float* sums, const Overlaps& overlaps,
-                                                const Add& add) {
-  const int cells = tile.end_cell - tile.first_cell;
-  const int stride = blockDim.x * size;
-  const int lane = threadIdx.x * size;
-  for (int cell = 0; cell < cells; ++cell)
-#pragma unroll
-    for (int k = 0; k < size; ++k) sums[cell * stride + lane + k] = 0.f;
-
-  __shared__ unsigned kept[kTileChannels / 32];  // one bit per thread
-  for (int base = 0; base < p.rois; base += blockDim.x) {
-    const int candidate = base + threadIdx.x;
-    const bool keep = candidate < p.rois && p.level_indices[candidate] == tile.level &&
-                      p.batch_indices[candidate] == tile.image && overlaps(candidate);
-    const unsigned votes = __ballot_sync(0xffffffffu, keep);
-    __syncthreads();  // the last round's bits have been read
-    if (threadIdx.x % 32 == 0) kept[threadIdx.x / 32] = votes;
-    __syncthreads();
-    for (int warp = 0; warp < blockDim.x / 32; ++warp)
-      for (unsigned bits = kept[warp]; bits != 0; bits &= bits - 1)
-        add(base + 32 * warp + __ffs(bits) - 1);
-  }
-
-  const int channel = blockIdx.y * stride + lane;
-  if (channel >= p.channels) return;
-  const int64_t first = (static_cast<int64_t>(tile.image) * p.level[tile.level].height + tile.row) *
-                            p.level[tile.level].width + tile.first_cell;
-  for (int cell = 0; cell < cells; ++cell)
-    store<T, size>(map + (first + cell) * p.channels + channel, sums + cell * stride + lane);
-}
-
-// Threads of a block, a multiple of a warp, and the blocks that cover all channels.
-inline int tile_threads(const Problem& p, int size) {
-  const int wanted = (p.channels + size - 1) / size;
-  return (min(wanted, kTileChannels / size) + 31) / 32 * 32;
 }
 
 }  // namespace maskrcnn

@@ -4,20 +4,21 @@
 namespace maskrcnn {
 namespace {
 
-constexpr int kThreads = 256;
+constexpr int kWarps = 8;
+constexpr unsigned kAll = 0xffffffffu;
 
-// threadIdx.y: bin, threadIdx.x: channels.
-template <typename T, int size>
-__global__ void __launch_bounds__(kThreads)
+// A warp per bin (threadIdx.y). Each lane reads `packets` packets of neighbouring channels, those
+// of a packet side by side in memory over the lanes.
+template <typename T, int size, int packets>
+__global__ void __launch_bounds__(32 * kWarps)
     roi_align_kernel(const __grid_constant__ Problem p,
                      const __grid_constant__ Maps<const T> features, T* __restrict__ pooled,
-                     int64_t bins) {
-  const int64_t bin = blockIdx.x * static_cast<int64_t>(blockDim.y) + threadIdx.y;
+                     int bins) {
+  const int bin = blockIdx.x * kWarps + threadIdx.y;
   if (bin >= bins) return;
-  const int bins_of_roi = p.out_height * p.out_width;
-  const int roi = static_cast<int>(bin / bins_of_roi);
-  const int i = static_cast<int>(bin % bins_of_roi) / p.out_width;
-  const int j = static_cast<int>(bin % bins_of_roi) % p.out_width;
+  const int roi = bin / (p.out_height * p.out_width);
+  const int i = bin / p.out_width % p.out_height;
+  const int j = bin % p.out_width;
   const int l = p.level_indices[roi];
   const int image = p.batch_indices[roi];
   const bool known = l >= 0 && l < p.levels && image >= 0 && image < p.batch;
@@ -28,8 +29,9 @@ __global__ void __launch_bounds__(kThreads)
                  static_cast<int64_t>(known ? image : 0) * level.height * level.width * p.channels;
   const float count = static_cast<float>(max(ys.samples * xs.samples, 1));
 
-  for (int c = threadIdx.x * size; c < p.channels; c += blockDim.x * size) {
-    float sum[size] = {};
+  constexpr int stride = 32 * size;
+  for (int c = threadIdx.x * size; c < p.channels; c += packets * stride) {
+    float sum[packets][size] = {};
     for (int iy = 0; iy < ys.samples && known; ++iy) {
       Sample y;
       if (!locate(ys, i, iy, &y)) continue;
@@ -38,151 +40,213 @@ __global__ void __launch_bounds__(kThreads)
       for (int ix = 0; ix < xs.samples; ++ix) {
         Sample x;
         if (!locate(xs, j, ix, &x)) continue;
-        const auto low_low = load<T, size>(low_row + static_cast<int64_t>(x.low) * p.channels);
-        const auto low_high = load<T, size>(low_row + static_cast<int64_t>(x.high) * p.channels);
-        const auto high_low = load<T, size>(high_row + static_cast<int64_t>(x.low) * p.channels);
-        const auto high_high = load<T, size>(high_row + static_cast<int64_t>(x.high) * p.channels);
+        const int64_t low = static_cast<int64_t>(x.low) * p.channels;
+        const int64_t high = static_cast<int64_t>(x.high) * p.channels;
+        Packet<T, size> cells[packets][4];
+#pragma unroll
+        for (int q = 0; q < packets; ++q) {
+          cells[q][0] = load<T, size>(low_row + low + q * stride);
+          cells[q][1] = load<T, size>(low_row + high + q * stride);
+          cells[q][2] = load<T, size>(high_row + low + q * stride);
+          cells[q][3] = load<T, size>(high_row + high + q * stride);
+        }
         const float w00 = (1.f - y.fraction) * (1.f - x.fraction);
         const float w01 = (1.f - y.fraction) * x.fraction;
         const float w10 = y.fraction * (1.f - x.fraction);
         const float w11 = y.fraction * x.fraction;
 #pragma unroll
-        for (int k = 0; k < size; ++k)
-          sum[k] += w00 * to_float(low_low.value[k]) + w01 * to_float(low_high.value[k]) +
-                    w10 * to_float(high_low.value[k]) + w11 * to_float(high_high.value[k]);
+        for (int q = 0; q < packets; ++q)
+#pragma unroll
+          for (int k = 0; k < size; ++k)
+            sum[q][k] +=
+                w00 * to_float(cells[q][0].value[k]) + w01 * to_float(cells[q][1].value[k]) +
+                w10 * to_float(cells[q][2].value[k]) + w11 * to_float(cells[q][3].value[k]);
       }
     }
+    T* out = pooled + static_cast<int64_t>(bin) * p.channels + c;
 #pragma unroll
-    for (int k = 0; k < size; ++k) sum[k] /= count;
-    store<T, size>(pooled + bin * p.channels + c, sum);
+    for (int q = 0; q < packets; ++q) {
+#pragma unroll
+      for (int k = 0; k < size; ++k) sum[q][k] /= count;
+      store<T, size>(out + q * stride, sum[q]);
+    }
   }
 }
 
-// Whether samples of an axis can read `cell`, or a cell in [cell, end].
+// Whether samples of an axis can read a cell in [cell, end].
 __device__ __forceinline__ bool touches(const Axis& axis, int bins, int cell, int end) {
   const float other = axis.start + bins * axis.bin_size;
   return fminf(axis.start, other) <= end + 1 && fmaxf(axis.start, other) >= cell - 1;
 }
 
-// Weight of cell `row` in bin `bin`, not yet divided by the number of samples.
-__device__ __forceinline__ float cell_weight(const Axis& axis, int bin, int row) {
+// Weight of `cell` in bin `bin`, not yet divided by the number of samples.
+__device__ __forceinline__ float cell_weight(const Axis& axis, int bin, int cell) {
   float weight = 0.f;
   for (int s = 0; s < axis.samples; ++s) {
     Sample sample;
     if (!locate(axis, bin, s, &sample)) continue;
-    if (sample.low == row) weight += 1.f - sample.fraction;
-    if (sample.high == row) weight += sample.fraction;
+    if (sample.low == cell) weight += 1.f - sample.fraction;
+    if (sample.high == cell) weight += sample.fraction;
   }
   return weight;
 }
 
-template <typename T, int size>
-__global__ void __launch_bounds__(kTileChannels)
+// A RoI whose samples may read cells of the tile.
+struct Near {
+  int roi;
+  Axis ys;
+  Axis xs;
+};
+
+// Each warp owns kOwnCells neighbouring cells of the block's tile, whose sums stay in registers,
+// and adds the RoIs' shares in their order: no atomics, and one order of every sum. The block
+// only finds together which RoIs are near.
+constexpr int kOwnCells = kTileCells / kWarps;
+constexpr int kColumns = 32 / kOwnCells;  // of bins, whose weights the lanes compute at a time
+
+template <typename T, int size, int packets>
+__global__ void __launch_bounds__(32 * kWarps, 2)
     roi_align_gradient_kernel(const __grid_constant__ Problem p, const T* __restrict__ upstream,
                               const __grid_constant__ Maps<T> gradients) {
-  extern __shared__ float shared[];
-  float* row_weights = shared;                // [out_height]
-  float* sums = shared + (p.out_height + 3) / 4 * 4;
-  const Tile tile = find_tile(p, blockIdx.x);
+  __shared__ unsigned votes[kWarps];
+  __shared__ Near near[32 * kWarps];
+  // The coarsest maps first: as many RoIs lie on few tiles there, which take longest.
+  const Tile tile = find_tile(p, gridDim.x - 1 - blockIdx.x);
   const Level level = p.level[tile.level];
-  const int stride = blockDim.x * size;
-  const int lane = threadIdx.x * size;
-  const int channel = blockIdx.y * stride + lane;
+  const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
+  const int own = tile.first_cell + warp * kOwnCells;  // the first
+  constexpr int stride = 32 * size;
+  const int channel = blockIdx.y * packets * stride + lane * size;
+  const bool has_channel = channel < p.channels;
+  float sums[kOwnCells][packets][size] = {};
 
-  const auto overlaps = [&](int roi) {
-    return touches(y_axis(p, roi, level), p.out_height, tile.row, tile.row) &&
-           touches(x_axis(p, roi, level), p.out_width, tile.first_cell, tile.end_cell - 1);
-  };
-  const auto add = [&](int roi) {
-    const Axis ys = y_axis(p, roi, level);
-    const Axis xs = x_axis(p, roi, level);
-    const float share = 1.f / static_cast<float>(max(ys.samples * xs.samples, 1));
-    __syncthreads();  // the last RoI's weights have been read
-    for (int i = threadIdx.x; i < p.out_height; i += blockDim.x)
-      row_weights[i] = cell_weight(ys, i, tile.row) * share;
+  for (int base = 0; base < p.rois; base += 32 * kWarps) {
+    const int candidate = base + threadIdx.x;
+    bool is_near = candidate < p.rois && p.level_indices[candidate] == tile.level &&
+                   p.batch_indices[candidate] == tile.image;
+    Near found;
+    if (is_near) {
+      found = {candidate, y_axis(p, candidate, level), x_axis(p, candidate, level)};
+      is_near = touches(found.ys, p.out_height, tile.row, tile.row) &&
+                touches(found.xs, p.out_width, tile.first_cell, tile.end_cell - 1);
+    }
+    const unsigned vote = __ballot_sync(kAll, is_near);
+    __syncthreads();  // the last round's RoIs have been read
+    if (lane == 0) votes[warp] = vote;
     __syncthreads();
-    if (channel >= p.channels) return;
-    const int64_t first_bin = static_cast<int64_t>(roi) * p.out_height * p.out_width;
-    for (int j = 0; j < p.out_width; ++j) {
-      float joined[size];  // this column of bins, joined along y
-      bool is_joined = false;
-      for (int ix = 0; ix < xs.samples; ++ix) {
-        Sample x;
-        if (!locate(xs, j, ix, &x)) continue;
-        const bool has_low = x.low >= tile.first_cell && x.low < tile.end_cell;
-        const bool has_high = x.high >= tile.first_cell && x.high < tile.end_cell;
-        if (!has_low && !has_high) continue;
-        if (!is_joined) {
-          is_joined = true;
+    int count = 0, place = __popc(vote & ((1u << lane) - 1));
+    for (int w = 0; w < kWarps; ++w) {
+      if (w < warp) place += __popc(votes[w]);
+      count += __popc(votes[w]);
+    }
+    if (is_near) near[place] = found;
+    __syncthreads();
+
+    for (int n = 0; n < count; ++n) {
+      const Axis ys = near[n].ys, xs = near[n].xs;
+      if (!touches(xs, p.out_width, own, own + kOwnCells - 1)) continue;
+      const float share = 1.f / static_cast<float>(max(ys.samples * xs.samples, 1));
+      const int64_t first_bin = static_cast<int64_t>(near[n].roi) * p.out_height * p.out_width;
+      for (int first_i = 0; first_i < p.out_height; first_i += 32) {
+        const int row = first_i + lane;
+        const float row_weight =
+            row < p.out_height ? cell_weight(ys, row, tile.row) * share : 0.f;
+        const unsigned rows = __ballot_sync(kAll, row_weight != 0.f);
+        if (rows == 0) continue;
+        for (int first_j = 0; first_j < p.out_width; first_j += kColumns) {
+          const int column = first_j + lane / kOwnCells;
+          const float weight =
+              column < p.out_width ? cell_weight(xs, column, own + lane % kOwnCells) : 0.f;
+          unsigned rest = __ballot_sync(kAll, weight != 0.f);
+          while (rest != 0) {
+            const int at = (__ffs(rest) - 1) / kOwnCells;  // the next column that counts
+            const unsigned cells = rest >> at * kOwnCells & ((1u << kOwnCells) - 1);
+            rest &= ~(((1u << kOwnCells) - 1) << at * kOwnCells);
+            float joined[packets][size] = {};  // the column's bins, joined along y
+            for (unsigned left = rows; left != 0; left &= left - 1) {
+              const int i = __ffs(left) - 1;
+              const float part = __shfl_sync(kAll, row_weight, i);
+              if (!has_channel) continue;
+              const T* bin = upstream + channel +
+                             (first_bin + static_cast<int64_t>(first_i + i) * p.out_width +
+                              first_j + at) * p.channels;
 #pragma unroll
-          for (int k = 0; k < size; ++k) joined[k] = 0.f;
-          for (int i = 0; i < p.out_height; ++i) {
-            const float weight = row_weights[i];
-            if (weight == 0.f) continue;
-            const auto packet = load<T, size>(
-                upstream + (first_bin + static_cast<int64_t>(i) * p.out_width + j) * p.channels +
-                channel);
+              for (int q = 0; q < packets; ++q) {
+                const auto packet = load<T, size>(bin + q * stride);
 #pragma unroll
-            for (int k = 0; k < size; ++k) joined[k] += weight * to_float(packet.value[k]);
+                for (int k = 0; k < size; ++k) joined[q][k] += part * to_float(packet.value[k]);
+              }
+            }
+#pragma unroll
+            for (int cell = 0; cell < kOwnCells; ++cell) {
+              const float part = __shfl_sync(kAll, weight, at * kOwnCells + cell);
+              // Not what weighs nothing: it may be infinite.
+              if ((cells >> cell & 1u) == 0) continue;
+#pragma unroll
+              for (int q = 0; q < packets; ++q)
+#pragma unroll
+                for (int k = 0; k < size; ++k) sums[cell][q][k] += part * joined[q][k];
+            }
           }
-        }
-        if (has_low) {
-          float* sum = sums + (x.low - tile.first_cell) * stride + lane;
-#pragma unroll
-          for (int k = 0; k < size; ++k) sum[k] += (1.f - x.fraction) * joined[k];
-        }
-        if (has_high) {
-          float* sum = sums + (x.high - tile.first_cell) * stride + lane;
-#pragma unroll
-          for (int k = 0; k < size; ++k) sum[k] += x.fraction * joined[k];
         }
       }
     }
-  };
-  accumulate_tile<T, size>(p, tile, gradients.level[tile.level], sums, overlaps, add);
+  }
+
+  if (!has_channel) return;
+  const int64_t first =
+      (static_cast<int64_t>(tile.image) * level.height + tile.row) * level.width + own;
+  T* out = gradients.level[tile.level] + first * p.channels + channel;
+#pragma unroll
+  for (int cell = 0; cell < kOwnCells; ++cell)
+    if (own + cell < tile.end_cell)
+#pragma unroll
+      for (int q = 0; q < packets; ++q)
+        store<T, size>(out + static_cast<int64_t>(cell) * p.channels + q * stride, sums[cell][q]);
 }
 
-template <typename T, int size>
+template <typename T, int size, int packets>
 int launch_forward(const Problem& p, const T* const* features, T* pooled, void* stream) {
   const int64_t bins = static_cast<int64_t>(p.rois) * p.out_height * p.out_width;
-  int lanes = 32;
-  while (lanes < kThreads && lanes * size < p.channels) lanes *= 2;
-  const dim3 block(lanes, kThreads / lanes);
-  const int64_t blocks = (bins + block.y - 1) / block.y;
-  roi_align_kernel<T, size><<<static_cast<unsigned>(blocks), block, 0,
-                              static_cast<cudaStream_t>(stream)>>>(
-      p, make_maps<const T>(features, p.levels), pooled, bins);
-  return cudaGetLastError();
+  if (bins > INT32_MAX - kWarps) return cudaErrorInvalidValue;
+  const unsigned blocks = static_cast<unsigned>((bins + kWarps - 1) / kWarps);
+  return launch(roi_align_kernel<T, size, packets>, blocks, dim3(32, kWarps), stream, p,
+                make_maps<const T>(features, p.levels), pooled, static_cast<int>(bins));
 }
 
-template <typename T, int size>
+template <typename T, int size, int packets>
 int launch_gradient(const Problem& p, const T* upstream, T* const* gradients, void* stream) {
-  const int threads = tile_threads(p, size);
-  const int chunks = (p.channels + threads * size - 1) / (threads * size);
-  const size_t shared = sizeof(float) * ((p.out_height + 3) / 4 * 4 + kTileCells * threads * size);
-  roi_align_gradient_kernel<T, size><<<dim3(count_tiles(p), chunks), threads, shared,
-                                       static_cast<cudaStream_t>(stream)>>>(
-      p, upstream, make_maps<T>(gradients, p.levels));
-  return cudaGetLastError();
+  constexpr int channels = 32 * size * packets;  // of a block
+  const int64_t tiles = count_tiles(p);
+  if (tiles > INT32_MAX) return cudaErrorInvalidValue;
+  return launch(roi_align_gradient_kernel<T, size, packets>,
+                dim3(static_cast<unsigned>(tiles), (p.channels + channels - 1) / channels),
+                32 * kWarps, stream, p, upstream, make_maps<T>(gradients, p.levels));
 }
 
 }  // namespace
 
 template <typename T>
 int roi_align_cuda(const Problem& p, const T* const* features, T* pooled, void* stream) {
+  constexpr int size = 16 / sizeof(T), packets = 8 / size;  // 256 channels
   if (p.rois == 0 || p.channels == 0) return cudaSuccess;
-  if (fits_packets(p, pooled, features))
-    return launch_forward<T, 16 / sizeof(T)>(p, features, pooled, stream);
-  return launch_forward<T, 1>(p, features, pooled, stream);
+  if (!fits_packets(p, pooled, features))
+    return launch_forward<T, 1, 1>(p, features, pooled, stream);
+  if (p.channels % (32 * size * packets) != 0)
+    return launch_forward<T, size, 1>(p, features, pooled, stream);
+  return launch_forward<T, size, packets>(p, features, pooled, stream);
 }
 
 template <typename T>
 int roi_align_gradient_cuda(const Problem& p, const T* upstream, T* const* gradients,
                             void* stream) {
+  constexpr int size = 16 / sizeof(T), packets = 8 / size;
   if (p.batch == 0 || p.channels == 0) return cudaSuccess;
-  if (fits_packets(p, upstream, gradients))
-    return launch_gradient<T, 16 / sizeof(T)>(p, upstream, gradients, stream);
-  return launch_gradient<T, 1>(p, upstream, gradients, stream);
+  if (!fits_packets(p, upstream, gradients))
+    return launch_gradient<T, 1, 1>(p, upstream, gradients, stream);
+  if (p.channels % (32 * size * packets) != 0)
+    return launch_gradient<T, size, 1>(p, upstream, gradients, stream);
+  return launch_gradient<T, size, packets>(p, upstream, gradients, stream);
 }
 
 const char* cuda_error_text(int error) {

@@ -29,11 +29,16 @@ __global__ void __launch_bounds__(kThreads)
     int first_y, end_y, first_x, end_x;
     bin_range(y_pool_axis(p, roi, level), i, &first_y, &end_y);
     bin_range(x_pool_axis(p, roi, level), j, &first_x, &end_x);
+    if (first_y < end_y && first_x < end_x) {
+      // Not a number is never the maximum, not even as the first.
+      maximum = -INFINITY;
+      best = first_y * level.width + first_x;
+    }
     for (int y = first_y; y < end_y; ++y) {
       for (int x = first_x; x < end_x; ++x) {
         const int32_t cell = y * level.width + x;
         const float value = to_float(map[static_cast<int64_t>(cell) * p.channels]);
-        if (best >= 0 && !(value > maximum)) continue;
+        if (!(value > maximum)) continue;
         maximum = value;
         best = cell;
       }
@@ -43,43 +48,64 @@ __global__ void __launch_bounds__(kThreads)
   cells[index] = best;
 }
 
+// A thread per channel of a tile adds the RoIs' shares in their order.
+constexpr int kTileChannels = 64;
+
 template <typename T>
 __global__ void __launch_bounds__(kTileChannels)
     roi_pool_gradient_kernel(const __grid_constant__ Problem p,
                              const T* __restrict__ upstream,
                              const int32_t* __restrict__ cells,
                              const __grid_constant__ Maps<T> gradients) {
-  extern __shared__ float sums[];
+  __shared__ float sums[kTileCells][kTileChannels];
+  __shared__ unsigned kept[kTileChannels / 32];  // one bit per thread
   const Tile tile = find_tile(p, blockIdx.x);
   const Level level = p.level[tile.level];
-  const int channel = blockIdx.y * blockDim.x + threadIdx.x;
+  const int channel = blockIdx.y * kTileChannels + threadIdx.x;
+  const int count = tile.end_cell - tile.first_cell;
   const int first_cell = tile.row * level.width + tile.first_cell;
-  const int end_cell = tile.row * level.width + tile.end_cell;
+  for (int cell = 0; cell < count; ++cell) sums[cell][threadIdx.x] = 0.f;
 
-  const auto overlaps = [&](int roi) {
-    const PoolAxis ys = y_pool_axis(p, roi, level);
-    int first, end, unused;
-    bin_range(ys, 0, &first, &unused);
-    bin_range(ys, p.out_height - 1, &unused, &end);
-    return tile.row >= first && tile.row < end;
-  };
-  const auto add = [&](int roi) {
-    if (channel >= p.channels) return;
-    const PoolAxis ys = y_pool_axis(p, roi, level);
-    for (int i = 0; i < p.out_height; ++i) {
-      int first, end;
-      bin_range(ys, i, &first, &end);
-      if (tile.row < first || tile.row >= end) continue;
-      for (int j = 0; j < p.out_width; ++j) {
-        const int64_t bin = (static_cast<int64_t>(roi) * p.out_height + i) * p.out_width + j;
-        const int32_t cell = cells[bin * p.channels + channel];
-        if (cell >= first_cell && cell < end_cell)
-          sums[(cell - first_cell) * blockDim.x + threadIdx.x] +=
-              to_float(upstream[bin * p.channels + channel]);
-      }
+  for (int base = 0; base < p.rois; base += kTileChannels) {
+    const int candidate = base + threadIdx.x;
+    bool keep = candidate < p.rois && p.level_indices[candidate] == tile.level &&
+                p.batch_indices[candidate] == tile.image;
+    if (keep) {
+      const PoolAxis ys = y_pool_axis(p, candidate, level);
+      int first, end, unused;
+      bin_range(ys, 0, &first, &unused);
+      bin_range(ys, p.out_height - 1, &unused, &end);
+      keep = tile.row >= first && tile.row < end;
     }
-  };
-  accumulate_tile<T, 1>(p, tile, gradients.level[tile.level], sums, overlaps, add);
+    const unsigned votes = __ballot_sync(0xffffffffu, keep);
+    __syncthreads();  // the last round's bits have been read
+    if (threadIdx.x % 32 == 0) kept[threadIdx.x / 32] = votes;
+    __syncthreads();
+    if (channel >= p.channels) continue;
+    for (int warp = 0; warp < kTileChannels / 32; ++warp)
+      for (unsigned bits = kept[warp]; bits != 0; bits &= bits - 1) {
+        const int roi = base + 32 * warp + __ffs(bits) - 1;
+        const PoolAxis ys = y_pool_axis(p, roi, level);
+        for (int i = 0; i < p.out_height; ++i) {
+          int first, end;
+          bin_range(ys, i, &first, &end);
+          if (tile.row < first || tile.row >= end) continue;
+          for (int j = 0; j < p.out_width; ++j) {
+            const int64_t bin = (static_cast<int64_t>(roi) * p.out_height + i) * p.out_width + j;
+            const int cell = cells[bin * p.channels + channel] - first_cell;
+            if (cell >= 0 && cell < count)
+              sums[cell][threadIdx.x] += to_float(upstream[bin * p.channels + channel]);
+          }
+        }
+      }
+  }
+
+  if (channel >= p.channels) return;
+  T* out = gradients.level[tile.level] + channel +
+           (static_cast<int64_t>(tile.image) * level.height * level.width + first_cell) *
+               p.channels;
+  for (int cell = 0; cell < count; ++cell)
+    from_float(sums[cell][threadIdx.x], out + static_cast<int64_t>(cell) * p.channels);
 }
 
 }  // namespace
@@ -90,23 +116,20 @@ int roi_pool_cuda(const Problem& p, const T* const* features, T* pooled, int32_t
   const int64_t total = static_cast<int64_t>(p.rois) * p.out_height * p.out_width * p.channels;
   if (total == 0) return cudaSuccess;
   const int64_t blocks = (total + kThreads - 1) / kThreads;
-  roi_pool_kernel<T><<<static_cast<unsigned>(blocks), kThreads, 0,
-                       static_cast<cudaStream_t>(stream)>>>(
-      p, make_maps<const T>(features, p.levels), pooled, cells, total);
-  return cudaGetLastError();
+  if (blocks > INT32_MAX) return cudaErrorInvalidValue;
+  return launch(roi_pool_kernel<T>, static_cast<unsigned>(blocks), kThreads, stream, p,
+                make_maps<const T>(features, p.levels), pooled, cells, total);
 }
 
 template <typename T>
 int roi_pool_gradient_cuda(const Problem& p, const T* upstream, const int32_t* cells,
                            T* const* gradients, void* stream) {
   if (p.batch == 0 || p.channels == 0) return cudaSuccess;
-  const int threads = tile_threads(p, 1);
-  const int chunks = (p.channels + threads - 1) / threads;
-  roi_pool_gradient_kernel<T><<<dim3(count_tiles(p), chunks), threads,
-                                sizeof(float) * kTileCells * threads,
-                                static_cast<cudaStream_t>(stream)>>>(
-      p, upstream, cells, make_maps<T>(gradients, p.levels));
-  return cudaGetLastError();
+  const int64_t tiles = count_tiles(p);
+  if (tiles > INT32_MAX) return cudaErrorInvalidValue;
+  const unsigned chunks = (p.channels + kTileChannels - 1) / kTileChannels;
+  return launch(roi_pool_gradient_kernel<T>, dim3(static_cast<unsigned>(tiles), chunks),
+                kTileChannels, stream, p, upstream, cells, make_maps<T>(gradients, p.levels));
 }
 
 #define MASKRCNN_INSTANTIATE(T)                                                              \
