@@ -1,15 +1,20 @@
-"""Everything there is to check on a machine with a GPU, as one command.
+"""Everything there is to check on a machine with a GPU.
 
-    python custom_ops/check_gpu.py
+    python custom_ops/check_gpu.py                 # all steps
+    python custom_ops/check_gpu.py compare time    # some of them
+
+Each step ends within ten minutes, and says so or fails:
+
+compare     builds the kernels alone and holds CUDA's against the CPU's (forward 1e-5, gradient
+            1e-4 relative) and against torchvision's; the same bits on every run
+sanitize    runs test/kernels_test.cc on the GPU, and again under compute-sanitizer: memcheck,
+            racecheck, synccheck, initcheck
+time        times the kernels beside torchvision's and beside the time that the bytes alone take
+tensorflow  builds the op, runs its tests on the GPU, and training steps of a whole model
 
 Needs nvcc, PyTorch and a GPU; torchvision and TensorFlow are used where they are installed.
-1. Builds the kernels alone and holds CUDA's against the CPU's (forward 1e-5, gradient 1e-4
-   relative) and against torchvision's; the same bits on every run.
-2. Runs those comparisons under compute-sanitizer (memcheck, racecheck).
-3. Times them against torchvision's op and the time to move the bytes at the measured bandwidth.
-4. With TensorFlow: builds the op, runs its tests on the GPU, and a training step of a whole model.
-
-`--device cpu` runs the comparisons with the CPU's kernels, to try the script itself.
+`--beside FOLDER` also times the kernels of another checkout's custom_ops.
+`--device cpu` runs `compare` with the CPU's kernels, to try the script itself.
 """
 
 from __future__ import annotations
@@ -24,9 +29,11 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from build import find_cuda
 
 FOLDER = Path(__file__).resolve().parent
 DTYPES = (torch.float32, torch.bfloat16, torch.float16)
@@ -62,17 +69,30 @@ class Problem(ctypes.Structure):
     )
 
 
-def build_kernels(folder: Path, device: str) -> ctypes.CDLL:
-    """The kernels of a device behind their C interface."""
-    library = folder / f"kernels_{device}.so"
-    kernels = [str(FOLDER / "roi_align" / f"{name}_{device}") for name in ("roi_align", "roi_pool")]
-    interface = str(FOLDER / "test" / "c_interface.cc")
+def gpu_code() -> str:
+    """nvcc's option for the GPU that is here."""
+    major, minor = torch.cuda.get_device_capability()
+    return f"-gencode=arch=compute_{major}{minor},code=sm_{major}{minor}"
+
+
+def build_kernels(scratch: Path, device: str, folder: Path = FOLDER) -> ctypes.CDLL:
+    """The kernels of a device behind their C interface.
+
+    Args:
+        scratch: where the library goes.
+        device: `"cuda"` or `"cpu"`.
+        folder: the custom_ops of the sources.
+    """
+    library = scratch / f"kernels_{device}_{len(list(scratch.iterdir()))}.so"
+    kernels = [str(folder / "roi_align" / f"{name}_{device}") for name in ("roi_align", "roi_pool")]
+    interface = str(folder / "test" / "c_interface.cc")
     if device == "cuda":
-        major, minor = torch.cuda.get_device_capability()
-        code = f"-gencode=arch=compute_{major}{minor},code=sm_{major}{minor}"
-        command = ["nvcc", "-shared", "-cudart", "static", code, "-O3", "-std=c++17", "-fmad=false"]
-        command += ["-lineinfo", "-Xcompiler", "-fPIC", "-DMASKRCNN_WITH_CUDA", "-x", "cu"]
-        command += [f"{kernel}.cu" for kernel in kernels]
+        cuda = find_cuda()
+        if cuda is None:
+            sys.exit("no nvcc was found: set CUDA_HOME")
+        command = [cuda.nvcc, "-shared", "-cudart", "static", gpu_code(), "-O3", "-std=c++17"]
+        command += ["-fmad=false", "-lineinfo", "-Xcompiler", "-fPIC", "-DMASKRCNN_WITH_CUDA"]
+        command += ["-x", "cu", *(f"{kernel}.cu" for kernel in kernels)]
     else:
         command = ["g++", "-shared", "-fPIC", "-O3", "-std=c++17", "-Wno-psabi"]
         command += [f"{kernel}.cc" for kernel in kernels]
@@ -81,17 +101,35 @@ def build_kernels(folder: Path, device: str) -> ctypes.CDLL:
 
 
 class Case:
-    """RoIs on a pyramid, and what kernels need of them."""
+    """RoIs on a pyramid, and what kernels need of them.
 
-    def __init__(self, rois, bins, sampling, aligned, dtype, *, batch=2, channels=256, size=320):
+    Args:
+        rois: how many.
+        bins: per side.
+        sampling, aligned: see `roi_align`.
+        dtype: of features and upstream gradients.
+        batch, channels: of the features.
+        height, width: of a picture in pixels.
+        objects: as many places around which the boxes cluster, as proposals do; None: anywhere.
+    """
+
+    def __init__(
+        self, rois, bins, sampling, aligned, dtype,
+        *, batch=2, channels=256, height=320, width=320, objects=None,
+    ):  # fmt: skip
         generator = torch.Generator().manual_seed(0)
-        self.shapes = [(batch, size // s, size // s, channels) for s in (4, 8, 16, 32)]
+        self.shapes = [(batch, height // s, width // s, channels) for s in (4, 8, 16, 32)]
         self.features = [torch.randn(s, generator=generator).to(dtype) for s in self.shapes]
-        corner = torch.rand((rois, 2), generator=generator) * (size + 40) - 40
+        size = torch.tensor([width, height])
         # Sides spread over the logarithm, as proposals' are.
+        corner = torch.rand((rois, 2), generator=generator) * (size + 40) - 40
         sides = 8 * (size / 10) ** torch.rand((rois, 2), generator=generator)
+        if objects:
+            of = torch.randint(0, objects, (rois,), generator=generator)
+            sides = sides[of] * (0.8 + 0.4 * torch.rand((rois, 2), generator=generator))
+            corner = corner[of] + 0.2 * sides * torch.rand((rois, 2), generator=generator)
         self.boxes = torch.cat([corner, corner + sides], 1)
-        if rois > 20 and sampling > 0:
+        if 20 < rois < 500 and sampling > 0:
             self.boxes[3], self.boxes[7] = torch.tensor([60.0, 50, 20, 10]), torch.zeros(4)
         self.images = torch.randint(0, batch, (rois,), generator=generator, dtype=torch.int32)
         area = (self.boxes[:, 2:] - self.boxes[:, :2]).abs().prod(1).sqrt()
@@ -105,11 +143,16 @@ class Case:
         for name in ("boxes", "images", "levels", "upstream"):
             setattr(self, name, getattr(self, name).to(device))
 
-    def run(self, library: ctypes.CDLL, operation: int, cells: torch.Tensor | None = None):
-        """Pooled values, or the levels' gradients; for RoIPool the cells are written or read."""
+    def prepare(self, library: ctypes.CDLL, operation: int, cells: torch.Tensor | None = None):
+        """A function that launches the operation, and what it writes: pooled values, or levels'
+        gradients. For RoIPool the cells are written or read.
+
+        Results are filled with not-a-number first: what is not written is found.
+        """
         is_gradient = operation in (ALIGN_GRADIENT, POOL_GRADIENT)
-        maps = [torch.empty_like(f) for f in self.features] if is_gradient else self.features
-        bins = self.upstream if is_gradient else torch.empty_like(self.upstream)
+        nan = float("nan")
+        maps = [torch.full_like(f, nan) for f in self.features] if is_gradient else self.features
+        bins = self.upstream if is_gradient else torch.full_like(self.upstream, nan)
         batch, _, _, channels = self.shapes[0]
         sizes = enumerate(shape[1:3] for shape in self.shapes)
         levels = (Level * 8)(*(Level(h, w, 0.25 / 2**i) for i, (h, w) in sizes))
@@ -119,39 +162,64 @@ class Case:
             *(self.bins, self.bins, self.sampling, self.aligned),
         )
         pointers = (ctypes.c_void_p * len(maps))(*(m.data_ptr() for m in maps))
-        on_gpu = self.boxes.is_cuda
-        error = library.maskrcnn_run(
-            ctypes.byref(problem),
-            DTYPES.index(self.dtype),
-            operation,
-            pointers,
+        stream = torch.cuda.current_stream().cuda_stream if self.boxes.is_cuda else 0
+        arguments = (
+            ctypes.byref(problem), DTYPES.index(self.dtype), operation, pointers,
             ctypes.c_void_p(bins.data_ptr()),
-            ctypes.c_void_p(0 if cells is None else cells.data_ptr()),
-            ctypes.c_void_p(torch.cuda.current_stream().cuda_stream if on_gpu else 0),
-        )
-        if error:
-            raise RuntimeError(f"the kernel did not start: cudaError {error}")
-        return maps if is_gradient else bins
+            ctypes.c_void_p(0 if cells is None else cells.data_ptr()), ctypes.c_void_p(stream),
+        )  # fmt: skip
+
+        def launch() -> None:
+            if error := library.maskrcnn_run(*arguments):
+                raise RuntimeError(f"the kernel did not start: cudaError {error}")
+
+        return launch, maps if is_gradient else bins
+
+    def run(self, library: ctypes.CDLL, operation: int, cells: torch.Tensor | None = None):
+        """What an operation gives."""
+        launch, result = self.prepare(library, operation, cells)
+        launch()
+        return result
+
+    def prepare_torchvision(self, *, gradient: bool):
+        """The same by torchvision's kernels alone, channels first, a call per level: a function
+        that gives the results of each level, and the RoIs of each."""
+        import torchvision  # registers the ops
+
+        del torchvision
+        roi_align = torch.ops.torchvision
+        rows = torch.cat([self.images[:, None].to(self.boxes), self.boxes], 1).to(self.dtype)
+        where = [torch.where(self.levels == level)[0] for level in range(len(self.shapes))]
+        rows = [rows[rois] for rois in where]
+        maps = [f.permute(0, 3, 1, 2).contiguous() for f in self.features]
+        upstream = [self.upstream[rois].permute(0, 3, 1, 2).contiguous() for rois in where]
+        size = (self.bins, self.bins)
+
+        def forward():
+            return [
+                roi_align.roi_align(f, r, 0.25 / 2**i, *size, self.sampling, self.aligned)
+                for i, (f, r) in enumerate(zip(maps, rows, strict=True))
+            ]
+
+        def backward():
+            return [
+                roi_align._roi_align_backward(
+                    u, r, 0.25 / 2**i, *size, *f.shape, self.sampling, self.aligned
+                )
+                for i, (f, r, u) in enumerate(zip(maps, rows, upstream, strict=True))
+            ]
+
+        return backward if gradient else forward, where
 
     def torchvision(self, *, gradient: bool):
-        """The same by torchvision's op, channels first, a call per level."""
-        from torchvision.ops import roi_align
-
+        """What torchvision gives, laid out as ours."""
+        run, where = self.prepare_torchvision(gradient=gradient)
+        if gradient:
+            return [g.permute(0, 2, 3, 1) for g in run()]
         pooled = torch.zeros_like(self.upstream)
-        maps = [f.permute(0, 3, 1, 2).contiguous() for f in self.features]
-        rows = torch.cat([self.images[:, None].to(self.boxes), self.boxes], 1).to(self.dtype)
-        gradients = []
-        for level, feature in enumerate(maps):
-            feature.requires_grad_(gradient)
-            where = torch.where(self.levels == level)[0]
-            out = roi_align(
-                *(feature, rows[where], self.bins, 0.25 / 2**level, self.sampling, self.aligned)
-            )
-            pooled[where] = out.detach().permute(0, 2, 3, 1)
-            if gradient:
-                out.backward(self.upstream[where].permute(0, 3, 1, 2))
-                gradients.append(feature.grad.permute(0, 2, 3, 1))
-        return gradients if gradient else pooled
+        for rois, values in zip(where, run(), strict=True):
+            pooled[rois] = values.permute(0, 2, 3, 1)
+        return pooled
 
 
 def expect_close(name: str, ours, theirs, tolerance: float) -> None:
@@ -166,9 +234,9 @@ def expect_close(name: str, ours, theirs, tolerance: float) -> None:
         sys.exit(f"FAILED: {name} differs by {worst:.1e}, more than {tolerance:.0e}")
 
 
-def compare(folder: Path, device: str) -> None:
-    """Step 1."""
-    ours, cpu = build_kernels(folder, device), build_kernels(folder, "cpu")
+def compare(scratch: Path, device: str) -> None:
+    """The first step."""
+    ours, cpu = build_kernels(scratch, device), build_kernels(scratch, "cpu")
     has_torchvision = importlib.util.find_spec("torchvision") is not None
     settings = [
         (bins, sampling, aligned, dtype, channels)
@@ -179,7 +247,8 @@ def compare(folder: Path, device: str) -> None:
     ]
     for bins, sampling, aligned, dtype, channels in settings:
         print(f"{bins}x{bins}, {sampling=}, {aligned=}, {dtype}, {channels=}")
-        case = Case(64, bins, sampling, aligned, dtype, channels=channels)
+        rois = 300 if bins == 7 else 64  # more than a block of threads
+        case = Case(rois, bins, sampling, aligned, dtype, channels=channels)
         cells = torch.empty(case.upstream.shape, dtype=torch.int32)
         expected = [
             case.run(cpu, ALIGN), case.run(cpu, ALIGN_GRADIENT),
@@ -205,59 +274,93 @@ def compare(folder: Path, device: str) -> None:
     print("kernels agree")
 
 
-def sanitize() -> None:
-    """Step 2: the comparisons again, under compute-sanitizer."""
-    tool = shutil.which("compute-sanitizer", path=f"{os.environ['PATH']}:/usr/local/cuda/bin")
+def sanitize(scratch: Path) -> None:
+    """test/kernels_test.cc with the kernels on the GPU: alone, then under compute-sanitizer."""
+    cuda = find_cuda()
+    if cuda is None:
+        sys.exit("no nvcc was found: set CUDA_HOME")
+    binary = scratch / "kernels_test"
+    command = [cuda.nvcc, "-O2", "-std=c++17", "-fmad=false", "-lineinfo", "-cudart", "static"]
+    command += [gpu_code(), "-DMASKRCNN_FEW_SHAPES", "-o", str(binary)]
+    command += [str(FOLDER / "test" / name) for name in ("kernels_test.cc", "on_gpu.cu")]
+    command += [str(path) for path in sorted((FOLDER / "roi_align").glob("*_cuda.cu"))]
+    subprocess.run(command, check=True)
+    subprocess.run([str(binary)], check=True)
+    tool = shutil.which("compute-sanitizer", path=f"{os.environ['PATH']}:{cuda.root}/bin")
     if tool is None:
         print("compute-sanitizer is not installed: the kernels' memory accesses are unchecked")
         return
-    for check in ("memcheck", "racecheck"):
-        print(f"compute-sanitizer {check}", flush=True)
+    for check in ("memcheck", "racecheck", "synccheck", "initcheck"):
         command = [tool, "--tool", check, "--error-exitcode", "1"]
-        command += [sys.executable, __file__, "--only-compare"]
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        command += ["--kernel-regex", "kns=maskrcnn", str(binary)]
+        done = subprocess.run(command, capture_output=True, text=True)
+        report = [line for line in done.stdout.splitlines() if line.startswith("=====")]
+        print(f"compute-sanitizer {check}:", *report[:40], sep="\n  ", flush=True)
+        if done.returncode:
+            sys.exit(f"FAILED: {check}\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
 
 
-def milliseconds(run) -> float:
-    """Median GPU time of a call."""
+def milliseconds(run: Callable[[], object], launches: int = 20) -> float:
+    """Median GPU time of a call, of several in a row."""
+    run()
     times = []
-    for _ in range(23):
+    for _ in range(7):
         start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
         start.record()
-        run()
+        for _ in range(launches):
+            run()
         end.record()
         end.synchronize()
-        times.append(start.elapsed_time(end))
-    return statistics.median(times[3:])
+        times.append(start.elapsed_time(end) / launches)
+    return statistics.median(times[1:])
 
 
-def benchmark(folder: Path) -> None:
-    """Step 3."""
-    library = ctypes.CDLL(str(folder / "kernels_cuda.so"))
-    big = torch.empty(2**28, device="cuda")
-    other = torch.empty_like(big)
-    bandwidth = 2 * 4 * big.numel() / milliseconds(lambda: other.copy_(big))
-    print(f"{torch.cuda.get_device_name()}: {bandwidth / 1e6:.0f} GB/s")
-    for rois, bins in ((1000, 7), (1000, 14), (512, 7), (512, 14)):
-        for dtype in (torch.float32, torch.float16):
-            case = Case(rois, bins, 2, True, dtype, batch=1, size=928)  # about 800 x 1088 pixels
+def bandwidth() -> float:
+    """Bytes that the memory moves per millisecond, read and written, by a large copy."""
+    source = torch.empty(2**28, device="cuda").normal_()
+    target = torch.empty_like(source)
+    return 2 * source.nbytes / milliseconds(lambda: target.copy_(source))
+
+
+def benchmark(scratch: Path, others: list[Path]) -> None:
+    """The third step."""
+    folders = [FOLDER, *others]
+    libraries = [build_kernels(scratch, "cuda", folder) for folder in folders]
+    rate = bandwidth()
+    print(f"{torch.cuda.get_device_name()}: {rate / 1e6:.0f} GB/s")
+    has_torchvision = importlib.util.find_spec("torchvision") is not None
+    columns = ["ours", *(f"beside {folder}" for folder in others), "torchvision", "bytes alone"]
+    print("milliseconds:", *columns, "ours / bytes", sep=" | ")
+    shapes = (
+        (1000, 7, None), (1000, 14, None), (512, 7, None),
+        (512, 7, 8), (512, 14, 8), (128, 14, None),
+    )  # fmt: skip
+    for rois, bins, objects in shapes:
+        for dtype in DTYPES:
+            case = Case(
+                *(rois, bins, 2, True, dtype),
+                **dict(batch=1, height=800, width=1088, objects=objects),
+            )
             case.to("cuda")
             maps = sum(f.numel() * f.element_size() for f in case.features)
-            pooled = case.upstream.numel() * case.upstream.element_size()
+            floor = (maps + case.upstream.numel() * case.upstream.element_size()) / rate
             for operation, name in ((ALIGN, "forward"), (ALIGN_GRADIENT, "gradient")):
-                ours = milliseconds(lambda o=operation, c=case: c.run(library, o))
-                floor = (maps + pooled) / bandwidth
-                line = f"{rois} boxes, {bins}x{bins}, {dtype}, {name}: {ours:.3f} ms"
-                print(f"{line}, floor {floor:.3f} ({ours / floor:.1f}x)", flush=True)
-            if importlib.util.find_spec("torchvision"):
-                for gradient in (False, True):
-                    peer = milliseconds(lambda g=gradient, c=case: c.torchvision(gradient=g))
-                    name = "forward and gradient" if gradient else "forward"
-                    print(f"  torchvision, {name}, with its transpositions: {peer:.3f} ms")
+                times = [milliseconds(case.prepare(each, operation)[0]) for each in libraries]
+                # torchvision has no kernel for bfloat16.
+                if has_torchvision and dtype != torch.bfloat16:
+                    peer, _ = case.prepare_torchvision(gradient=operation == ALIGN_GRADIENT)
+                    times.append(milliseconds(peer))
+                else:
+                    times.append(float("nan"))
+                where = f"around {objects} objects" if objects else "anywhere"
+                dtype_name = str(dtype).removeprefix("torch.")
+                line = f"{rois} boxes {where}, {bins}x{bins}, {dtype_name}, {name}"
+                figures = [f"{t:.3f}" for t in (*times, floor)]
+                print(line, *figures, f"{times[0] / floor:.1f}", sep=" | ", flush=True)
 
 
 def check_tensorflow() -> None:
-    """Step 4."""
+    """The fourth step."""
     if importlib.util.find_spec("tensorflow") is None:
         print("TensorFlow is not installed: its op has not been checked on this GPU")
         return
@@ -272,23 +375,37 @@ def check_tensorflow() -> None:
         subprocess.run(command, cwd=root, env=environment, check=True)
 
 
+STEPS = ("compare", "sanitize", "time", "tensorflow")
+
+
 def main() -> None:
     """Runs the steps; the first that fails ends the run with its message."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "steps", nargs="*", metavar="STEP", help=f"{', '.join(STEPS)} (default: all)"
+    )
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
-    parser.add_argument("--only-compare", action="store_true")
+    parser.add_argument("--beside", type=Path, nargs="+", default=[], metavar="FOLDER")
     options = parser.parse_args()
+    if unknown := set(options.steps) - set(STEPS):
+        parser.error(f"expected steps of {STEPS}. Received: {sorted(unknown)}")
     if options.device == "cuda" and not torch.cuda.is_available():
         sys.exit("PyTorch sees no GPU here")
-    start = time.time()
-    with tempfile.TemporaryDirectory() as scratch:
-        compare(Path(scratch), options.device)
-        if options.device == "cpu" or options.only_compare:
-            return
-        sanitize()
-        benchmark(Path(scratch))
-    check_tensorflow()
-    print(f"all checks passed in {time.time() - start:.0f} s")
+    steps = options.steps or (STEPS if options.device == "cuda" else STEPS[:1])
+    for step in steps:
+        start = time.time()
+        with tempfile.TemporaryDirectory() as name:
+            if step == "compare":
+                compare(Path(name), options.device)
+            elif step == "sanitize":
+                sanitize(Path(name))
+            elif step == "time":
+                benchmark(Path(name), options.beside)
+            else:
+                check_tensorflow()
+        print(f"{step}: done in {time.time() - start:.0f} s", flush=True)
 
 
 if __name__ == "__main__":
