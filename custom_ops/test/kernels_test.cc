@@ -157,8 +157,20 @@ void check_pool(Case<T>& c, double tolerance) {
   expect(same_bits(once, c.gradients), "the gradient depends on the threads", name);
 }
 
+// Not a number is no maximum: of all of a bin, in its first cell, or elsewhere.
+template <typename T>
+void check_not_a_number(double tolerance) {
+  Case<T> c({1, 7, 2, 30, 3, 3, 2, true, 9, 71}, 2);
+  for (auto& map : c.features)
+    for (size_t k = 0; k < map.size(); ++k)
+      if (k / 7 % 5 < 3 || k < map.size() / 2) encode(NAN, &map[k]);
+  check_pool(c, tolerance);
+}
+
+#ifdef MASKRCNN_EMULATED
 // Infinities in the upstream gradient reach the cells that have a share in them, no others: samples
-// at the middle of cells give their neighbours nothing.
+// at the middle of cells give their neighbours nothing. (On the CPU, as in torchvision, 0 times an
+// infinity is not a number, and spreads.)
 template <typename T>
 void check_infinite_upstream(double tolerance) {
   Case<T> c({1, 64, 1, 12, 4, 4, 1, false, 9, 71}, 1);
@@ -174,17 +186,6 @@ void check_infinite_upstream(double tolerance) {
          "infinities of the upstream gradient spread", "RoIAlign");
 }
 
-// Not a number is no maximum: of all of a bin, in its first cell, or elsewhere.
-template <typename T>
-void check_not_a_number(double tolerance) {
-  Case<T> c({1, 7, 2, 30, 3, 3, 2, true, 9, 71}, 2);
-  for (auto& map : c.features)
-    for (size_t k = 0; k < map.size(); ++k)
-      if (k / 7 % 5 < 3 || k < map.size() / 2) encode(NAN, &map[k]);
-  check_pool(c, tolerance);
-}
-
-#ifdef MASKRCNN_EMULATED
 template <typename T>
 void compare_with_cpu(Case<T>& c, double tolerance) {
   Case<T> cpu = c;
@@ -345,8 +346,8 @@ void run(double tolerance) {
 #endif
   }
   check_not_a_number<T>(tolerance);
-  check_infinite_upstream<T>(tolerance);
 #ifdef MASKRCNN_EMULATED
+  check_infinite_upstream<T>(tolerance);
   check_unknown_indices<T>();
   check_unaligned<T>(tolerance);
   for (int channels : {7, 64, 512}) check_writes<T>(channels);
@@ -355,10 +356,15 @@ void run(double tolerance) {
 
 }  // namespace
 
-int main() {
-  run<float>(1e-5);
-  run<BFloat16>(2e-2);
-  run<Half>(2e-3);
+// Of the types that are named, or of all.
+int main(int count, char** names) {
+  const auto is_wanted = [&](const char* type) {
+    return count == 1 ||
+           std::any_of(names + 1, names + count, [&](auto name) { return !std::strcmp(name, type); });
+  };
+  if (is_wanted("float")) run<float>(1e-5);
+  if (is_wanted("bfloat16")) run<BFloat16>(2e-2);
+  if (is_wanted("half")) run<Half>(2e-3);
   std::printf(failures ? "%d checks failed\n" : "all checks passed\n", failures);
   return failures != 0;
 }

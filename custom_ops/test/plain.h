@@ -8,8 +8,8 @@
 
 namespace maskrcnn {
 
-// Calls use(y, x, image cell's weight) for the four cells of each sample of a bin, in
-// torchvision's order; Number is what weights are computed in.
+// Calls use(y, x, weights of its four cells) for each sample of a bin, in torchvision's order. Number
+// is what weights are computed in.
 template <typename Number, typename T, typename Use>
 void each_sample(const Case<T>& c, int roi, int i, int j, const Use& use) {
   const Level& level = c.problem.level[c.levels[roi]];

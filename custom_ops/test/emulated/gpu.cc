@@ -235,7 +235,8 @@ UNCHECKED int find_shared_memory(dl_phdr_info* module, size_t, void*) {
 
 // Floats of it are not a number, and integers are absurd.
 UNCHECKED void poison_shared_memory() {
-  for (size_t i = 0; i < gpu.shared_bytes; ++i) static_cast<volatile char*>(gpu.shared)[i] = -1;
+  volatile uint32_t* words = reinterpret_cast<uint32_t*>(gpu.shared);
+  for (size_t i = 0; i < gpu.shared_bytes / sizeof(*words); ++i) words[i] = UINT32_MAX;
 }
 
 UNCHECKED void run_block() {
