@@ -32,6 +32,7 @@ FILE_BY_FILE = (
     "export/test_variants.py",
     "models/test_distribution.py",
     "models/test_presets.py",
+    "test_custom_op_kernels.py",
     "weights/test_loading.py",
     "weights/test_matterport.py",
 )

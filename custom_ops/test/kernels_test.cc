@@ -1,22 +1,29 @@
-// The CPU kernels alone, on threads of their own: against a plain double-precision RoIAlign and
-// RoIPool, the gradient against the forward pass (both are linear once the maxima are known), and
-// the same bits for any number of threads. Built with sanitizers by sanitize.sh.
-#include <cmath>
+// The CPU kernels alone, on threads of their own, or with -DMASKRCNN_EMULATED the CUDA kernels on an
+// emulated GPU: against plain computations, the gradient against the forward pass (both are linear
+// once the maxima are known), and the same bits for any number of threads, or any order of them.
+// Built with sanitizers by sanitize.sh.
 #include <cstdio>
-#include <cstring>
-#include <random>
 #include <thread>
-#include <vector>
+#include <type_traits>
 
-#include "../roi_align/kernels.h"
-#include "../roi_align/pooling.h"
-#include "../roi_align/sampling.h"
+#include "cases.h"
+#include "emulated/kernels.h"
+#include "plain.h"
+#ifdef MASKRCNN_EMULATED
+#include "emulated/writes.h"
+#endif
 
 using namespace maskrcnn;
 
 namespace {
 
 int failures = 0;
+
+void expect(bool holds, const char* what, const char* name) {
+  if (holds) return;
+  std::printf("FAILED %s: %s\n", name, what);
+  ++failures;
+}
 
 ParallelFor threads(int count) {
   return [count](int64_t total, int64_t, const Work& work) {
@@ -27,134 +34,31 @@ ParallelFor threads(int count) {
   };
 }
 
-// Inputs are multiples of 1/8 up to 2, which all three types hold.
-float decode(float value) { return value; }
-float decode(BFloat16 value) {
-  const uint32_t bits = static_cast<uint32_t>(value.bits) << 16;
-  float result;
-  std::memcpy(&result, &bits, sizeof(result));
-  return result;
-}
-float decode(Half value) {
-  const int exponent = value.bits >> 10 & 31, mantissa = value.bits & 1023;
-  const float magnitude = exponent ? std::ldexp(1024.f + mantissa, exponent - 25)
-                                   : std::ldexp(static_cast<float>(mantissa), -24);
-  return value.bits & 0x8000 ? -magnitude : magnitude;
-}
-void encode(float value, float* to) { *to = value; }
-void encode(float value, BFloat16* to) {
-  uint32_t bits;
-  std::memcpy(&bits, &value, sizeof(bits));
-  to->bits = static_cast<uint16_t>(bits >> 16);
-}
-void encode(float value, Half* to) {
-  int exponent;
-  const float fraction = std::frexp(std::fabs(value), &exponent);
-  const int mantissa = static_cast<int>(fraction * 2048) & 1023;
-  const int bits = value == 0 ? 0 : (exponent + 14) << 10 | mantissa;
-  to->bits = static_cast<uint16_t>(bits | (std::signbit(value) ? 0x8000 : 0));
+bool is_near(double value, double expected, double tolerance) {
+  if (!std::isfinite(expected))
+    return std::isnan(expected) ? std::isnan(value) : value == expected;
+  return std::fabs(value - expected) <= tolerance * std::max(1., std::fabs(expected));
 }
 
 template <typename T>
-struct Case {
-  Problem problem = {};
-  std::vector<float> boxes;
-  std::vector<int32_t> images, levels;
-  std::vector<std::vector<T>> features, gradients;
-  std::vector<const T*> feature_pointers;
-  std::vector<T*> gradient_pointers;
-  std::vector<T> pooled, upstream;
-
-  Case(int batch, int channels, int level_count, int rois, int height, int width,
-       int sampling_ratio, bool aligned, unsigned seed) {
-    std::mt19937 random(seed);
-    const auto grid = [&] { return static_cast<float>(static_cast<int>(random() % 33) - 16) / 8; };
-    Problem& p = problem;
-    p.batch = batch;
-    p.channels = channels;
-    p.levels = level_count;
-    for (int l = 0; l < level_count; ++l) {
-      p.level[l] = {std::max(1, 37 >> l), std::max(1, 29 >> l), 1.f / (4 << l)};
-      const size_t cells = static_cast<size_t>(batch) * p.level[l].height * p.level[l].width;
-      std::vector<T> map(cells * channels);
-      for (T& value : map) encode(grid(), &value);
-      features.push_back(map);
-      gradients.push_back(map);
-    }
-    const float awkward[][4] = {
-        {0, 0, 0, 0},         {-1e6, -1e6, 1e6, 1e6},   {50, 40, 20, 10},
-        {NAN, 0, 10, 10},     {0, 0, INFINITY, 20},     {-40, -40, -20, -20},
-        {115, 147, 117, 149}, {-4, -4, 116, 148},       {30.25, 30.25, 30.5, 30.5},
-    };
-    for (int roi = 0; roi < rois; ++roi) {
-      const float* box = awkward[roi % 9];
-      const float side[2] = {random() % 9000 / 100.f, random() % 9000 / 100.f};
-      const float corner[2] = {random() % 10000 / 100.f - 10, random() % 12000 / 100.f - 10};
-      const float usual[4] = {corner[0], corner[1], corner[0] + side[0], corner[1] + side[1]};
-      const bool is_awkward = roi % 3 == 0 && (sampling_ratio > 0 || roi % 9 != 1);
-      boxes.insert(boxes.end(), is_awkward ? box : usual, (is_awkward ? box : usual) + 4);
-      images.push_back(static_cast<int>(random() % batch));
-      levels.push_back(static_cast<int>(random() % level_count));
-    }
-    p.rois = rois;
-    p.boxes = boxes.data();
-    p.batch_indices = images.data();
-    p.level_indices = levels.data();
-    p.out_height = height;
-    p.out_width = width;
-    p.sampling_ratio = sampling_ratio;
-    p.aligned = aligned;
-    for (auto& map : features) feature_pointers.push_back(map.data());
-    for (auto& map : gradients) gradient_pointers.push_back(map.data());
-    pooled.resize(static_cast<size_t>(rois) * height * width * channels);
-    upstream.resize(pooled.size());
-    for (T& value : upstream) encode(grid(), &value);
-  }
-
-  float feature(int level, int image, int y, int x, int channel) const {
-    const Level& l = problem.level[level];
-    return decode(features[level][((static_cast<size_t>(image) * l.height + y) * l.width + x) *
-                                      problem.channels + channel]);
-  }
-};
-
-template <typename T>
-double plain_align(const Case<T>& c, int roi, int i, int j, int channel) {
-  const int l = c.levels[roi], image = c.images[roi];
-  const Level& level = c.problem.level[l];
-  const Axis ys = y_axis(c.problem, roi, level), xs = x_axis(c.problem, roi, level);
-  double sum = 0;
-  for (int iy = 0; iy < ys.samples; ++iy)
-    for (int ix = 0; ix < xs.samples; ++ix) {
-      Sample y, x;
-      if (!locate(ys, i, iy, &y) || !locate(xs, j, ix, &x)) continue;
-      const double fy = y.fraction, fx = x.fraction;
-      sum += (1 - fy) * (1 - fx) * c.feature(l, image, y.low, x.low, channel) +
-             (1 - fy) * fx * c.feature(l, image, y.low, x.high, channel) +
-             fy * (1 - fx) * c.feature(l, image, y.high, x.low, channel) +
-             fy * fx * c.feature(l, image, y.high, x.high, channel);
-    }
-  return sum / std::max(ys.samples * xs.samples, 1);
+bool are_near(const std::vector<std::vector<T>>& maps, const Maps& expected, double tolerance) {
+  bool near = true;
+  for (size_t l = 0; l < maps.size(); ++l)
+    for (size_t k = 0; k < maps[l].size(); ++k)
+      near &= is_near(decode(maps[l][k]), expected[l][k], tolerance);
+  return near;
 }
 
 template <typename T>
-double plain_pool(const Case<T>& c, int roi, int i, int j, int channel) {
-  const int l = c.levels[roi], image = c.images[roi];
-  const Level& level = c.problem.level[l];
-  int y, y_end, first_x, x_end;
-  bin_range(y_pool_axis(c.problem, roi, level), i, &y, &y_end);
-  bin_range(x_pool_axis(c.problem, roi, level), j, &first_x, &x_end);
-  double maximum = y < y_end && first_x < x_end ? -INFINITY : 0;
-  for (; y < y_end; ++y)
-    for (int x = first_x; x < x_end; ++x)
-      maximum = std::max<double>(maximum, c.feature(l, image, y, x, channel));
-  return maximum;
+bool same_bits(const std::vector<T>& a, const std::vector<T>& b) {
+  return a.empty() || std::memcmp(a.data(), b.data(), a.size() * sizeof(T)) == 0;
 }
 
-void expect(bool holds, const char* what, const char* name) {
-  if (holds) return;
-  std::printf("FAILED %s: %s\n", name, what);
-  ++failures;
+template <typename T>
+bool same_bits(const std::vector<std::vector<T>>& a, const std::vector<std::vector<T>>& b) {
+  bool same = true;
+  for (size_t l = 0; l < a.size(); ++l) same &= same_bits(a[l], b[l]);
+  return same;
 }
 
 // <upstream, forward(features)> equals <gradient(upstream), features>.
@@ -171,71 +75,296 @@ bool is_adjoint(const Case<T>& c, double tolerance) {
   return std::fabs(forward - backward) <= tolerance * size;
 }
 
-template <typename T, typename Forward, typename Gradient, typename Plain>
-void check(Case<T>& c, const char* name, double tolerance, const Forward& forward,
-           const Gradient& gradient, const Plain& plain) {
-  forward(threads(4));
-  size_t at = 0;
-  bool equal = true;
-  for (int roi = 0; roi < c.problem.rois; ++roi)
-    for (int i = 0; i < c.problem.out_height; ++i)
-      for (int j = 0; j < c.problem.out_width; ++j)
-        for (int k = 0; k < c.problem.channels; ++k, ++at)
-          equal &= std::fabs(decode(c.pooled[at]) - plain(c, roi, i, j, k)) <= tolerance;
-  expect(equal, "differs from the plain computation", name);
-  gradient(threads(1));
-  const auto once = c.gradients;
-  expect(is_adjoint(c, tolerance), "the gradient is not the adjoint", name);
-  gradient(threads(3));
-  bool same = true;
-  for (size_t l = 0; l < once.size(); ++l)
-    same &= std::memcmp(once[l].data(), c.gradients[l].data(), once[l].size() * sizeof(T)) == 0;
-  expect(same, "the gradient depends on the number of threads", name);
+// The four operations on a case.
+template <typename T>
+struct Runs {
+  Kernels<T> kernels;
+  Case<T>& c;
+
+  void align(int count = 1) {
+    kernels.align(c.problem, c.feature_pointers.data(), c.pooled.data(), threads(count));
+  }
+  void align_gradient(int count = 1) {
+    kernels.align_gradient(c.problem, c.upstream.data(), c.gradient_pointers.data(),
+                           threads(count));
+  }
+  void pool(int count = 1) {
+    kernels.pool(c.problem, c.feature_pointers.data(), c.pooled.data(), c.cells.data(),
+                 threads(count));
+  }
+  void pool_gradient(int count = 1) {
+    kernels.pool_gradient(c.problem, c.upstream.data(), c.cells.data(),
+                          c.gradient_pointers.data(), threads(count));
+  }
+};
+
+template <typename T>
+Runs<T> on_cpu(Case<T>& c) {
+  return {cpu_kernels<T>(), c};
 }
 
 template <typename T>
-void run(double tolerance) {
-  const int shapes[][8] = {
-      // batch, channels, levels, rois, height, width, sampling ratio, aligned
-      {1, 256, 4, 60, 7, 7, 2, 1}, {2, 3, 1, 28, 7, 7, 0, 0},   {2, 64, 4, 40, 14, 14, 2, 0},
-      {1, 1, 8, 50, 2, 3, 1, 1},   {1, 17, 2, 30, 28, 28, 3, 1}, {3, 80, 3, 36, 1, 1, 2, 1},
-      {1, 100, 2, 33, 7, 7, 0, 1}, {2, 16, 4, 0, 7, 7, 2, 1},
-      // Results beyond the caches, with rows that are and are not aligned.
-      {1, 256, 4, 220, 7, 7, 2, 1}, {1, 66, 2, 900, 7, 7, 1, 1},
-  };
-  unsigned seed = 0;
-  for (const auto& s : shapes) {
-    Case<T> c(s[0], s[1], s[2], s[3], s[4], s[5], s[6], s[7] != 0, ++seed);
-    const Problem& p = c.problem;
-    check(
-        c, "RoIAlign", tolerance,
-        [&](const ParallelFor& f) {
-          roi_align_cpu<T>(p, c.feature_pointers.data(), c.pooled.data(), f);
-        },
-        [&](const ParallelFor& f) {
-          roi_align_gradient_cpu<T>(p, c.upstream.data(), c.gradient_pointers.data(), f);
-        },
-        plain_align<T>);
-    std::vector<int32_t> cells(c.pooled.size());
-    check(
-        c, "RoIPool", tolerance,
-        [&](const ParallelFor& f) {
-          roi_pool_cpu<T>(p, c.feature_pointers.data(), c.pooled.data(), cells.data(), f);
-        },
-        [&](const ParallelFor& f) {
-          roi_pool_gradient_cpu<T>(p, c.upstream.data(), cells.data(),
-                                   c.gradient_pointers.data(), f);
-        },
-        plain_pool<T>);
+Runs<T> tested(Case<T>& c) {
+#ifdef MASKRCNN_EMULATED
+  return {emulated_kernels<T>(), c};
+#else
+  return on_cpu(c);
+#endif
+}
+
+template <typename T>
+void check_align(Case<T>& c, double tolerance) {
+  const char* name = "RoIAlign";
+  c.poison_results();
+  tested(c).align(4);
+  bool near = true, same = true;
+  each_element(c, [&](int roi, int i, int j, int channel, size_t at) {
+    const float value = decode(c.pooled[at]);
+    near &= std::fabs(value - plain_align<double>(c, roi, i, j, channel)) <= tolerance;
+    same &= value == plain_align<float>(c, roi, i, j, channel);
+  });
+  expect(near, "differs from the plain computation", name);
+#ifdef MASKRCNN_EMULATED
+  if (std::is_same_v<T, float>) expect(same, "differs in bits from the plain computation", name);
+#endif
+  tested(c).align_gradient(1);
+  expect(are_near(c.gradients, plain_align_gradient(c), tolerance),
+         "the gradient differs from the plain computation", name);
+  expect(is_adjoint(c, tolerance), "the gradient is not the adjoint", name);
+  const auto once = c.gradients;
+  for (auto& map : c.gradients) poison(map);
+  tested(c).align_gradient(3);
+  expect(same_bits(once, c.gradients), "the gradient depends on the threads", name);
+}
+
+template <typename T>
+void check_pool(Case<T>& c, double tolerance) {
+  const char* name = "RoIPool";
+  c.poison_results();
+  tested(c).pool(4);
+  bool same = true;
+  each_element(c, [&](int roi, int i, int j, int channel, size_t at) {
+    const Maximum expected = plain_pool(c, roi, i, j, channel);
+    same &= decode(c.pooled[at]) == expected.value && c.cells[at] == expected.cell;
+  });
+  expect(same, "differs from the plain computation", name);
+  tested(c).pool_gradient(1);
+  expect(are_near(c.gradients, plain_pool_gradient(c), tolerance),
+         "the gradient differs from the plain computation", name);
+  const auto once = c.gradients;
+  for (auto& map : c.gradients) poison(map);
+  tested(c).pool_gradient(3);
+  expect(same_bits(once, c.gradients), "the gradient depends on the threads", name);
+}
+
+// Not a number is no maximum: of all of a bin, in its first cell, or elsewhere.
+template <typename T>
+void check_not_a_number(double tolerance) {
+  Case<T> c({1, 7, 2, 30, 3, 3, 2, true, 9, 71}, 2);
+  for (auto& map : c.features)
+    for (size_t k = 0; k < map.size(); ++k)
+      if (k / 7 % 5 < 3 || k < map.size() / 2) encode(NAN, &map[k]);
+  check_pool(c, tolerance);
+}
+
+#ifdef MASKRCNN_EMULATED
+// Infinities in the upstream gradient reach the cells that have a share in them, no others: samples
+// at the middle of cells give their neighbours nothing. (On the CPU, as in torchvision, 0 times an
+// infinity is not a number, and spreads.)
+template <typename T>
+void check_infinite_upstream(double tolerance) {
+  Case<T> c({1, 64, 1, 12, 4, 4, 1, false, 9, 71}, 1);
+  for (int roi = 0; roi < c.problem.rois; ++roi) {
+    const float box[4] = {16.f * roi, 0, 16.f * roi + 32, 32};  // bins of 2 cells
+    std::copy(box, box + 4, &c.boxes[4 * roi]);
   }
+  for (size_t at = 0; at < c.upstream.size(); at += 37)
+    encode(at % 2 ? INFINITY : -INFINITY, &c.upstream[at]);
+  encode(NAN, &c.upstream[5]);
+  tested(c).align_gradient();
+  expect(are_near(c.gradients, plain_align_gradient(c), tolerance),
+         "infinities of the upstream gradient spread", "RoIAlign");
+}
+
+template <typename T>
+void compare_with_cpu(Case<T>& c, double tolerance) {
+  Case<T> cpu = c;
+  for (size_t l = 0; l < cpu.features.size(); ++l) {
+    cpu.feature_pointers[l] = cpu.features[l].data();
+    cpu.gradient_pointers[l] = cpu.gradients[l].data();
+  }
+  const auto near = [&] {
+    bool all = true;
+    for (size_t k = 0; k < c.pooled.size(); ++k)
+      all &= is_near(decode(c.pooled[k]), decode(cpu.pooled[k]), tolerance);
+    return all;
+  };
+  const auto maps_near = [&] {
+    Maps expected;
+    for (const auto& map : cpu.gradients) {
+      expected.emplace_back();
+      for (T value : map) expected.back().push_back(decode(value));
+    }
+    return are_near(c.gradients, expected, tolerance);
+  };
+  tested(c).align();
+  on_cpu(cpu).align();
+  expect(near(), "differs from the CPU's", "RoIAlign");
+  tested(c).align_gradient();
+  on_cpu(cpu).align_gradient();
+  expect(maps_near(), "the gradient differs from the CPU's", "RoIAlign");
+  tested(c).pool();
+  on_cpu(cpu).pool();
+  expect(same_bits(c.pooled, cpu.pooled) && same_bits(c.cells, cpu.cells),
+         "differs in bits from the CPU's", "RoIPool");
+  tested(c).pool_gradient();
+  on_cpu(cpu).pool_gradient();
+  expect(maps_near(), "the gradient differs from the CPU's", "RoIPool");
+}
+
+// RoIs of no level or no image give zeros and take no part in the gradient. (The op checks indices
+// on the CPU alone.)
+template <typename T>
+void check_unknown_indices() {
+  Case<T> c({2, 64, 2, 20, 3, 3, 2, true, 5, 33}, 3);
+  Case<T> expected({2, 64, 2, 20, 3, 3, 2, true, 5, 33}, 3);
+  const int bins = 9 * 64;
+  for (int roi = 0; roi < c.problem.rois; roi += 2) {
+    int32_t& index = roi % 4 ? c.levels[roi] : c.images[roi];
+    index = roi % 3 ? 2 : roi % 5 ? -1 : INT32_MAX;
+    // As a box that is nowhere.
+    std::fill_n(&expected.boxes[4 * roi], 4, -1e4f);
+  }
+  const auto compare = [&](const char* name) {
+    bool zero = true;
+    for (int roi = 0; roi < c.problem.rois; roi += 2)
+      for (int k = roi * bins; k < (roi + 1) * bins; ++k) zero &= decode(c.pooled[k]) == 0;
+    expect(zero, "an index out of range does not give zeros", name);
+    expect(same_bits(c.pooled, expected.pooled), "an index out of range changes others", name);
+    expect(same_bits(c.gradients, expected.gradients),
+           "an index out of range takes part in the gradient", name);
+  };
+  for (Case<T>* one : {&c, &expected}) {
+    one->poison_results();
+    tested(*one).align();
+    tested(*one).align_gradient();
+  }
+  compare("RoIAlign");
+  for (Case<T>* one : {&c, &expected}) {
+    one->poison_results();
+    tested(*one).pool();
+    tested(*one).pool_gradient();
+  }
+  compare("RoIPool");
+  expect(same_bits(c.cells, expected.cells), "an index out of range gives cells", "RoIPool");
+}
+
+// The same where packets do not fit.
+template <typename T>
+void check_unaligned(double tolerance) {
+  Case<T> c({1, 64, 1, 9, 3, 3, 2, true, 5, 33}, 4);
+  for (auto* values : {&c.pooled, &c.upstream, &c.features[0], &c.gradients[0]})
+    values->insert(values->begin(), T{});
+  const Problem& p = c.problem;
+  const Kernels<T> kernels = emulated_kernels<T>();
+  const T* features = c.features[0].data() + 1;
+  T* gradients = c.gradients[0].data() + 1;
+  kernels.align(p, &features, c.pooled.data() + 1, threads(1));
+  kernels.align_gradient(p, c.upstream.data() + 1, &gradients, threads(1));
+  for (auto* values : {&c.pooled, &c.upstream, &c.features[0], &c.gradients[0]})
+    values->erase(values->begin());
+  c.feature_pointers[0] = c.features[0].data();
+  c.gradient_pointers[0] = c.gradients[0].data();
+  const auto pooled = c.pooled;
+  const auto found = c.gradients;
+  check_align(c, tolerance);
+  expect(same_bits(pooled, c.pooled) && same_bits(found, c.gradients),
+         "results depend on the alignment", "RoIAlign");
+}
+
+template <typename T>
+void check_writes(int channels) {
+  Case<T> c({2, channels, 2, 5, 3, 3, 2, true, 3, 71}, 5);
+  emulated::Writes writes;
+  const auto check = [&](const char* what, const char* name) {
+    expect(writes.each_once(), what, name);
+  };
+  writes.watch(c.pooled);
+  tested(c).align();
+  check("not every value is written by one block", "RoIAlign");
+  for (auto& map : c.gradients) writes.watch(map);
+  tested(c).align_gradient();
+  check("not every gradient is written by one block", "RoIAlign");
+  writes.watch(c.pooled);
+  writes.watch(c.cells);
+  tested(c).pool();
+  check("not every value is written by one block", "RoIPool");
+  for (auto& map : c.gradients) writes.watch(map);
+  tested(c).pool_gradient();
+  check("not every gradient is written by one block", "RoIPool");
+}
+
+// Fibers are slow: small maps, but wider than two tiles; all of the ways that the kernels branch.
+const Shape kShapes[] = {
+    // batch, channels, levels, rois, out height and width, sampling ratio, aligned, height, width
+    {1, 256, 3, 24, 7, 7, 2, true, 9, 71},
+    {2, 7, 1, 20, 7, 7, 0, false, 9, 40},
+    {2, 64, 3, 18, 14, 14, 2, false, 9, 71},
+    {1, 1, 8, 40, 2, 3, 1, true, 37, 71},
+    {1, 128, 2, 9, 40, 20, 1, true, 7, 71},  // more bins than a warp looks at in one go
+    {1, 100, 2, 20, 7, 7, 0, true, 9, 33},
+    {1, 512, 1, 10, 3, 3, 2, true, 5, 33},
+    {2, 4, 2, 600, 1, 1, 2, true, 4, 37},  // more RoIs than a block looks at in one go
+    {2, 16, 2, 0, 7, 7, 2, true, 5, 33},
+};
+#else
+const Shape kShapes[] = {
+    // batch, channels, levels, rois, out height and width, sampling ratio, aligned
+    {1, 256, 4, 60, 7, 7, 2, true},
+    {2, 3, 1, 28, 7, 7, 0, false},
+    {2, 64, 4, 40, 14, 14, 2, false, 37, 71},
+    {1, 1, 8, 50, 2, 3, 1, true},
+    {1, 17, 2, 30, 28, 28, 3, true},
+    {3, 80, 3, 36, 1, 1, 2, true},
+    {1, 100, 2, 33, 7, 7, 0, true},
+    {2, 16, 4, 0, 7, 7, 2, true},
+    // Results beyond the caches, with rows that are and are not aligned.
+    {1, 256, 4, 220, 7, 7, 2, true},
+    {1, 66, 2, 900, 7, 7, 1, true},
+};
+#endif
+
+template <typename T>
+void run(double tolerance) {
+  unsigned seed = 0;
+  for (const Shape& shape : kShapes) {
+    Case<T> c(shape, ++seed);
+    check_align(c, tolerance);
+    check_pool(c, tolerance);
+#ifdef MASKRCNN_EMULATED
+    compare_with_cpu(c, tolerance);
+#endif
+  }
+  check_not_a_number<T>(tolerance);
+#ifdef MASKRCNN_EMULATED
+  check_infinite_upstream<T>(tolerance);
+  check_unknown_indices<T>();
+  check_unaligned<T>(tolerance);
+  for (int channels : {7, 64, 512}) check_writes<T>(channels);
+#endif
 }
 
 }  // namespace
 
-int main() {
-  run<float>(1e-5);
-  run<BFloat16>(2e-2);
-  run<Half>(2e-3);
+// Of the types that are named, or of all.
+int main(int count, char** names) {
+  const auto is_wanted = [&](const char* type) {
+    return count == 1 ||
+           std::any_of(names + 1, names + count, [&](auto name) { return !std::strcmp(name, type); });
+  };
+  if (is_wanted("float")) run<float>(1e-5);
+  if (is_wanted("bfloat16")) run<BFloat16>(2e-2);
+  if (is_wanted("half")) run<Half>(2e-3);
   std::printf(failures ? "%d checks failed\n" : "all checks passed\n", failures);
   return failures != 0;
 }
