@@ -12,8 +12,8 @@ from typing import Any
 
 import tensorflow as tf
 
-from keras_maskrcnn.ops.compiled import compiled_ops, logger
-from keras_maskrcnn.ops.roi_align_reference import roi_align_reference
+from keras_maskrcnn.ops.compiled import compiled_ops, gpu_problem, logger
+from keras_maskrcnn.ops.roi_align_reference import MAX_SAMPLES, roi_align_reference
 
 Tensor = Any
 
@@ -49,7 +49,8 @@ def roi_align(
         levels: integers `[R]`, the index into `features` of each box.
         output_size: bins per side, or (height, width).
         scales: 1 / stride of each level.
-        sampling_ratio: samples per bin and axis; 0 takes as many as the bin has cells.
+        sampling_ratio: samples per bin and axis, at most 1024; 0 takes as many as the bin has
+            cells.
         aligned: shift by half a cell, so that pixel centres are samples; False also gives boxes
             at least one cell (torchvision's published models).
         backend: see `roi_align_backend`.
@@ -65,10 +66,10 @@ def roi_align(
     features, boxes, batch_indices, levels, size = check_arguments(
         features, boxes, batch_indices, levels, output_size, scales
     )
-    if sampling_ratio < 0:
+    if not 0 <= sampling_ratio <= MAX_SAMPLES:
         raise ValueError(
-            "sampling_ratio must be 0 (adaptive) or the samples per bin and axis. "
-            f"Received: sampling_ratio={sampling_ratio}"
+            f"sampling_ratio must be 0 (adaptive) or the samples per bin and axis, up to "
+            f"{MAX_SAMPLES}. Received: sampling_ratio={sampling_ratio}"
         )
     chosen = roi_align_backend(backend)
     if chosen == "compiled":
@@ -105,7 +106,8 @@ def roi_align_backend(backend: str | None = None) -> str:
     - `"gather"`: as reference, of ops that XLA, ONNX and LiteRT know; slower.
 
     Args:
-        backend: one of these, or `"auto"`: the compiled op where it loads, else the reference.
+        backend: one of these, or `"auto"`: the compiled op where it loads and, where TensorFlow
+            sees a GPU, runs on it; else the reference, after one warning that says why.
             Default: the environment variable `KERAS_MASKRCNN_ROI_ALIGN`, or `"auto"`.
 
     Raises:
@@ -120,6 +122,7 @@ def roi_align_backend(backend: str | None = None) -> str:
         return _automatic_backend()
     if wanted == "compiled":
         compiled_ops()
+        _warn_once_of_the_gpu()
     return wanted
 
 
@@ -130,7 +133,26 @@ def _automatic_backend() -> str:
     except RuntimeError as error:
         logger.warning("%s. Stock TensorFlow ops take its place: exact, but slower.", error)
         return "reference"
+    if problem := gpu_problem():
+        # On the CPU, the op itself takes less time than the features' way there and, in training,
+        # their gradient's way back. The stock ops move the indices of cells only.
+        logger.warning(
+            "The compiled RoIAlign op cannot run on the GPU: %s. Stock TensorFlow ops take its "
+            "place there: exact, but slower.",
+            problem,
+        )
+        return "reference"
     return "compiled"
+
+
+@functools.lru_cache(maxsize=1)
+def _warn_once_of_the_gpu() -> None:
+    if problem := gpu_problem():
+        logger.warning(
+            'The compiled RoIAlign op was asked for and cannot run on the GPU: %s. "auto" would '
+            "take stock TensorFlow ops, which can.",
+            problem,
+        )
 
 
 def check_arguments(
