@@ -152,7 +152,7 @@ def find_library() -> Path | None:
     """A library built from these sources for the installed TensorFlow, or None.
 
     One with kernels for this machine's CUDA toolkit is preferred, and one without CUDA taken only
-    where that did not build; without a toolkit, any CUDA version will do, and none otherwise.
+    where that did not build. Without a toolkit any CUDA version will do, and a library without.
     """
     tensorflow, cuda = find_tensorflow(), find_cuda()
     key = library_key(tensorflow, cuda)

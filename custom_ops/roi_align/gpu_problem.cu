@@ -36,7 +36,8 @@ extern "C" const char* maskrcnn_gpu_problem(int device) {
   static char text[200];
   std::snprintf(text, sizeof(text),
                 "the driver serves CUDA up to %d.%d, and the op was built with CUDA %d.%d. Update "
-                "the driver (CUDA 13 needs 580 or newer), or build with an older toolkit",
+                "the driver (CUDA 13 needs 580 or newer), or build with an older toolkit "
+                "(CUDA_HOME)",
                 driver / 1000, driver % 1000 / 10, CUDART_VERSION / 1000,
                 CUDART_VERSION % 1000 / 10);
   return text;

@@ -32,7 +32,7 @@ def compiled_ops() -> ModuleType:
 
 
 def gpu_problem() -> str:
-    """Why the ops do not run on a GPU that TensorFlow sees, and what to do.
+    """Why the ops do not run on a GPU that TensorFlow sees, as the warning on loading them told.
 
     Empty where they do, where TensorFlow sees none, and where `compiled_ops` raises.
     """
@@ -71,9 +71,17 @@ def _load() -> tuple[ModuleType | None, str, str]:
     logger.info("RoIAlign: compiled op, kernels for %s", kernels)
     # Not all physical ones: a program may have hidden some from TensorFlow.
     names = [device.name for device in tf.config.get_visible_devices("GPU")]
-    if not names or version:
-        return ops, "", next(filter(None, map(functions.gpu_problem, names)), "")
-    return ops, "", build.why_no_cuda()
+    if version:
+        problem = next(filter(None, map(functions.gpu_problem, names)), "")
+    else:
+        problem = build.why_no_cuda() if names else ""
+    if problem:
+        logger.warning(
+            "The compiled RoIAlign op cannot run on the GPU: %s. Stock TensorFlow ops run there, "
+            'exact but slower, unless the backend "compiled" is asked for.',
+            problem,
+        )
+    return ops, "", problem
 
 
 class _Functions:

@@ -107,7 +107,7 @@ def roi_align_backend(backend: str | None = None) -> str:
 
     Args:
         backend: one of these, or `"auto"`: the compiled op where it loads and, where TensorFlow
-            sees a GPU, runs on it; else the reference, after one warning that says why.
+            sees a GPU, runs on it; else the reference, after a warning that says why.
             Default: the environment variable `KERAS_MASKRCNN_ROI_ALIGN`, or `"auto"`.
 
     Raises:
@@ -122,7 +122,6 @@ def roi_align_backend(backend: str | None = None) -> str:
         return _automatic_backend()
     if wanted == "compiled":
         compiled_ops()
-        _warn_once_of_the_gpu()
     return wanted
 
 
@@ -133,26 +132,9 @@ def _automatic_backend() -> str:
     except RuntimeError as error:
         logger.warning("%s. Stock TensorFlow ops take its place: exact, but slower.", error)
         return "reference"
-    if problem := gpu_problem():
-        # On the CPU, the op itself takes less time than the features' way there and, in training,
-        # their gradient's way back. The stock ops move the indices of cells only.
-        logger.warning(
-            "The compiled RoIAlign op cannot run on the GPU: %s. Stock TensorFlow ops take its "
-            "place there: exact, but slower.",
-            problem,
-        )
-        return "reference"
-    return "compiled"
-
-
-@functools.lru_cache(maxsize=1)
-def _warn_once_of_the_gpu() -> None:
-    if problem := gpu_problem():
-        logger.warning(
-            'The compiled RoIAlign op was asked for and cannot run on the GPU: %s. "auto" would '
-            "take stock TensorFlow ops, which can.",
-            problem,
-        )
+    # Where our kernel does not run on the GPU, it would on the CPU, in less time than the features'
+    # way there and, in training, their gradient's way back. The stock ops keep both on the GPU.
+    return "reference" if gpu_problem() else "compiled"
 
 
 def check_arguments(
