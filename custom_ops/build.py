@@ -83,23 +83,49 @@ def find_cuda() -> Cuda | None:
 
     KERAS_MASKRCNN_CUDA=0 hides it, for a library with CPU kernels alone.
     """
+    return _look_for_cuda()[0]
+
+
+def why_no_cuda() -> str:
+    """Why libraries that are built here have no kernels for a GPU, and what to do."""
+    cuda, problem = _look_for_cuda()
+    if cuda is None:
+        return problem
+    again = f"then build with `python {Path(__file__)} --fresh`"
+    failure = _failure(cache_folder() / library_key(find_tensorflow(), cuda))
+    if not failure.exists():
+        return f"{cuda.nvcc} has not built its kernels: {again}, which says why"
+    command, *errors = failure.read_text().splitlines()
+    return f"its kernels did not compile ({(errors or [command])[0].strip()}): mend that, {again}"
+
+
+def _look_for_cuda() -> tuple[Cuda | None, str]:
+    """A toolkit, or None and why there is none and what to do."""
     if os.environ.get("KERAS_MASKRCNN_CUDA") == "0":
-        return None
+        return None, "KERAS_MASKRCNN_CUDA=0 leaves its kernels out: unset it and start again"
     candidates = [shutil.which("nvcc"), "/usr/local/cuda/bin/nvcc"]
     if home := os.environ.get("CUDA_HOME"):
         candidates.insert(0, f"{home}/bin/nvcc")
     wheels = importlib.util.find_spec("nvidia")
     for folder in wheels.submodule_search_locations or () if wheels else ():
         candidates += [str(path) for path in sorted(Path(folder).glob("*/bin/nvcc"))]
+    broken = ""
     for nvcc in candidates:
         if not nvcc or not os.access(nvcc, os.X_OK):
             continue
-        version = re.search(r"release (\d+\.\d+)", _run([nvcc, "--version"]))
-        # nvcc may be a script elsewhere: only itself knows its toolkit.
-        top = re.search(r"TOP=(\S+)", _run([nvcc, "--dryrun", "-c", "none.cu"], check=False))
+        try:
+            about = _run([nvcc, "--version"], check=False)
+            # nvcc may be a script elsewhere: only itself knows its toolkit.
+            plan = _run([nvcc, "--dryrun", "-c", "none.cu"], check=False)
+        except BuildError as error:
+            about, plan = str(error), ""
+        version, top = re.search(r"release (\d+\.\d+)", about), re.search(r"TOP=(\S+)", plan)
         if version and top:
-            return Cuda(nvcc, Path(top[1]).resolve(), version[1])
-    return None
+            return Cuda(nvcc, Path(top[1]).resolve(), version[1]), ""
+        said = (plan if version else about).strip() or "nothing"
+        broken = broken or f"{nvcc} does not work (it says: {said.splitlines()[0]})"
+    remedy = "install a CUDA toolkit, or set CUDA_HOME, and start again"
+    return None, f"its kernels need a compiler, and {broken or 'no nvcc was found'}: {remedy}"
 
 
 def library_key(tensorflow: TensorFlow, cuda: Cuda | None) -> str:
@@ -125,24 +151,23 @@ def library_folders() -> tuple[Path, ...]:
 def find_library() -> Path | None:
     """A library built from these sources for the installed TensorFlow, or None.
 
-    One with kernels for this machine's CUDA toolkit is preferred; without a toolkit, any CUDA
-    version will do, and a library without CUDA otherwise.
+    One with kernels for this machine's CUDA toolkit is preferred, and one without CUDA taken only
+    where that did not build. Without a toolkit any CUDA version will do, and a library without.
     """
     tensorflow, cuda = find_tensorflow(), find_cuda()
-    if cuda:
-        patterns = [library_key(tensorflow, cuda)]
-    else:
-        key = library_key(tensorflow, None)
-        patterns = [key.replace("-cpu-", "-cuda*-", 1), key]
-    for pattern in patterns:
-        for folder in library_folders():
-            for path in sorted(folder.glob(f"{pattern}/{LIBRARY_NAME}"), reverse=True):
-                return path
-    return None
+    key = library_key(tensorflow, cuda)
+    if cuda is None:
+        return _find(key.replace("-cpu-", "-cuda*-", 1)) or _find(key)
+    if library := _find(key):
+        return library
+    has_failed = _failure(cache_folder() / key).exists()
+    return _find(library_key(tensorflow, None)) if has_failed else None
 
 
 def find_or_build() -> Path:
     """The library, built into the cache on first use, without CUDA where only that fails.
+
+    `why_no_cuda` tells what failed.
 
     Raises:
         BuildError: as `build`.
@@ -154,7 +179,20 @@ def find_or_build() -> Path:
     except BuildError:
         if find_cuda() is None:
             raise
-        return build(use_cuda=False)
+        return _find(library_key(find_tensorflow(), None)) or build(use_cuda=False)
+
+
+def _find(pattern: str) -> Path | None:
+    """The library in a folder of such a name, the newest CUDA first."""
+    for folder in library_folders():
+        for path in sorted(folder.glob(f"{pattern}/{LIBRARY_NAME}"), reverse=True):
+            return path
+    return None
+
+
+def _failure(target: Path) -> Path:
+    """Where the message of a build into this folder is kept when it fails."""
+    return target / "failure.txt"
 
 
 def build(folder: Path | None = None, *, fresh: bool = False, use_cuda: bool = True) -> Path:
@@ -184,7 +222,7 @@ def build(folder: Path | None = None, *, fresh: bool = False, use_cuda: bool = T
         with _locked(target):
             if not fresh and library.exists():
                 return library
-            failure = target / "failure.txt"
+            failure = _failure(target)
             if not fresh and failure.exists():
                 raise BuildError(
                     f"{failure.read_text()}\n(an earlier try; `{Path(__file__).name} --fresh` "
@@ -229,6 +267,7 @@ def _compile(scratch: Path, compiler: str, tensorflow: TensorFlow, cuda: Cuda | 
         "ops.cc": registration,
         "roi_align_cpu.cc": kernels,
         "roi_pool_cpu.cc": kernels,
+        "gpu_problem.cu": [*kernels, "-x", "c++"],
     }
     link = ["-L" + str(tensorflow.folder), "-l:libtensorflow_framework.so.2"]
     if cuda:
@@ -236,6 +275,7 @@ def _compile(scratch: Path, compiler: str, tensorflow: TensorFlow, cuda: Cuda | 
         device = [cuda.nvcc, "-c", "-O3", "-std=c++17", "-fmad=false", "-Xcompiler", "-fPIC"]
         device += [f"-gencode={code}" for code in GPU_CODE]
         commands |= {"roi_align_cuda.cu": device, "roi_pool_cuda.cu": device}
+        commands["gpu_problem.cu"] = device
         # Before TensorFlow's library: its GPU wheel exports stubs of cudart, which its CPU wheel
         # lacks, and the linker takes the first it meets.
         folders = [f"-L{cuda.root / name}" for name in ("lib64", "lib")]

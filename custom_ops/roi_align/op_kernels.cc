@@ -2,6 +2,7 @@
 // its CUDA stream.
 #include "errors.h"
 #include "kernels.h"
+#include "sampling.h"
 #include "tensorflow/core/framework/op_kernel.h"
 #include "tensorflow/core/framework/register_types.h"
 #include "tensorflow/core/util/work_sharder.h"
@@ -67,6 +68,10 @@ class RoiKernel : public OpKernel {
     }
     if (context->HasAttr("sampling_ratio")) {
       OP_REQUIRES_OK(context, context->GetAttr("sampling_ratio", &problem_.sampling_ratio));
+      OP_REQUIRES(context, problem_.sampling_ratio <= kMaxSamples,
+                  InvalidArgument("sampling_ratio must be 0 (adaptive) to ", kMaxSamples,
+                                  " samples per bin and axis. Received: sampling_ratio=",
+                                  problem_.sampling_ratio));
       OP_REQUIRES_OK(context, context->GetAttr("aligned", &problem_.aligned));
     }
   }

@@ -18,8 +18,9 @@
 
 namespace maskrcnn {
 
-// Bound of the adaptive sampling ratio, against boxes that are absurdly large.
-constexpr float kMaxAdaptiveSamples = 1024.f;
+// Most samples per bin and axis: those of both axes multiply to an int. Also the bound of the
+// adaptive ratio, against boxes that are absurdly large.
+constexpr int kMaxSamples = 1024;
 
 // One axis of one RoI, in cells of its level.
 struct Axis {
@@ -48,7 +49,8 @@ MASKRCNN_INLINE Axis make_axis(float low, float high, float scale, int bins, int
   if (sampling_ratio <= 0) {
     // An inverted box, or one that is not a number, gets no sample.
     const float adaptive = ceilf(axis.bin_size);
-    axis.samples = adaptive > 0.f ? static_cast<int>(fminf(adaptive, kMaxAdaptiveSamples)) : 0;
+    const float most = static_cast<float>(kMaxSamples);
+    axis.samples = adaptive > 0.f ? static_cast<int>(fminf(adaptive, most)) : 0;
   }
   axis.extent = extent;
   return axis;

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import functools
 import importlib.util
 import logging
@@ -24,10 +25,18 @@ def compiled_ops() -> ModuleType:
     Raises:
         RuntimeError: where the library is missing and cannot be built, or does not load.
     """
-    ops, problem = _load()
+    ops, problem, _ = _load()
     if ops is None:
         raise RuntimeError(f"the compiled RoIAlign op is not available: {problem}")
     return ops
+
+
+def gpu_problem() -> str:
+    """Why the ops do not run on a GPU that TensorFlow sees, as the warning on loading them told.
+
+    Empty where they do, where TensorFlow sees none, and where `compiled_ops` raises.
+    """
+    return _load()[2]
 
 
 def load_builder(path: Path) -> ModuleType:
@@ -42,20 +51,55 @@ def load_builder(path: Path) -> ModuleType:
 
 
 @functools.lru_cache(maxsize=1)
-def _load() -> tuple[ModuleType | None, str]:
-    """The ops, or None and the reason."""
+def _load() -> tuple[ModuleType | None, str, str]:
+    """The ops, or None and the reason; and the problem of GPUs."""
     builder = next((path for path in BUILDERS if path.exists()), None)
     if builder is None:
-        return None, "its sources are not installed"
+        return None, "its sources are not installed", ""
     build = load_builder(builder)
     try:
         library = build.find_library()
         if library is None:
             logger.warning("Compiling the RoIAlign op for this TensorFlow: under a minute, once.")
             library = build.find_or_build()
-        return tf.load_op_library(str(library)), ""
+        ops = tf.load_op_library(str(library))
     except (build.BuildError, tf.errors.OpError) as error:
-        return None, str(error)
+        return None, str(error), ""
+    functions = _Functions(library)
+    version = functions.cuda_version()
+    kernels = f"CPU and GPU (built with CUDA {version})" if version else "the CPU alone"
+    logger.info("RoIAlign: compiled op, kernels for %s", kernels)
+    # Not all physical ones: a program may have hidden some from TensorFlow.
+    names = [device.name for device in tf.config.get_visible_devices("GPU")]
+    if version:
+        problem = next(filter(None, map(functions.gpu_problem, names)), "")
+    else:
+        problem = build.why_no_cuda() if names else ""
+    if problem:
+        logger.warning(
+            "The compiled RoIAlign op cannot run on the GPU: %s. Stock TensorFlow ops run there, "
+            'exact but slower, unless the backend "compiled" is asked for.',
+            problem,
+        )
+    return ops, "", problem
+
+
+class _Functions:
+    """What the library exports beside the ops, see gpu_problem.cu."""
+
+    def __init__(self, library: Path) -> None:
+        self._library = ctypes.CDLL(str(library))
+        self._library.maskrcnn_gpu_problem.restype = ctypes.c_char_p
+
+    def cuda_version(self) -> str:
+        """As 13.0; empty where it was built without."""
+        number = self._library.maskrcnn_cuda_version()
+        return f"{number // 1000}.{number % 1000 // 10}" if number else ""
+
+    def gpu_problem(self, name: str) -> str:
+        """Why the kernels do not run on the device "/physical_device:GPU:0"; empty if they do."""
+        problem = self._library.maskrcnn_gpu_problem(int(name.rpartition(":")[2]))
+        return problem.decode() if problem else ""
 
 
 @tf.RegisterGradient("MaskrcnnRoiAlign")

@@ -12,8 +12,8 @@ from typing import Any
 
 import tensorflow as tf
 
-from keras_maskrcnn.ops.compiled import compiled_ops, logger
-from keras_maskrcnn.ops.roi_align_reference import roi_align_reference
+from keras_maskrcnn.ops.compiled import compiled_ops, gpu_problem, logger
+from keras_maskrcnn.ops.roi_align_reference import MAX_SAMPLES, roi_align_reference
 
 Tensor = Any
 
@@ -49,7 +49,8 @@ def roi_align(
         levels: integers `[R]`, the index into `features` of each box.
         output_size: bins per side, or (height, width).
         scales: 1 / stride of each level.
-        sampling_ratio: samples per bin and axis; 0 takes as many as the bin has cells.
+        sampling_ratio: samples per bin and axis, at most 1024; 0 takes as many as the bin has
+            cells.
         aligned: shift by half a cell, so that pixel centres are samples; False also gives boxes
             at least one cell (torchvision's published models).
         backend: see `roi_align_backend`.
@@ -65,10 +66,10 @@ def roi_align(
     features, boxes, batch_indices, levels, size = check_arguments(
         features, boxes, batch_indices, levels, output_size, scales
     )
-    if sampling_ratio < 0:
+    if not 0 <= sampling_ratio <= MAX_SAMPLES:
         raise ValueError(
-            "sampling_ratio must be 0 (adaptive) or the samples per bin and axis. "
-            f"Received: sampling_ratio={sampling_ratio}"
+            f"sampling_ratio must be 0 (adaptive) or the samples per bin and axis, up to "
+            f"{MAX_SAMPLES}. Received: sampling_ratio={sampling_ratio}"
         )
     chosen = roi_align_backend(backend)
     if chosen == "compiled":
@@ -105,7 +106,8 @@ def roi_align_backend(backend: str | None = None) -> str:
     - `"gather"`: as reference, of ops that XLA, ONNX and LiteRT know; slower.
 
     Args:
-        backend: one of these, or `"auto"`: the compiled op where it loads, else the reference.
+        backend: one of these, or `"auto"`: the compiled op where it loads and, where TensorFlow
+            sees a GPU, runs on it; else the reference, after a warning that says why.
             Default: the environment variable `KERAS_MASKRCNN_ROI_ALIGN`, or `"auto"`.
 
     Raises:
@@ -130,7 +132,9 @@ def _automatic_backend() -> str:
     except RuntimeError as error:
         logger.warning("%s. Stock TensorFlow ops take its place: exact, but slower.", error)
         return "reference"
-    return "compiled"
+    # Where our kernel does not run on the GPU, it would on the CPU, in less time than the features'
+    # way there and, in training, their gradient's way back. The stock ops keep both on the GPU.
+    return "reference" if gpu_problem() else "compiled"
 
 
 def check_arguments(

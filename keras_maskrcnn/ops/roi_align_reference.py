@@ -20,8 +20,9 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
-# Bound of the adaptive sampling ratio, per axis, against boxes that are absurdly large.
-MAX_ADAPTIVE_SAMPLES = 1024.0
+# Most samples per bin and axis; also the bound of the adaptive ratio, against boxes that are
+# absurdly large.
+MAX_SAMPLES = 1024
 
 
 def roi_align_reference(
@@ -63,7 +64,7 @@ def roi_align_reference(
     else:
         adaptive = tf.math.ceil(size / tf.constant(output_size[::-1], tf.float32))
         # An inverted box, or one that is not a number, gets no sample.
-        adaptive = tf.where(adaptive > 0.0, tf.minimum(adaptive, MAX_ADAPTIVE_SAMPLES), 0.0)
+        adaptive = tf.where(adaptive > 0.0, tf.minimum(adaptive, MAX_SAMPLES), 0.0)
         samples = tf.cast(adaptive, tf.int32)
 
     y_taps, x_taps = (

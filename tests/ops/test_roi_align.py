@@ -11,6 +11,7 @@ from roi_align_cases import (
     random_rois,
 )
 
+from keras_maskrcnn.ops.compiled import compiled_ops
 from keras_maskrcnn.ops.roi_align import roi_align, roi_align_backend
 
 RAMP = np.arange(25, dtype=np.float32).reshape(1, 5, 5, 1)  # value = 5 y + x
@@ -264,6 +265,8 @@ def test_gather_compiles_with_xla():
         (ValueError, "channels last", {"features": [RAMP[0]], "scales": [1.0]}),
         (ValueError, "output_size=0", {"output_size": 0}),
         (ValueError, "sampling_ratio=-1", {"sampling_ratio": -1}),
+        # Without boxes: should it not be refused, it would take gigabytes.
+        (ValueError, "up to 1024.*=1025", {"sampling_ratio": 1025, "boxes": np.zeros((0, 4))}),
         (ValueError, "x1 y1 x2 y2", {"boxes": np.zeros((3, 5))}),
         (ValueError, "backend='cuda'", {"backend": "cuda"}),
     ],
@@ -273,6 +276,31 @@ def test_errors_say_what_was_expected(error, message, change):
     arguments |= {"scales": [1.0, 0.5]} | change
     with pytest.raises(error, match=message):
         pool(**arguments)
+
+
+def test_op_refuses_samples_whose_number_could_overflow():
+    if roi_align_backend() != "compiled":
+        pytest.skip("the compiled op is not available here")
+    ops, rois = compiled_ops(), {"boxes": [[0.0, 0.0, 0.0, 0.0]], "batch_indices": [0]}
+    rois |= {"levels": [0], "scales": [1.0], "aligned": True}
+
+    def forward(sampling_ratio):
+        return ops.maskrcnn_roi_align(
+            features=[RAMP], output_height=1, output_width=1, sampling_ratio=sampling_ratio, **rois
+        )
+
+    # A box of no size at the corner: all samples lie half a cell outside, where the edge holds.
+    np.testing.assert_allclose(forward(1024), [[[[0]]]])
+    message = "sampling_ratio must be 0 .adaptive. to 1024 .*sampling_ratio=1025"
+    with pytest.raises(tf.errors.InvalidArgumentError, match=message):
+        forward(1025)
+    with pytest.raises(tf.errors.InvalidArgumentError, match=message):
+        ops.maskrcnn_roi_align_gradient(
+            upstream=np.ones((1, 1, 1, 1), np.float32),
+            shapes=[[1, 5, 5, 1]],
+            sampling_ratio=1025,
+            **rois,
+        )
 
 
 @pytest.mark.parametrize("where", [{"images": [0, 2]}, {"levels": [0, 4]}, {"levels": [-1, 0]}])
