@@ -33,6 +33,10 @@ _BRANCHES = ("If", "StatelessIf", "Case", "StatelessCase")
 _ENDS = ("Placeholder", "Const", "NoOp", "Assert")
 
 
+# The graph optimizer takes them out.
+_PRUNED = ("Identity", "IdentityN", "StopGradient", "PreventGradient")
+
+
 @dataclasses.dataclass(frozen=True, order=True)
 class Finding:
     """What costs time on a GPU.
@@ -93,9 +97,7 @@ class _Walk:
 
     def copy(self, tensor: Any, place: str, op: str, name: str, in_loop: bool) -> None:
         if place == DEVICE and tensor.dtype.name not in ("resource", "variant"):
-            self.found.append(
-                Finding("copy", op, tensor.dtype.name, name, tensor.op.type, in_loop)
-            )
+            self.found.append(Finding("copy", op, tensor.dtype.name, name, tensor.op.type, in_loop))
 
     def op(self, op: Any, inputs: list[tuple[Any, str]], name: str, in_loop: bool) -> list[str]:
         """Places of an op's results."""
@@ -104,6 +106,8 @@ class _Walk:
             return self.graph(graph, [place for _, place in inputs], f"{name}/", in_loop)
         if op.type in (*_LOOPS, *_BRANCHES):
             return self.control(op, inputs, name, in_loop)
+        if op.type in _PRUNED:
+            return [place for _, place in inputs]
         host = host_arguments(op)
         if host is None:
             types = [t.dtype.name for t in (*op.inputs, *op.outputs)]
