@@ -3,9 +3,12 @@
     python benchmarks/end_to_end.py --torchvision /path/to/python
     python benchmarks/end_to_end.py --torchvision /path/to/python --only training --rounds 5
     python benchmarks/end_to_end.py --device gpu          # where this Python has torchvision too
+    TF_CUDNN_USE_AUTOTUNE=0 python benchmarks/end_to_end.py --device gpu --output no_trials
 
 Each side runs in a process of its own; repetitions alternate between them (A B A B). Printed are
-the medians and the median of the ratios of neighbours, and the peak memory of either process.
+the medians and the median of the ratios of neighbours, and the peak memory of either process, on a
+GPU that of what it allocated there. There, pictures and targets lie on the GPU beforehand, results
+are waited for and fetched, and both sides may compute float32 in TF32.
 Weights are torchvision's network with random values, read from its checkpoint, so both find the
 same. The floor is the time that the case's multiplications take at the rate of one large matrix
 product of the same dtype, measured in between. Tables go to `benchmarks/results/`.
@@ -25,7 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from workers.describe import describe_machine
-from workers.floor import matmul_rate, multiplications
+from workers.floor import environment, matmul_rate, multiplications
 
 WORKERS = Path(__file__).resolve().parent / "workers"
 RESULTS = Path(__file__).parent / "results"
@@ -80,15 +83,18 @@ class Worker:
     def __init__(self, python: str, script: Path, case: dict[str, Any]) -> None:
         # The package of the script's own checkout, whatever this Python has installed.
         paths = [str(script.parents[2]), os.environ.get("PYTHONPATH", "")]
+        self.log = tempfile.TemporaryFile("w+")  # noqa: SIM115  # Closed with the process.
         self.process = subprocess.Popen(
             [python, str(script)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=None if os.environ.get("BENCHMARK_VERBOSE") else subprocess.DEVNULL,
+            stderr=None if os.environ.get("BENCHMARK_VERBOSE") else self.log,
             text=True,
-            env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, paths))},
+            env=os.environ
+            | environment(case["device"])
+            | {"PYTHONPATH": os.pathsep.join(filter(None, paths))},
         )
-        self.ask(case)
+        self.software = self.ask(case).get("software", "")
 
     def ask(self, order: Any) -> dict[str, Any]:
         """Its answer to one order."""
@@ -97,15 +103,18 @@ class Worker:
         self.process.stdin.flush()
         answer = self.process.stdout.readline()
         if not answer:
-            raise RuntimeError(f"{self.process.args} ended with {self.process.wait()}")
+            code = self.process.wait()
+            self.log.seek(0)
+            raise RuntimeError(f"{self.process.args} ended with {code}:\n{self.log.read()[-4000:]}")
         return json.loads(answer)
 
     def close(self) -> float:
-        """Ends it; returns its peak of resident memory in bytes."""
+        """Ends it; returns the peak of its memory in bytes."""
         peak = self.ask("peak")["peak"]
         assert self.process.stdin is not None
         self.process.stdin.close()
         self.process.wait()
+        self.log.close()
         return peak
 
 
@@ -127,6 +136,7 @@ def measure(case: Case, pythons: dict[str, str], weights: str, device: str, roun
         "name": case.name,
         "seconds": seconds,
         "results": results,
+        "software": workers["torchvision"].software,
         "peak": {side: worker.close() for side, worker in workers.items()},
     }
 
@@ -173,8 +183,12 @@ def as_table(rows: list[dict[str, Any]]) -> str:
 
 
 def plot(rows: list[dict[str, Any]], title: str, path: Path) -> None:
-    """Bars of how many times as long torchvision takes."""
-    import matplotlib
+    """Bars of how many times as long torchvision takes, where there is matplotlib."""
+    try:
+        import matplotlib
+    except ModuleNotFoundError:
+        print("no picture without matplotlib")
+        return
 
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
@@ -200,20 +214,28 @@ def main() -> None:
     parser.add_argument(
         "--only", nargs="+", default=[""], metavar="TEXT", help="cases whose name contains one"
     )
-    parser.add_argument("--rounds", type=int, default=5, help="repetitions per side: %(default)s")
+    parser.add_argument(
+        "--rounds", type=int, help="repetitions per side: 5, or 30 on a GPU, which takes less time"
+    )
     parser.add_argument("--device", choices=("cpu", "gpu"), default="cpu")
-    parser.add_argument("--output", default="end_to_end", help="name of the result: %(default)s")
+    parser.add_argument("--output", help="name of the result: end_to_end, or end_to_end_gpu")
     options = parser.parse_args()
+    on_gpu = options.device == "gpu"
+    rounds = options.rounds or (30 if on_gpu else 5)
+    output = options.output or ("end_to_end_gpu" if on_gpu else "end_to_end")
     cases = [
         case
-        for case in (GPU_CASES if options.device == "gpu" else CPU_CASES)
+        for case in (GPU_CASES if on_gpu else CPU_CASES)
         if any(text in case.name for text in options.only)
     ]
     pythons = {"keras": sys.executable, "torchvision": options.torchvision}
-    device = "cuda" if options.device == "gpu" else "cpu"
-    machine = describe_machine()
+    device = "cuda" if on_gpu else "cpu"
+    machine = describe_machine(options.device)
     print(machine, flush=True)
-    rows = []
+    RESULTS.mkdir(exist_ok=True)
+    target = RESULTS / f"{output}.md"
+    rows: list[dict[str, Any]] = []
+    rates: dict[str, float] = {}
     with tempfile.TemporaryDirectory() as folder:
         weights = {}
         for case in cases:
@@ -221,13 +243,15 @@ def main() -> None:
                 path = weights[case.backbone] = f"{folder}/{case.backbone}.pth"
                 script = str(WORKERS / "torchvision_worker.py")
                 subprocess.run([options.torchvision, script, path, case.backbone], check=True)
-            rates = {case.dtype: matmul_rate(case.dtype, device)}
-            measured = measure(case, pythons, weights[case.backbone], device, options.rounds)
+            # A CPU's changes with what else runs on the machine.
+            if not on_gpu or case.dtype not in rates:
+                rates[case.dtype] = matmul_rate(case.dtype, device)
+            measured = measure(case, pythons, weights[case.backbone], device, rounds)
             rows.append(row(case, measured, rates))
             print(as_table(rows[-1:]).splitlines()[-1], rows[-1]["found"], flush=True)
-    RESULTS.mkdir(exist_ok=True)
-    target = RESULTS / f"{options.output}.md"
-    target.write_text(f"{machine}\n\n{as_table(rows)}\n", encoding="utf-8")
+            # At once: a later case may not fit this machine.
+            heading = f"{machine}; beside {measured['software']}"
+            target.write_text(f"{heading}\n\n{as_table(rows)}\n", encoding="utf-8")
     plot(rows, machine.replace("; tensorflow", ";\ntensorflow"), target.with_suffix(".png"))
     print(target)
 

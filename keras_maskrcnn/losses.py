@@ -58,6 +58,7 @@ def rpn_losses(
     Returns:
         two scalars.
     """
+    labels = ops.cast(labels, "float32")  # int32 is compared on the host.
     sampled = ops.cast(labels >= 0, "float32")
     positive = ops.cast(labels == 1, "float32")
     class_loss = ops.sum(binary_cross_entropy(logits, positive) * sampled)
@@ -76,6 +77,7 @@ def class_loss(logits: Tensor, classes: Tensor, total: Total = only_replica) -> 
     Returns:
         a scalar.
     """
+    classes = ops.cast(classes, "int64")  # int32 is compared and reshaped on the host.
     sampled = classes >= 0
     targets = ops.where(sampled, classes, 0)
     log_probabilities = ops.log_softmax(logits, axis=-1)
@@ -105,6 +107,7 @@ def box_loss(
     Returns:
         a scalar.
     """
+    classes = ops.cast(classes, "int64")  # As in `class_loss`.
     positive = (classes >= 0) & (classes < num_classes)
     if deltas.shape[-2] == 1:
         chosen = deltas[..., 0, :]

@@ -10,17 +10,50 @@ from pathlib import Path
 _FLAGS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16")
 
 
-def describe_machine() -> str:
-    """Processor, its vector extensions, versions, load and date."""
+def describe_machine(device: str = "cpu") -> str:
+    """Processor, its vector extensions, versions, load and date.
+
+    Args:
+        device: `"gpu"` names the GPUs that TensorFlow sees, and its CUDA, too.
+    """
     text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
     lines = dict(line.split(":", 1) for line in text.split("\n\n")[0].splitlines() if ":" in line)
     fields = {key.strip(): value.strip() for key, value in lines.items()}
     flags = fields.get("flags", "").split()
     has = ", ".join(f"{name} {'yes' if name in flags else 'no'}" for name in _FLAGS)
-    versions = ", ".join(f"{p} {importlib.metadata.version(p)}" for p in ("tensorflow", "keras"))
+    accelerators = _gpus() if device == "gpu" else ""
     return (
         f"{fields.get('model name', 'unknown CPU')}, {len(os.sched_getaffinity(0))} cores ({has}); "
-        f"{versions}; load average {os.getloadavg()[0]:.1f}; {datetime.date.today()}"
+        f"{accelerators}{versions('tensorflow', 'keras')}; "
+        f"load average {os.getloadavg()[0]:.1f}; {datetime.date.today()}"
+    )
+
+
+def versions(*packages: str) -> str:
+    """Names and versions; a package that was not installed by pip may not tell its own."""
+    found = []
+    for package in packages:
+        try:
+            found.append(f"{package} {importlib.metadata.version(package)}")
+        except importlib.metadata.PackageNotFoundError:
+            found.append(f"{package} of unknown version")
+    return ", ".join(found)
+
+
+def _gpus() -> str:
+    """Names, compute capabilities and CUDA, followed by a semicolon."""
+    import tensorflow as tf
+
+    details = map(tf.config.experimental.get_device_details, tf.config.list_physical_devices("GPU"))
+    names = ", ".join(
+        f"{one.get('device_name', 'unknown GPU')} "
+        f"(sm_{''.join(map(str, one.get('compute_capability', ('?',))))})"
+        for one in details
+    )
+    build = tf.sysconfig.get_build_info()
+    return (
+        f"{names or 'no GPU'}, CUDA {build.get('cuda_version', '?')}, "
+        f"cuDNN {build.get('cudnn_version', '?')}; "
     )
 
 

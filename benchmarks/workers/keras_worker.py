@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Callable
 from typing import Any
@@ -35,10 +36,13 @@ def prepare(case: dict[str, Any]) -> Callable[[], Any]:
     import tensorflow as tf
 
     (height, width), batch = case["size"], case["batch"]
+    if case["device"] == "cuda" and not tf.config.list_physical_devices("GPU"):
+        raise RuntimeError("TensorFlow sees no GPU")
     model = build(case)
     images = np.stack([picture(height, width, seed) for seed in range(batch)]).astype("float32")
     if case["kind"] == "inference":
-        inputs = tf.constant(images)
+        inputs = tf.constant(images)  # On the GPU, where there is one.
+        # Keras waits for all results, and copies them to the host.
         return lambda: model.predict_on_batch(inputs)["counts"].tolist()
 
     boxes, classes = zip(
@@ -52,10 +56,16 @@ def prepare(case: dict[str, Any]) -> Callable[[], Any]:
         "crowd_boxes": np.zeros((batch, 1, 4), "float32"),
     }
     model.compile(keras.optimizers.SGD(1e-6, momentum=0.9))
-    data = tf.data.Dataset.from_tensors((images, targets)).repeat()
-    steps = iter(data)
+    # Tensors, which stay where they are: a data set would bring them from the host at each step.
+    steps = itertools.repeat(tf.nest.map_structure(tf.constant, (images, targets)))
     model.make_train_function()
-    return lambda: float(model.train_function(steps)["loss"])
+
+    def step() -> float:
+        loss = model.train_function(steps)["loss"]
+        tf.test.experimental.sync_devices()
+        return float(loss)
+
+    return step
 
 
 def paste(case: dict[str, Any]) -> Callable[[], Any]:
@@ -68,5 +78,16 @@ def paste(case: dict[str, Any]) -> Callable[[], Any]:
     return lambda: int(paste_masks(masks, boxes, (height, width)).sum())
 
 
+def gpu_peak() -> int:
+    """Bytes that TensorFlow had allocated on the GPU at most."""
+    import tensorflow as tf
+
+    return tf.config.experimental.get_memory_info("GPU:0")["peak"]
+
+
 if __name__ == "__main__":
-    converse(lambda case: (paste if case["kind"] == "paste" else prepare)(case))
+    converse(
+        lambda case: (paste if case["kind"] == "paste" else prepare)(case),
+        gpu_peak,
+        ("tensorflow", "keras"),
+    )

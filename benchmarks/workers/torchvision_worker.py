@@ -44,6 +44,13 @@ def prepare(case: dict[str, Any]) -> Callable[[], Any]:
     """One repetition of a case as a function."""
     torch.set_num_threads(len(os.sched_getaffinity(0)))
     device = torch.device(case["device"])
+    if device.type == "cuda":
+        # TensorFlow's defaults: float32 multiplies in TF32, and kernels are chosen by trying them.
+        # In training the mask head's shapes change at each step, and PyTorch would try again for
+        # each: there it keeps its own default.
+        torch.set_float32_matmul_precision("high")
+        torch.backends.cudnn.allow_tf32 = True
+        torch.backends.cudnn.benchmark = case["kind"] == "inference"
     (height, width), batch = case["size"], case["batch"]
     # The masks as the head gives them, 28 x 28: pasting is timed apart.
     transform.paste_masks_in_image = lambda masks, *_: masks
@@ -72,6 +79,8 @@ def prepare(case: dict[str, Any]) -> Callable[[], Any]:
             with torch.no_grad(), precision():
                 found = model(images)
             wait()
+            # To the host, as Keras does.
+            found = [{name: value.cpu() for name, value in one.items()} for one in found]
             return [len(one["boxes"]) for one in found]
 
         return infer
@@ -128,4 +137,8 @@ if __name__ == "__main__":
     if len(sys.argv) > 1:
         save_weights(Path(sys.argv[1]), *sys.argv[2:])
     else:
-        converse(lambda case: (paste if case["kind"] == "paste" else prepare)(case))
+        converse(
+            lambda case: (paste if case["kind"] == "paste" else prepare)(case),
+            torch.cuda.max_memory_allocated,
+            ("torch", "torchvision"),
+        )

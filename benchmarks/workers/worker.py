@@ -1,7 +1,8 @@
 """What both sides of the end-to-end benchmark share: the conversation with it, and the inputs.
 
 A worker reads one JSON object per line and answers with one. The first names the case; each later
-one asks for a repetition or the peak of the memory.
+one asks for a repetition or the peak of the memory: of the process, or on a GPU of what it
+allocated there.
 """
 
 from __future__ import annotations
@@ -14,9 +15,12 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from describe import versions
 
 CLASSES = 90
 OBJECTS = 8
+# On a GPU, libraries choose kernels by trying them, also for shapes that first come up later.
+_WARM_UP = {"cpu": 2, "cuda": 10}
 
 
 def picture(height: int, width: int, seed: int = 0) -> np.ndarray:
@@ -40,24 +44,32 @@ def objects(height: int, width: int, count: int, seed: int = 0) -> tuple[np.ndar
     return boxes, random.integers(0, CLASSES, count)
 
 
-def converse(prepare: Callable[[dict[str, Any]], Callable[[], Any]]) -> None:
+def converse(
+    prepare: Callable[[dict[str, Any]], Callable[[], Any]],
+    gpu_peak: Callable[[], int],
+    packages: tuple[str, ...],
+) -> None:
     """Serves one case.
 
     Args:
-        prepare: makes of a case a function that does one repetition; what it returns (counts, say)
-            goes along with the seconds.
+        prepare: makes of a case a function that does one repetition and returns when all of it is
+            done; what it returns (counts, say) goes along with the seconds.
+        gpu_peak: bytes that were allocated on the GPU at most.
+        packages: whose versions the first answer tells.
     """
     answers, sys.stdout = sys.stdout, sys.stderr  # what libraries print is no answer
     run: Callable[[], Any] | None = None
+    device = "cpu"
     for line in sys.stdin:
         order = json.loads(line)
         if run is None:
-            run = prepare(order)
-            run()  # tracing, and kernels chosen at first use
-            run()
-            answer: dict[str, Any] = {"ready": True}
+            run, device = prepare(order), order["device"]
+            for _ in range(_WARM_UP[device]):  # tracing, and kernels chosen at first use
+                run()
+            answer: dict[str, Any] = {"software": versions(*packages)}
         elif order == "peak":
-            answer = {"peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}
+            resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+            answer = {"peak": gpu_peak() if device == "cuda" else resident}
         else:
             start = time.perf_counter()
             result = run()

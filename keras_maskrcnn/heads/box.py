@@ -49,7 +49,8 @@ class Sampled:
 
     def with_objects(self, lists: RoILists, num_classes: int) -> Sampled:
         """Those that are no background."""
-        kept = lists.filter(self.rois, self.classes < num_classes)
+        # As floats: int32 is compared on the host.
+        kept = lists.filter(self.rois, ops.cast(self.classes, "float32") < num_classes)
         rows = (self.owners, self.classes, self.matched, self.features)
         return Sampled(kept.boxes, *(kept.take_rows(values) for values in rows))
 
@@ -212,7 +213,7 @@ class Box(Part):
         sampled, roi_classes, target_deltas, matched = self.targets(
             rois, valid, boxes, classes, crowds
         )
-        real = lists.select(sampled, roi_classes >= 0)
+        real = lists.select(sampled, ops.cast(roi_classes, "float32") >= 0)
         roi_classes, target_deltas, matched = (
             real.take(values) for values in (roi_classes, target_deltas, matched)
         )

@@ -164,7 +164,7 @@ class Cascade(Box):
         )
         outputs: dict[str, Any] = {}
         for stage, head in enumerate(self.heads):
-            real = lists.select(slots, slot_classes >= 0)
+            real = lists.select(slots, ops.cast(slot_classes, "float32") >= 0)
             features = pool(self.pooler, real.boxes, real.owners)
             logits, deltas = head(self.share_gradient(features))
             outputs[f"stage_{stage + 1}"] = {

@@ -210,7 +210,7 @@ class RPN(Part):
 
     def losses(self, outputs: Mapping[str, Tensor], total: losses.Total) -> dict[str, Tensor]:
         """Scalars under `loss_names`; see `RoIHead.losses`."""
-        images = total(ops.cast(ops.shape(outputs["labels"])[0], "float32"))
+        images = total(ops.cast(ops.shape(outputs["logits"])[0], "float32"))
         parts = losses.rpn_losses(
             outputs["logits"],
             outputs["deltas"],

@@ -75,11 +75,13 @@ class AnchorTargetLayer(GeometryLayer):
             match_zero_iou=self.match_zero_iou,
         )
         labels = ignore_crowds(labels, anchors, crowd_boxes, self.crowd_overlap)
-        priorities = sampling.random_priorities(ops.shape(labels), self.seed_generator)
+        # Not the labels' own: TensorFlow reads the shape of int32 on the host.
+        shape = (ops.shape(boxes)[0], ops.shape(anchors)[1])
+        priorities = sampling.random_priorities(shape, self.seed_generator)
         indices, chosen = sampling.sample_labels(
             labels, self.num_samples, self.positive_fraction, priorities
         )
-        labels = sampling.scatter_labels(indices, chosen, ops.shape(labels))
+        labels = sampling.scatter_labels(indices, chosen, shape)
         targets = take_rows(boxes, matched)
         return labels, encode_boxes(targets, anchors, self.box_weights)
 

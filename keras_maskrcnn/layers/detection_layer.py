@@ -96,7 +96,9 @@ class DetectionLayer(GeometryLayer):
         classes = ops.broadcast_to(index_class[None], ops.shape(scores))
 
         index, scores, counts = self._suppress(boxes, scores, classes)
-        kept = ops.arange(self.max_detections) < counts[:, None]
+        # As floats: int32 is compared on the host.
+        slots = ops.arange(self.max_detections, dtype="float32")
+        kept = slots < ops.cast(counts, "float32")[:, None]
         boxes = take_rows(boxes, index)
         return {
             "boxes": ops.where(ops.expand_dims(kept, -1), boxes, 0.0),

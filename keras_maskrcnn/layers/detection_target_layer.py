@@ -25,6 +25,7 @@ def classes_of_rois(labels: Tensor, matched: Tensor, classes: Tensor, num_classe
         classes: int32 `[B, N]` of the objects.
         num_classes: `K`.
     """
+    labels = ops.cast(labels, "float32")  # int32 is compared on the host.
     others = ops.where(labels == IGNORED, -1, num_classes)
     return ops.where(labels == POSITIVE, take_rows(classes, matched), others)
 
@@ -87,13 +88,13 @@ class DetectionTargetLayer(GeometryLayer):
         matched, labels = match_boxes(candidates, boxes, real, self.iou, self.iou)
         labels = ignore_crowds(labels, candidates, crowd_boxes, self.crowd_overlap)
         labels = ops.where(ops.concatenate([valid, real], axis=1), labels, IGNORED)
-        priorities = sampling.random_priorities(ops.shape(labels), self.seed_generator)
+        priorities = sampling.random_priorities(ops.shape(candidates)[:2], self.seed_generator)
         indices, chosen = sampling.sample_labels(
             labels, self.num_samples, self.positive_fraction, priorities
         )
 
         rois = take_rows(candidates, indices)
-        rois = ops.where((chosen != IGNORED)[..., None], rois, 0.0)
+        rois = ops.where((ops.cast(chosen, "float32") != IGNORED)[..., None], rois, 0.0)
         matched = take_rows(matched, indices)
         roi_classes = classes_of_rois(chosen, matched, classes, self.num_classes)
         deltas = encode_boxes(take_rows(boxes, matched), rois, self.box_weights)

@@ -56,7 +56,9 @@ class MaskTargetLayer(GeometryLayer):
     def call(
         self, rois: Tensor, images: Tensor, matched: Tensor, masks: Tensor, boxes: Tensor
     ) -> Tensor:
-        own = ops.cast(take_objects(masks, images, matched), "float32") / 255.0
+        # bfloat16 holds 0..255, and a GPU can take its rows; of uint8 it cannot.
+        own = take_objects(ops.cast(masks, "bfloat16"), images, matched)
+        own = ops.cast(own, "float32") / 255.0
         if self.whole_pictures:
             targets = masks_from_pictures(own, rois, self.size, self.aligned)
         else:

@@ -9,7 +9,7 @@ from keras import ops
 
 from keras_maskrcnn.layers.geometry import GeometryLayer
 from keras_maskrcnn.ops.boxes import clip_boxes, decode_boxes
-from keras_maskrcnn.ops.gather import take_rows
+from keras_maskrcnn.ops.gather import take, take_rows
 from keras_maskrcnn.ops.nms import batched_nms
 
 Tensor = Any
@@ -84,10 +84,10 @@ class ProposalLayer(GeometryLayer):
             count = ops.minimum(ops.shape(score)[1], pre_nms)
             best, index = ops.top_k(score, count)
             delta = take_rows(delta, index)
-            anchor = ops.take(anchor[0], index, axis=0)
+            anchor = take(anchor[0], index)
             level_boxes.append(decode_boxes(delta, anchor, self.box_weights))
             level_logits.append(best)
-            level_ids.append(ops.full_like(index, level))
+            level_ids.append(ops.full_like(best, level, dtype="int32"))
         boxes = clip_boxes(ops.concatenate(level_boxes, axis=1), image_sizes)
         scores = ops.concatenate(level_logits, axis=1)
         levels = ops.concatenate(level_ids, axis=1)
@@ -95,7 +95,9 @@ class ProposalLayer(GeometryLayer):
         sides = boxes[..., 2:] - boxes[..., :2]
         scores = ops.where(ops.all(sides >= _MIN_SIDE, axis=-1), scores, float("-inf"))
         index, counts = batched_nms(boxes, scores, levels, self.nms_iou, num_proposals)
-        valid = ops.arange(num_proposals) < counts[:, None]
+        # As floats: int32 is compared on the host.
+        slots = ops.arange(num_proposals, dtype="float32")
+        valid = slots < ops.cast(counts, "float32")[:, None]
         boxes = take_rows(boxes, index)
         scores = take_rows(scores, index)
         boxes = ops.where(ops.expand_dims(valid, -1), boxes, 0.0)

@@ -60,7 +60,9 @@ class RoIList:
 
     def take_rows(self, values: Tensor) -> Tensor:
         """Likewise for a list made by `filter`: `[all, ...]` to `[P, ...]`."""
-        return self.take(ops.expand_dims(values, 0))
+        # int32 would be reshaped on the host.
+        wide = ops.cast(values, "int64") if values.dtype == "int32" else values
+        return ops.cast(self.take(ops.expand_dims(wide, 0)), values.dtype)
 
     def restore(self, values: Tensor) -> Tensor:
         """Inverse of `take`: `[P, ...]` to `[B, S, ...]`, 0 where nothing was chosen."""

@@ -9,6 +9,7 @@ import tensorflow as tf
 from keras import ops
 
 from keras_maskrcnn.layers.geometry import GeometryLayer
+from keras_maskrcnn.ops.gather import take
 
 Tensor = Any
 
@@ -20,7 +21,7 @@ def at_least_one(values: Tensor) -> Tensor:
     2.21) give an empty batch the channels of the input instead of the filters', and the next
     operation fails.
     """
-    missing = ops.cast(ops.equal(ops.shape(values)[0], 0), "int32")
+    missing = ops.maximum(1 - ops.shape(values)[0], 0)
     padded = ops.pad(values, [[0, missing], *[[0, 0]] * (len(values.shape) - 1)])
     return ops.reshape(padded, (-1, *values.shape[1:]))  # with known sizes again
 
@@ -33,10 +34,11 @@ def are_real(values: Tensor) -> Tensor:
 
 def take_objects(values: Tensor, images: Tensor, matched: Tensor) -> Tensor:
     """`values[images, matched]`: `[B, N, ...]` -> `[P, ...]`."""
-    images, matched = ops.cast(images, "int32"), ops.cast(matched, "int32")
-    rows = images * ops.cast(ops.shape(values)[1], "int32") + matched
+    # int64: TensorFlow multiplies and adds int32 on the host.
+    images, matched = ops.cast(images, "int64"), ops.cast(matched, "int64")
+    rows = images * ops.cast(ops.shape(values)[1], "int64") + matched
     shape = (-1, *(ops.shape(values)[i] for i in range(2, len(values.shape))))
-    return ops.take(ops.reshape(values, shape), rows, axis=0)
+    return take(ops.reshape(values, shape), rows)
 
 
 @keras.saving.register_keras_serializable(package="keras_maskrcnn")
@@ -98,9 +100,12 @@ class SelectRoIs(GeometryLayer):
 
     def call(self, rois: Tensor, chosen: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         # Not ops.nonzero: LiteRT cannot unstack its int64 result.
-        slots = ops.reshape(ops.cast(tf.where(ops.reshape(chosen, (-1,))), "int32"), (-1,))
-        flat = ops.take(ops.reshape(rois, (-1, 4)), slots, axis=0)
-        return flat, slots // ops.cast(ops.shape(rois)[1], "int32"), slots
+        # int32 only at the end: TensorFlow reshapes and divides it on the host.
+        slots = ops.cast(ops.reshape(tf.where(ops.reshape(chosen, (-1,))), (-1,)), "int32")
+        batch, size = ops.shape(rois)[:2]
+        images = ops.broadcast_to(ops.arange(batch, dtype="int32")[:, None], (batch, size))
+        images = ops.reshape(images, (-1,))
+        return take(ops.reshape(rois, (-1, 4)), slots), take(images, slots), slots
 
 
 @keras.saving.register_keras_serializable(package="keras_maskrcnn")
@@ -119,7 +124,9 @@ class TakeSlots(GeometryLayer):
         super().__init__(autocast=False, **kwargs)
 
     def call(self, values: Tensor, slots: Tensor) -> Tensor:
-        return ops.take(ops.reshape(values, (-1, *values.shape[2:])), slots, axis=0)
+        # int32 is reshaped on the host.
+        wide = ops.cast(values, "int64") if values.dtype == "int32" else values
+        return ops.cast(take(ops.reshape(wide, (-1, *values.shape[2:])), slots), values.dtype)
 
 
 @keras.saving.register_keras_serializable(package="keras_maskrcnn")
@@ -137,5 +144,6 @@ class RestoreSlots(GeometryLayer):
 
     def call(self, values: Tensor, slots: Tensor, chosen: Tensor) -> Tensor:
         batch, size = ops.shape(chosen)
-        full = ops.scatter(slots[:, None], values, (batch * size, *values.shape[1:]))
+        column = ops.cast(ops.cast(slots, "float32")[:, None], "int32")  # Reshaped as floats.
+        full = ops.scatter(column, values, (batch * size, *values.shape[1:]))
         return ops.reshape(full, (batch, chosen.shape[1] or size, *values.shape[1:]))

@@ -131,7 +131,7 @@ class Network:
         Returns:
             `found` with continuous boxes, and each head's results `[B, D, ...]`, 0 where padded.
         """
-        kept = found["classes"] >= 0
+        kept = ops.cast(found["classes"], "float32") >= 0  # int32 is compared on the host.
         # Heads read the refined boxes (section 3.1, Inference).
         rois = self.lists.select(found["boxes"], kept)
         classes = rois.take(found["classes"])

@@ -146,4 +146,5 @@ def assign_levels(
     """
     side = ops.sqrt(ops.maximum(box_area(boxes), 1e-12))
     level = ops.floor(canonical_level + ops.log2(side / canonical_size) + eps)
-    return ops.cast(ops.clip(level, min_level, max_level), "int32") - min_level
+    # Subtracted as floats: int32 arithmetic is done on the host, even where there is a GPU.
+    return ops.cast(ops.clip(level, min_level, max_level) - min_level, "int32")

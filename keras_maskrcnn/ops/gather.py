@@ -26,3 +26,13 @@ def take_rows(values: Tensor, indices: Tensor) -> Tensor:
         `[B, S, ...]`.
     """
     return tf.gather(values, indices, batch_dims=1)
+
+
+def take(values: Tensor, indices: Tensor) -> Tensor:
+    """`values[indices]`; `ops.take` also knows indices from the end, for which it needs the host.
+
+    Args:
+        values: `[A, ...]`.
+        indices: integers of any shape, 0..A-1.
+    """
+    return tf.gather(values, indices)

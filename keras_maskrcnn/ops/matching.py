@@ -47,10 +47,12 @@ def match(
         label int32 `[B, A]`: `POSITIVE`, `NEGATIVE` or `IGNORED`.
     """
 
+    # Objects are numbered in float32 and labels compared in it: TensorFlow keeps what a loop
+    # carries in int32, and compares int32, on the host, even where there is a GPU.
     def step(index, best_iou, best_object, is_best):
         iou = iou_with(index)
         better = iou > best_iou
-        best_object = ops.where(better, index, best_object)
+        best_object = ops.where(better, ops.cast(index, "float32"), best_object)
         best_iou = ops.where(better, iou, best_iou)
         if best_anchors:
             top = ops.max(iou, axis=1, keepdims=True)
@@ -65,13 +67,13 @@ def match(
         (
             ops.convert_to_tensor(0, "int32"),
             ops.full(shape, -1.0, "float32"),
-            ops.zeros(shape, "int32"),
+            ops.zeros(shape, "float32"),
             ops.zeros(shape, "bool"),
         ),
     )
     labels = ops.where(best_iou < negative_iou, NEGATIVE, IGNORED)
     labels = ops.where((best_iou >= positive_iou) | is_best, POSITIVE, labels)
-    return best_object, ops.cast(labels, "int32")
+    return ops.cast(best_object, "int32"), ops.cast(labels, "int32")
 
 
 def match_boxes(
@@ -100,7 +102,7 @@ def match_boxes(
         iou = pairwise_iou(boxes, ops.take(gt_boxes, index, axis=1)[:, None])[..., 0]
         return ops.where(ops.take(gt_valid, index, axis=1)[:, None], iou, -1.0)
 
-    most = ops.max(ops.sum(ops.cast(gt_valid, "int32"), axis=1))
+    most = ops.max(ops.sum(ops.cast(gt_valid, "float32"), axis=1))
     return match(iou_with, most, shape, positive_iou, negative_iou, best_anchors, match_zero_iou)
 
 
@@ -118,7 +120,7 @@ def ignore_crowds(labels: Tensor, boxes: Tensor, crowd_boxes: Tensor, overlap: f
         int32 `[B, A]`.
     """
     # One region at a time, as in `match`: memory stays O(B A).
-    covered = ops.zeros_like(labels, dtype="float32")
+    covered = ops.zeros((ops.shape(crowd_boxes)[0], ops.shape(boxes)[1]), "float32")
 
     def step(index, covered):
         region = ops.take(crowd_boxes, index, axis=1)[:, None]
@@ -126,8 +128,9 @@ def ignore_crowds(labels: Tensor, boxes: Tensor, crowd_boxes: Tensor, overlap: f
         return index + 1, ops.maximum(covered, share)
 
     present = crowd_boxes[..., 2] > crowd_boxes[..., 0]
-    most = ops.max(ops.sum(ops.cast(present, "int32"), axis=1))
+    most = ops.cast(ops.max(ops.sum(ops.cast(present, "float32"), axis=1)), "int32")
     _, covered = ops.while_loop(
         lambda index, _: index < most, step, (ops.convert_to_tensor(0, "int32"), covered)
     )
-    return ops.where((labels == NEGATIVE) & (covered >= overlap), IGNORED, labels)
+    is_negative = ops.cast(labels, "float32") == NEGATIVE
+    return ops.where(is_negative & (covered >= overlap), IGNORED, labels)

@@ -38,7 +38,9 @@ def sample_labels(
         indices int32 `[B, S]`, positives first, then negatives, and
         their labels int32 `[B, S]`, `IGNORED` in slots for which no candidate was left.
     """
-    padding = [[0, 0], [0, ops.maximum(num_samples - ops.shape(labels)[1], 0)]]
+    # As float32, and places as int64: TensorFlow has int32 arithmetic on the host alone.
+    labels = ops.cast(labels, "float32")
+    padding = [[0, 0], [0, ops.maximum(num_samples - ops.shape(priorities)[1], 0)]]
     labels = ops.pad(labels, padding, constant_values=IGNORED)
     priorities = ops.pad(priorities, padding)
 
@@ -50,13 +52,12 @@ def sample_labels(
     # Chosen positives rank above all negatives, everything else below them.
     rank = ops.where(labels == NEGATIVE, priorities, -1.0)
     negative_rank, negatives = ops.top_k(rank, num_samples)
-    slots = ops.concatenate([top, negatives], axis=1)
+    slots = ops.concatenate([ops.cast(top, "int64"), ops.cast(negatives, "int64")], axis=1)
     slot_rank = ops.concatenate([ops.where(found > 0, 2.0, -1.0), negative_rank], axis=1)
-    order = ops.argsort(-slot_rank, axis=1)[:, :num_samples]
+    chosen_rank, order = ops.top_k(slot_rank, num_samples)  # The first of equals comes first.
     indices = ops.cast(take_rows(slots, order), "int32")
-    chosen_rank = take_rows(slot_rank, order)
     chosen = ops.where(chosen_rank > 1.5, POSITIVE, ops.where(chosen_rank >= 0, NEGATIVE, IGNORED))
-    return ops.where(chosen == IGNORED, 0, indices), ops.cast(chosen, "int32")
+    return ops.where(chosen_rank < 0, 0, indices), ops.cast(chosen, "int32")
 
 
 def scatter_labels(indices: Tensor, chosen: Tensor, shape: tuple[Any, Any]) -> Tensor:
@@ -70,9 +71,9 @@ def scatter_labels(indices: Tensor, chosen: Tensor, shape: tuple[Any, Any]) -> T
         int32 `[B, A]`, `IGNORED` where not sampled.
     """
     batch, candidates = shape
-    rows = ops.arange(batch, dtype="int32")[:, None]
-    flat = ops.reshape(indices + rows * ops.cast(candidates, "int32"), (-1, 1))
+    first = ops.arange(batch, dtype="int32")[:, None] * ops.cast(candidates, "int32")
+    flat = ops.reshape(ops.cast(indices, "int64") + ops.cast(first, "int64"), (-1, 1))
     # scatter adds onto zeros, so labels move up by one; an empty slot adds 0 to candidate 0.
-    values = ops.reshape(chosen - IGNORED, (-1,))
-    labels = ops.scatter(flat, values, (batch * candidates,)) + IGNORED
-    return ops.reshape(labels, (batch, candidates))
+    values = ops.reshape(ops.cast(chosen, "float32") - IGNORED, (-1,))
+    labels = ops.scatter(ops.cast(flat, "int32"), values, (batch * candidates,)) + IGNORED
+    return ops.cast(ops.reshape(labels, (batch, candidates)), "int32")

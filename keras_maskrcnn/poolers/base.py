@@ -73,17 +73,17 @@ class RoIPooler(GeometryLayer):
             )
         if images is None:
             images = ops.broadcast_to(ops.arange(leading[0], dtype="int32")[:, None], leading)
+            images = ops.reshape(images, (-1,))
+            boxes = ops.reshape(boxes, (-1, 4))
         regions, levels = self.regions(features, boxes)
-        pooled = self.pool(
-            features,
-            ops.reshape(regions, (-1, 4)),
-            ops.reshape(images, (-1,)),
-            ops.reshape(levels, (-1,)),
-        )
+        pooled = self.pool(features, regions, images, levels)
         return ops.reshape(pooled, (*leading, *self.output_size, features[0].shape[-1]))
 
     def regions(self, features: list[Tensor], boxes: Tensor) -> tuple[Tensor, Tensor]:
-        """What to pool for each box, and its level (FPN, equation 1), 0 for the finest."""
+        """What to pool for each box `[P, 4]`, and its level `[P]` (FPN, equation 1), 0 the finest.
+
+        Boxes come as a list: to reshape levels, being int32, would take a GPU's to the host.
+        """
         lowest = self.strides[0].bit_length() - 1
         return boxes, assign_levels(boxes, lowest, lowest + len(self.strides) - 1)
 

@@ -8,6 +8,7 @@ import keras
 from keras import ops
 
 from keras_maskrcnn.ops.boxes import box_area
+from keras_maskrcnn.ops.gather import take
 from keras_maskrcnn.poolers.base import POOLERS
 from keras_maskrcnn.poolers.bilinear import BilinearPooler
 
@@ -50,9 +51,9 @@ class CropAndResizeLayer(BilinearPooler):
         side = ops.sqrt(ops.maximum(box_area(boxes) * size[0] * size[1], 1e-12))
         level = ops.round(4.0 + ops.log2(side / 224.0))
         level = ops.clip(level, lowest, lowest + len(self.strides) - 1)
-        levels = ops.cast(level, "int32") - lowest
+        levels = ops.cast(level - lowest, "int32")
 
-        cells = ops.take(ops.stack(grids), levels, axis=0) - 1.0
+        cells = take(ops.stack(grids), levels) - 1.0
         start, end = boxes[..., :2] * cells, boxes[..., 2:] * cells
         bins = self.output_size[::-1]
         margin = (end - start) * ops.convert_to_tensor(
@@ -60,5 +61,5 @@ class CropAndResizeLayer(BilinearPooler):
         )
         # RoIAlign counts from the map's edge: cell 0's centre is at 0.5.
         boxes = ops.concatenate([start - margin, end + margin], axis=-1) + 0.5
-        strides = ops.take(ops.convert_to_tensor(self.strides, "float32"), levels)
+        strides = take(ops.convert_to_tensor(self.strides, "float32"), levels)
         return boxes * strides[..., None], levels

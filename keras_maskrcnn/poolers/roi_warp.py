@@ -7,6 +7,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_maskrcnn.ops.gather import take
 from keras_maskrcnn.poolers.base import POOLERS
 from keras_maskrcnn.poolers.bilinear import BilinearPooler
 
@@ -41,7 +42,7 @@ class RoIWarpLayer(BilinearPooler):
 
     def regions(self, features: list[Tensor], boxes: Tensor) -> tuple[Tensor, Tensor]:
         boxes, levels = super().regions(features, boxes)
-        strides = ops.take(ops.convert_to_tensor(self.strides, "float32"), levels)[..., None]
+        strides = take(ops.convert_to_tensor(self.strides, "float32"), levels)[..., None]
         cells = boxes / strides
         cells = ops.sign(cells) * ops.floor(ops.abs(cells) + 0.5)
         # From the first cell's edge to the last one's, at least one cell.
