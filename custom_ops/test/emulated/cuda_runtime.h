@@ -27,6 +27,7 @@
   ::emulated::shuffle_value(mask, value, from_lane, __LINE__)
 #define __popc(bits) __builtin_popcount(bits)
 #define __ffs(bits) __builtin_ffs(static_cast<int>(bits))
+#define __clz(bits) __builtin_clz(static_cast<unsigned>(bits))
 
 enum cudaError_t { cudaSuccess = 0, cudaErrorInvalidValue = 1, cudaErrorInvalidConfiguration = 9 };
 inline const char* cudaGetErrorString(cudaError_t error) {
