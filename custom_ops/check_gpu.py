@@ -281,9 +281,9 @@ def sanitize(scratch: Path) -> None:
         sys.exit("no nvcc was found: set CUDA_HOME")
     binary = scratch / "kernels_test"
     command = [cuda.nvcc, "-O2", "-std=c++17", "-fmad=false", "-lineinfo", "-cudart", "static"]
-    command += [gpu_code(), "-DMASKRCNN_FEW_SHAPES", "-o", str(binary)]
+    command += [gpu_code(), "-DMASKRCNN_ON_GPU", "-o", str(binary)]
     command += [str(FOLDER / "test" / name) for name in ("kernels_test.cc", "on_gpu.cu")]
-    command += [str(path) for path in sorted((FOLDER / "roi_align").glob("*_cuda.cu"))]
+    command += [str(path) for path in sorted((FOLDER / "roi_align").glob("roi_*_c*u*"))]
     subprocess.run(command, check=True)
     subprocess.run([str(binary)], check=True)
     tool = shutil.which("compute-sanitizer", path=f"{os.environ['PATH']}:{cuda.root}/bin")
@@ -292,7 +292,7 @@ def sanitize(scratch: Path) -> None:
         return
     for check in ("memcheck", "racecheck", "synccheck", "initcheck"):
         command = [tool, "--tool", check, "--error-exitcode", "1"]
-        command += ["--kernel-regex", "kns=maskrcnn", str(binary)]
+        command += ["--kernel-name", "kns=maskrcnn", str(binary)]
         done = subprocess.run(command, capture_output=True, text=True)
         report = [line for line in done.stdout.splitlines() if line.startswith("=====")]
         print(f"compute-sanitizer {check}:", *report[:40], sep="\n  ", flush=True)

@@ -1,5 +1,5 @@
-// The CPU kernels alone, on threads of their own, or with -DMASKRCNN_EMULATED the CUDA kernels on an
-// emulated GPU: against plain computations, the gradient against the forward pass (both are linear
+// The CPU kernels alone, on threads of their own, or the CUDA kernels: with -DMASKRCNN_EMULATED on an
+// emulated GPU, with -DMASKRCNN_ON_GPU on a real one (check_gpu.py). Against plain computations, the gradient against the forward pass (both are linear
 // once the maxima are known), and the same bits for any number of threads, or any order of them.
 // Built with sanitizers by sanitize.sh.
 #include <cstdio>
@@ -7,10 +7,14 @@
 #include <type_traits>
 
 #include "cases.h"
-#include "emulated/kernels.h"
+#include "tested_kernels.h"
 #include "plain.h"
 #ifdef MASKRCNN_EMULATED
+#define MASKRCNN_TEST_CUDA
 #include "emulated/writes.h"
+#endif
+#ifdef MASKRCNN_ON_GPU
+#define MASKRCNN_TEST_CUDA
 #endif
 
 using namespace maskrcnn;
@@ -105,8 +109,8 @@ Runs<T> on_cpu(Case<T>& c) {
 
 template <typename T>
 Runs<T> tested(Case<T>& c) {
-#ifdef MASKRCNN_EMULATED
-  return {emulated_kernels<T>(), c};
+#ifdef MASKRCNN_TEST_CUDA
+  return {cuda_kernels<T>(), c};
 #else
   return on_cpu(c);
 #endif
@@ -124,7 +128,7 @@ void check_align(Case<T>& c, double tolerance) {
     same &= value == plain_align<float>(c, roi, i, j, channel);
   });
   expect(near, "differs from the plain computation", name);
-#ifdef MASKRCNN_EMULATED
+#ifdef MASKRCNN_TEST_CUDA
   if (std::is_same_v<T, float>) expect(same, "differs in bits from the plain computation", name);
 #endif
   tested(c).align_gradient(1);
@@ -167,7 +171,7 @@ void check_not_a_number(double tolerance) {
   check_pool(c, tolerance);
 }
 
-#ifdef MASKRCNN_EMULATED
+#ifdef MASKRCNN_TEST_CUDA
 // Infinities in the upstream gradient reach the cells that have a share in them, no others: samples
 // at the middle of cells give their neighbours nothing. (On the CPU, as in torchvision, 0 times an
 // infinity is not a number, and spreads.)
@@ -266,7 +270,7 @@ void check_unaligned(double tolerance) {
   for (auto* values : {&c.pooled, &c.upstream, &c.features[0], &c.gradients[0]})
     values->insert(values->begin(), T{});
   const Problem& p = c.problem;
-  const Kernels<T> kernels = emulated_kernels<T>();
+  const Kernels<T> kernels = cuda_kernels<T>();
   const T* features = c.features[0].data() + 1;
   T* gradients = c.gradients[0].data() + 1;
   kernels.align(p, &features, c.pooled.data() + 1, threads(1));
@@ -282,6 +286,7 @@ void check_unaligned(double tolerance) {
          "results depend on the alignment", "RoIAlign");
 }
 
+#ifdef MASKRCNN_EMULATED
 template <typename T>
 void check_writes(int channels) {
   Case<T> c({2, channels, 2, 5, 3, 3, 2, true, 3, 71}, 5);
@@ -303,6 +308,7 @@ void check_writes(int channels) {
   tested(c).pool_gradient();
   check("not every gradient is written by one block", "RoIPool");
 }
+#endif
 
 // Fibers are slow: small maps, but wider than two tiles; all of the ways that the kernels branch.
 const Shape kShapes[] = {
@@ -341,15 +347,17 @@ void run(double tolerance) {
     Case<T> c(shape, ++seed);
     check_align(c, tolerance);
     check_pool(c, tolerance);
-#ifdef MASKRCNN_EMULATED
+#ifdef MASKRCNN_TEST_CUDA
     compare_with_cpu(c, tolerance);
 #endif
   }
   check_not_a_number<T>(tolerance);
-#ifdef MASKRCNN_EMULATED
+#ifdef MASKRCNN_TEST_CUDA
   check_infinite_upstream<T>(tolerance);
   check_unknown_indices<T>();
   check_unaligned<T>(tolerance);
+#endif
+#ifdef MASKRCNN_EMULATED
   for (int channels : {7, 64, 512}) check_writes<T>(channels);
 #endif
 }

@@ -1,13 +1,13 @@
-// The CUDA kernels on a GPU, under the names of the CPU's and with its pointers: kernels_test.cc
-// then tests them. Every array has an allocation of its own, of exactly its size, so that
-// compute-sanitizer finds what reads or writes beside it.
+// The CUDA kernels on a GPU, with pointers of the CPU, for kernels_test.cc. Every array has an
+// allocation of its own, of exactly its size, so that compute-sanitizer finds what reads or writes
+// beside it.
 #include <cstdio>
 #include <cstdlib>
 #include <vector>
 
 #include <cuda_runtime.h>
 
-#include "../roi_align/kernels.h"
+#include "tested_kernels.h"
 
 namespace maskrcnn {
 namespace {
@@ -74,10 +74,8 @@ struct Pyramid {
   std::vector<T*> pointers;
 };
 
-}  // namespace
-
 template <typename T>
-void roi_align_cpu(const Problem& p, const T* const* features, T* pooled, const ParallelFor&) {
+void align(const Problem& p, const T* const* features, T* pooled, const ParallelFor&) {
   const OnGpu gpu(p);
   const Pyramid<T> maps(p, features);
   const Copy<T> out(pooled, bins_of(p));
@@ -86,7 +84,7 @@ void roi_align_cpu(const Problem& p, const T* const* features, T* pooled, const 
 }
 
 template <typename T>
-void roi_align_gradient_cpu(const Problem& p, const T* upstream, T* const* gradients,
+void align_gradient(const Problem& p, const T* upstream, T* const* gradients,
                             const ParallelFor&) {
   const OnGpu gpu(p);
   const Pyramid<T> maps(p, gradients);
@@ -96,7 +94,7 @@ void roi_align_gradient_cpu(const Problem& p, const T* upstream, T* const* gradi
 }
 
 template <typename T>
-void roi_pool_cpu(const Problem& p, const T* const* features, T* pooled, int32_t* cells,
+void pool(const Problem& p, const T* const* features, T* pooled, int32_t* cells,
                   const ParallelFor&) {
   const OnGpu gpu(p);
   const Pyramid<T> maps(p, features);
@@ -109,7 +107,7 @@ void roi_pool_cpu(const Problem& p, const T* const* features, T* pooled, int32_t
 }
 
 template <typename T>
-void roi_pool_gradient_cpu(const Problem& p, const T* upstream, const int32_t* cells,
+void pool_gradient(const Problem& p, const T* upstream, const int32_t* cells,
                            T* const* gradients, const ParallelFor&) {
   const OnGpu gpu(p);
   const Pyramid<T> maps(p, gradients);
@@ -120,17 +118,15 @@ void roi_pool_gradient_cpu(const Problem& p, const T* upstream, const int32_t* c
   for (int l = 0; l < p.levels; ++l) maps.maps[l].read(gradients[l]);
 }
 
-#define MASKRCNN_INSTANTIATE(T)                                                                \
-  template void roi_align_cpu<T>(const Problem&, const T* const*, T*, const ParallelFor&);     \
-  template void roi_align_gradient_cpu<T>(const Problem&, const T*, T* const*,                 \
-                                          const ParallelFor&);                                 \
-  template void roi_pool_cpu<T>(const Problem&, const T* const*, T*, int32_t*,                 \
-                                const ParallelFor&);                                           \
-  template void roi_pool_gradient_cpu<T>(const Problem&, const T*, const int32_t*, T* const*,  \
-                                         const ParallelFor&)
-MASKRCNN_INSTANTIATE(float);
-MASKRCNN_INSTANTIATE(BFloat16);
-MASKRCNN_INSTANTIATE(Half);
-#undef MASKRCNN_INSTANTIATE
+}  // namespace
+
+template <typename T>
+Kernels<T> cuda_kernels() {
+  return {align<T>, align_gradient<T>, pool<T>, pool_gradient<T>};
+}
+
+template Kernels<float> cuda_kernels<float>();
+template Kernels<BFloat16> cuda_kernels<BFloat16>();
+template Kernels<Half> cuda_kernels<Half>();
 
 }  // namespace maskrcnn

@@ -1,4 +1,4 @@
-#include "kernels.h"
+#include "../tested_kernels.h"
 
 #include <cstdio>
 #include <cstdlib>
@@ -37,12 +37,12 @@ void pool_gradient(const Problem& p, const T* upstream, const int32_t* cells, T*
 }  // namespace
 
 template <typename T>
-Kernels<T> emulated_kernels() {
+Kernels<T> cuda_kernels() {
   return {align<T>, align_gradient<T>, pool<T>, pool_gradient<T>};
 }
 
-template Kernels<float> emulated_kernels<float>();
-template Kernels<BFloat16> emulated_kernels<BFloat16>();
-template Kernels<Half> emulated_kernels<Half>();
+template Kernels<float> cuda_kernels<float>();
+template Kernels<BFloat16> cuda_kernels<BFloat16>();
+template Kernels<Half> cuda_kernels<Half>();
 
 }  // namespace maskrcnn

@@ -1,8 +1,8 @@
 // The kernels that a test runs, of either kind.
-#ifndef MASKRCNN_EMULATED_KERNELS_H_
-#define MASKRCNN_EMULATED_KERNELS_H_
+#ifndef MASKRCNN_TEST_KERNELS_H_
+#define MASKRCNN_TEST_KERNELS_H_
 
-#include "../../roi_align/kernels.h"
+#include "../roi_align/kernels.h"
 
 namespace maskrcnn {
 
@@ -19,11 +19,11 @@ Kernels<T> cpu_kernels() {
   return {roi_align_cpu<T>, roi_align_gradient_cpu<T>, roi_pool_cpu<T>, roi_pool_gradient_cpu<T>};
 }
 
-// The CUDA kernels on the emulated GPU. They need no ParallelFor: blocks and threads run in another
-// order each time. An error ends the process.
+// The CUDA kernels, on the emulated GPU or a real one. They need no ParallelFor. An error ends the
+// process.
 template <typename T>
-Kernels<T> emulated_kernels();
+Kernels<T> cuda_kernels();
 
 }  // namespace maskrcnn
 
-#endif  // MASKRCNN_EMULATED_KERNELS_H_
+#endif  // MASKRCNN_TEST_KERNELS_H_
