@@ -33,8 +33,6 @@ class Fault(NamedTuple):
 
 ALIGN, POOL, DEVICE = "roi_align_cuda.cu", "roi_pool_cuda.cu", "device.cuh"
 FAULTS = (
-    Fault("no barrier before the next round", ALIGN,
-          "__syncthreads();  // the last round's RoIs have been read", ""),
     Fault("no barrier after the votes", ALIGN,
           "votes[warp] = vote;\n    __syncthreads();", "votes[warp] = vote;"),
     Fault("no barrier before the RoIs are read", ALIGN,
@@ -75,8 +73,13 @@ FAULTS = (
           "sums[cell][threadIdx.x] = 0.f;", ";"),
     Fault("packets side by side in a lane", ALIGN,
           "load<T, size>(bin + q * stride)", "load<T, size>(bin + q * size)"),
-    Fault("packets where they do not fit", DEVICE,
-          "reinterpret_cast<uintptr_t>(maps[i]) % 16 == 0", "true"),
+    Fault("packets where the maps are not aligned", DEVICE,
+          "reinterpret_cast<uintptr_t>(maps[i]) % 16 == 0", "maps[i] != nullptr"),
+    Fault("packets where the bins are not aligned", DEVICE,
+          "reinterpret_cast<uintptr_t>(pooled) % 16 == 0", "pooled != nullptr"),
+    Fault("offset of 32 bits", ALIGN,
+          "static_cast<int64_t>(y.low) * level.width * p.channels + c",
+          "y.low * level.width * p.channels + c"),
     Fault("level out of range by one", ALIGN, "l < p.levels && image", "l <= p.levels && image"),
 )  # fmt: skip
 
@@ -86,7 +89,9 @@ def build_and_run(folder: Path, checks: str) -> str:
     target = f"build/{checks}/emulated"
     (folder / "test" / "build" / checks).mkdir(parents=True, exist_ok=True)
     make = ["make", "-s", "-j2", f"BUILD=build/{checks}", f"CHECKS={checks}", target]
-    subprocess.run(make, cwd=folder / "test", check=True)
+    built = subprocess.run(make, cwd=folder / "test", capture_output=True, text=True)
+    if built.returncode != 0:
+        sys.exit(f"does not compile:\n{built.stderr}")
     done = subprocess.run(
         [f"./{target}", "float"],
         cwd=folder / "test",
