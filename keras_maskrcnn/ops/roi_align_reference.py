@@ -9,7 +9,8 @@ in the features: `pooled [R ph pw, C] = weights [R ph pw, cells] @ features [cel
 sparse matrix, and the gradient is the product with its transpose. The weights are separable: those
 of a bin are the outer product of its taps along y and along x.
 
-TensorFlow's CSR product runs on all threads and is deterministic. `tf.image.crop_and_resize`, the
+TensorFlow's CSR product runs on all threads and is deterministic on the CPU; a GPU's (cuSPARSE's) may
+round its sums differently each time. `tf.image.crop_and_resize`, the
 usual stock way, is inexact (normalised coordinates), and its gradient on the CPU adds from several
 threads without a lock: contributions get lost where boxes overlap.
 """
@@ -184,9 +185,14 @@ def _sparse_matmul(
     """The product [R ph pw, C]. The gradient reaches the features only.
 
     The matrix has one row more, which is empty: TensorFlow's product of a matrix without rows
-    divides by zero on CPU (seen in 2.21), and ends the process.
+    divides by zero on CPU (seen in 2.21), and ends the process. On a GPU cuSPARSE refuses a matrix
+    with more entries than elements, which one cell read several times can make of a tiny map: it
+    has empty columns more, as many as that takes.
     """
-    shape += tf.constant([1, 0], tf.int64)
+    rows, columns = shape[0] + 1, shape[1]
+    needed = tf.shape(weights, tf.int64)[0] // rows + 1
+    spare = tf.maximum(needed - columns, 0)
+    shape = tf.stack([rows, columns + spare])
 
     def make_matrix() -> tf.Tensor:
         return tf.raw_ops.SparseTensorToCSRSparseMatrix(
@@ -197,7 +203,8 @@ def _sparse_matmul(
     def product(*features: tf.Tensor):
         dtype = features[0].dtype
         shapes = [tf.shape(feature) for feature in features]
-        pooled = tf.raw_ops.SparseMatrixMatMul(a=make_matrix(), b=_flatten_cells(features))[:-1]
+        cells = _flatten_cells([*features, tf.zeros((1, 1, spare, features[0].shape[-1]), dtype)])
+        pooled = tf.raw_ops.SparseMatrixMatMul(a=make_matrix(), b=cells)[:-1]
 
         def gradient(upstream: tf.Tensor):
             # The matrix is made again: a variant tensor may neither leave a tf.function nor enter a
@@ -205,7 +212,8 @@ def _sparse_matmul(
             transposed = tf.raw_ops.SparseMatrixTranspose(input=make_matrix(), type=tf.float32)
             padded = tf.pad(tf.cast(upstream, tf.float32), [[0, 1], [0, 0]])
             summed = tf.raw_ops.SparseMatrixMatMul(a=transposed, b=padded)
-            levels = tf.split(summed, [tf.reduce_prod(shape[:3]) for shape in shapes])
+            sizes = [tf.reduce_prod(shape[:3]) for shape in shapes]
+            levels = tf.split(summed, [*sizes, tf.cast(spare, tf.int32)])[:-1]
             return [
                 tf.cast(tf.reshape(level, shape), dtype)
                 for level, shape in zip(levels, shapes, strict=True)
