@@ -1,6 +1,6 @@
 """Which object does an anchor or proposal stand for?
 
-Legend: `B` images, `A` anchors or proposals, `N` ground-truth objects.
+Legend: `B` images, `A` anchors or proposals, `N` ground-truth objects, `K` objects at a time.
 """
 
 from __future__ import annotations
@@ -16,24 +16,29 @@ Tensor = Any
 
 POSITIVE, NEGATIVE, IGNORED = 1, 0, -1
 
+# Objects that one turn of a loop compares with all boxes: one takes a GPU as long as eight, since
+# it waits for the launch of each operation; a CPU does not mind.
+OBJECTS_PER_TURN = 8
+
 
 def match(
     iou_with: Callable[[Tensor], Tensor],
-    num_objects: Tensor,
+    num_turns: Tensor,
     shape: tuple[Any, Any],
     positive_iou: float,
     negative_iou: float,
     best_anchors: bool = False,
     match_zero_iou: bool = False,
 ) -> tuple[Tensor, Tensor]:
-    """Assigns each box its best object and a label, one object at a time.
+    """Assigns each box its best object and a label, some objects at a time.
 
-    Memory is `O(B A)`, not `O(B A N)`: pictures with hundreds of objects have millions of anchors.
+    Memory is `O(B A K)`, not `O(B A N)`: pictures with hundreds of objects have millions of
+    anchors.
 
     Args:
-        iou_with: maps an object's index (scalar int32) to its IoU with every box, `[B, A]`; -1
-            where the object is padding.
-        num_objects: `N`, or the largest number of valid objects in the batch.
+        iou_with: maps a turn t (scalar int32) to the IoU of the objects t K to t K + K - 1 with
+            every box, `[B, K, A]`; -1 where the object is padding.
+        num_turns: how many turns there are: `N / K`, or as many as have valid objects.
         shape: `(B, A)`.
         positive_iou: a box is positive from this IoU on.
         negative_iou: a box is negative below this IoU; between the two it is ignored.
@@ -49,20 +54,23 @@ def match(
 
     # Objects are numbered in float32 and labels compared in it: TensorFlow keeps what a loop
     # carries in int32, and compares int32, on the host, even where there is a GPU.
-    def step(index, best_iou, best_object, is_best):
-        iou = iou_with(index)
-        better = iou > best_iou
-        best_object = ops.where(better, ops.cast(index, "float32"), best_object)
-        best_iou = ops.where(better, iou, best_iou)
+    def step(turn, best_iou, best_object, is_best):
+        iou = iou_with(turn)
+        count = iou.shape[1]
+        for k in range(count):
+            better = iou[:, k] > best_iou
+            index = ops.cast(turn * count + k, "float32")
+            best_object = ops.where(better, index, best_object)
+            best_iou = ops.where(better, iou[:, k], best_iou)
         if best_anchors:
-            top = ops.max(iou, axis=1, keepdims=True)
+            top = ops.max(iou, axis=2, keepdims=True)
             reachable = top >= 0.0 if match_zero_iou else top > 0.0
-            is_best = is_best | (reachable & (iou == top))
-        return index + 1, best_iou, best_object, is_best
+            is_best = is_best | ops.any(reachable & (iou == top), axis=1)
+        return turn + 1, best_iou, best_object, is_best
 
-    num_objects = ops.cast(num_objects, "int32")
+    num_turns = ops.cast(num_turns, "int32")
     _, best_iou, best_object, is_best = ops.while_loop(
-        lambda index, *_: index < num_objects,
+        lambda turn, *_: turn < num_turns,
         step,
         (
             ops.convert_to_tensor(0, "int32"),
@@ -98,12 +106,14 @@ def match_boxes(
     """
     shape = (ops.shape(gt_boxes)[0], ops.shape(boxes)[1])
 
-    def iou_with(index):
-        iou = pairwise_iou(boxes, ops.take(gt_boxes, index, axis=1)[:, None])[..., 0]
-        return ops.where(ops.take(gt_valid, index, axis=1)[:, None], iou, -1.0)
+    groups, is_there = _in_turns(gt_boxes), _in_turns(gt_valid)
 
-    most = ops.max(ops.sum(ops.cast(gt_valid, "float32"), axis=1))
-    return match(iou_with, most, shape, positive_iou, negative_iou, best_anchors, match_zero_iou)
+    def iou_with(turn):
+        iou = pairwise_iou(ops.take(groups, turn, axis=1), boxes)
+        return ops.where(ops.take(is_there, turn, axis=1)[..., None], iou, -1.0)
+
+    turns = _turns_with(gt_valid)
+    return match(iou_with, turns, shape, positive_iou, negative_iou, best_anchors, match_zero_iou)
 
 
 def ignore_crowds(labels: Tensor, boxes: Tensor, crowd_boxes: Tensor, overlap: float) -> Tensor:
@@ -119,18 +129,32 @@ def ignore_crowds(labels: Tensor, boxes: Tensor, crowd_boxes: Tensor, overlap: f
     Returns:
         int32 `[B, A]`.
     """
-    # One region at a time, as in `match`: memory stays O(B A).
+    # Some regions at a time, as in `match`.
     covered = ops.zeros((ops.shape(crowd_boxes)[0], ops.shape(boxes)[1]), "float32")
+    groups = _in_turns(crowd_boxes)
 
-    def step(index, covered):
-        region = ops.take(crowd_boxes, index, axis=1)[:, None]
-        share = pairwise_intersection_over_area(boxes, region)[..., 0]
-        return index + 1, ops.maximum(covered, share)
+    def step(turn, covered):
+        share = pairwise_intersection_over_area(boxes, ops.take(groups, turn, axis=1))
+        return turn + 1, ops.maximum(covered, ops.max(share, axis=2))
 
-    present = crowd_boxes[..., 2] > crowd_boxes[..., 0]
-    most = ops.cast(ops.max(ops.sum(ops.cast(present, "float32"), axis=1)), "int32")
+    most = ops.cast(_turns_with(crowd_boxes[..., 2] > crowd_boxes[..., 0]), "int32")
     _, covered = ops.while_loop(
-        lambda index, _: index < most, step, (ops.convert_to_tensor(0, "int32"), covered)
+        lambda turn, _: turn < most, step, (ops.convert_to_tensor(0, "int32"), covered)
     )
     is_negative = ops.cast(labels, "float32") == NEGATIVE
     return ops.where(is_negative & (covered >= overlap), IGNORED, labels)
+
+
+def _in_turns(values: Tensor) -> Tensor:
+    """`[B, N, ...]` as `[B, turns, K, ...]`, the last turn filled with zeros."""
+    count = ops.shape(values)[1]
+    spare = [(0, 0), (0, OBJECTS_PER_TURN - 1)] + [(0, 0)] * (len(values.shape) - 2)
+    whole = (count + OBJECTS_PER_TURN - 1) // OBJECTS_PER_TURN * OBJECTS_PER_TURN
+    filled = ops.pad(values, spare)[:, :whole]
+    return ops.reshape(filled, (ops.shape(values)[0], -1, OBJECTS_PER_TURN, *values.shape[2:]))
+
+
+def _turns_with(valid: Tensor) -> Tensor:
+    """How many turns have valid objects, of bool `[B, N]` with the valid ones first: float32."""
+    most = ops.max(ops.sum(ops.cast(valid, "float32"), axis=1))
+    return ops.ceil(most / OBJECTS_PER_TURN)

@@ -9,8 +9,8 @@ in the features: `pooled [R ph pw, C] = weights [R ph pw, cells] @ features [cel
 sparse matrix, and the gradient is the product with its transpose. The weights are separable: those
 of a bin are the outer product of its taps along y and along x.
 
-TensorFlow's CSR product runs on all threads and is deterministic on the CPU; a GPU's (cuSPARSE's) may
-round its sums differently each time. `tf.image.crop_and_resize`, the
+TensorFlow's CSR product runs on all threads and is deterministic on the CPU; a GPU's (cuSPARSE's)
+may round its sums differently each time. `tf.image.crop_and_resize`, the
 usual stock way, is inexact (normalised coordinates), and its gradient on the CPU adds from several
 threads without a lock: contributions get lost where boxes overlap.
 """

@@ -257,7 +257,7 @@ def nms_checks() -> Record:
 def _matched(iou: np.ndarray, high: float, low: float, best: bool) -> tuple[Any, Any]:
     table = tf.constant(iou)
     matched, labels = match_objects(
-        lambda i: table[i][None], len(iou), (1, iou.shape[1]), high, low, best, True
+        lambda i: table[i][None, None], len(iou), (1, iou.shape[1]), high, low, best, True
     )
     return np.asarray(matched)[0], np.asarray(labels)[0]
 
