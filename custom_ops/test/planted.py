@@ -40,7 +40,7 @@ FAULTS = (
     Fault("no barrier before the RoIs are read", ALIGN,
           "near[place] = found;\n    }\n    __syncthreads();", "near[place] = found;\n    }"),
     Fault("list of RoIs overflows", ALIGN,
-          "near[2 * 32 * kWarps]", "near[32 * kWarps + 32]"),
+          "near[2 * 32 * kWarps]", "near[32 * kWarps]"),
     Fault("RoIPool: no barrier before the next round", POOL,
           "__syncthreads();  // the last round's bits have been read", ""),
     Fault("RoIPool: no barrier after the votes", POOL,
