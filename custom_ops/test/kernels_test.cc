@@ -351,7 +351,7 @@ const Shape kShapes[] = {
     {1, 128, 2, 9, 40, 20, 1, true, 7, 71},  // more bins than a warp looks at in one go
     {1, 100, 2, 20, 7, 7, 0, true, 9, 33},
     {1, 512, 1, 10, 3, 3, 2, true, 5, 33},
-    {2, 4, 2, 600, 1, 1, 2, true, 3, 37},  // more RoIs than a block looks at in one go
+    {1, 4, 1, 900, 1, 1, 2, true, 12, 33},  // more RoIs than a block looks at, or lists, in one go
     {2, 16, 2, 0, 7, 7, 2, true, 5, 33},
 };
 #else
