@@ -81,7 +81,7 @@ def test_a_single_picture_of_one_class(tmp_path):
     content, page, _ = saved(analyse_compared(compared), tmp_path, model="runs/my cats")
     assert content["metrics"]["box_ap"] == 1
     assert content["comparisons"]["bbox"]["thresholds"]["best"] == {"cat": 0.9}
-    assert "maskrcnn predict 'runs/my cats' PICTURES --threshold cat=0.9" in page.text
+    assert "maskrcnn predict 'runs/my cats' PICTURES --threshold=cat=0.9" in page.text
     assert "detections.above({'cat': 0.9})" in page.text
     assert "1 of 1 objects are found" in page.text
 
@@ -234,7 +234,7 @@ def test_command_with_a_model(pictures, tmp_path, monkeypatch, capsys):
     content = json.loads((out / "report.json").read_text())
     assert content["comparisons"]["segm"]["thresholds"]["best"] == {"cat": 0.85}
     text = (out / "report.html").read_text()
-    assert "maskrcnn predict m.keras PICTURES --threshold cat=0.85" in text
+    assert "maskrcnn predict m.keras PICTURES --threshold=cat=0.85" in text
 
 
 def test_command_with_results(shared, tmp_path, capsys):
