@@ -32,9 +32,41 @@ CASES = [
     ([*DATA, "--min-size", "64", "96", "--augment", "none"], "Expected one min_size"),
     ([*DATA, "--augment", "rotat"], "'rotate'"),
     ([*DATA, "--sampling-set", "empty_shar=0.1"], "Did you mean 'empty_share'?"),
-    ([*DATA, "--set", "rpn.sampels=3"], "Did you mean 'rpn.samples'?"),
+    ([*DATA, "--set", "rpn.sampels=3"], "Did you mean 'samples'?"),
     ([*DATA, "--set", "size_divisr=3"], "Did you mean 'size_divisor'?"),
-    ([*DATA, "--set", "maks.dim=3"], "PART one of backbone, box,"),
+    ([*DATA, "--set", "maks.dim=3"], "Did you mean 'mask'?"),
+    ([*DATA, "--set", "keypoint.dim=8"], "PART one of ('backbone', 'neck', 'rpn', 'box', 'pooler'"),
+    ([*DATA, "--set", "mask.fcs=2"], "mask has no setting 'fcs'. Its settings are convs, dim, na"),
+    ([*DATA, "--set", 'heads=["mask_mlp"]', "--set", "mask_mlp.sid=2"], "Did you mean 'side'?"),
+    ([*DATA, "--set", 'heads=[{"name": "keypoint", "convz": 2}]'], "Did you mean 'convs'?"),
+    ([*DATA, "--set", 'heads=["maks"]'], "Did you mean 'mask'?"),
+    ([*DATA, "--set", "mask.dim=8", "--set", 'heads=["keypoint"]'], "Received: --set mask.dim"),
+    ([*DATA, "--set", "heads=[]", "--set", "mask.dim=8"], "Received: mask.dim"),
+    ([*DATA, "--set", "heads=mask"], "Expected heads as a JSON list"),
+    (
+        [*DATA, "--backbone", "MobileNetV2", "--set", "backbone.norm_epsilon=1"],
+        "backbone MobileNetV2 has no setting 'norm_epsilon'. Its settings are freeze_at",
+    ),
+    (
+        [*DATA, "--set", 'backbone={"name": "regnetx_4gf", "stem_pol": 1}'],
+        "backbone regnetx_4gf ha",
+    ),
+    ([*DATA, "--set", "neck=c4", "--set", "neck.channels=8"], "neck c4 has no setting 'channels'"),
+    ([*DATA, "--set", "neck=fnp"], "Did you mean 'fpn'?"),
+    ([*DATA, "--set", "box.name=cascade", "--set", "box.iou=0.6"], "Did you mean 'ious'?"),
+    (
+        [*DATA, "--set", "pooler.name=roi_pool", "--set", "pooler.aligned=true"],
+        "pooler roi_pool ha",
+    ),
+    ([*DATA, "--weights", "mask_rcnn_R_50_C4_1x", "--set", "neck.norm=group"], "neck c4 has no"),
+    ([*DATA, "--weights", "keypoint_rcnn_R_50_FPN_1x", "--set", "mask.dim=8"], "'keypoint')"),
+    ([*DATA, "--weights", "own.keras", "--set", "neck.twirls=1"], "Did you mean 'twirl'?"),
+    ([*DATA, "--weights", "own.keras", "--set", "thing.dim=1"], "thing has no setting 'dim'"),
+    ([*DATA, "--weights", "own.keras", "--set", "mask.dim=1"], "'pooler', 'thing')"),
+    (
+        [*DATA, "--weights", "own.keras", "--set", "neck.name=c4", "--set", "neck.twirl=1"],
+        "neck c4 has no setting 'twirl'",
+    ),
     ([*DATA, "--backbone", "resnet51"], "Did you mean 'resnet50'?"),
     ([*DATA, "--weights", "mask_rcnn_R_50_FNP"], "Did you mean 'mask_rcnn_R_50_FPN'?"),
     ([*DATA, "--weights", "gone.pth"], 'Expected "imagenet", a weights file'),
@@ -68,6 +100,8 @@ for words in json.load(open("words.json")):
 def save_config(path, registered_name):
     content = {"registered_name": registered_name, "config": {}}
     content["config"] = {"min_size": 64, "max_size": 96, "channels": 3, "value_range": None}
+    content["config"]["neck"] = {"class_name": "OfAStranger", "config": {"twirl": 3}}
+    content["config"]["heads"] = [{"class_name": "Thing", "config": {"name": "thing"}}]
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("config.json", json.dumps(content))
 
