@@ -250,7 +250,8 @@ class MaskRCNN(PretrainedDetector):
                 `DetectionData`, or a data set of `(images, targets)` as `fit` takes. Values of
                 arrays count as `value_range` says; without one, uint8 and floats are 0..255, and
                 uint16 is 0..65535.
-            batch_size: pictures per step; pictures of a data set come batched.
+            batch_size: pictures per step, with `augment` those read at once; pictures of a data
+                set come batched.
             verbose: `0` hides the progress bar.
             augment: test-time augmentation: `True` looks at each picture in several sizes and
                 mirrored, and merges what is found; a `TestTimeAugmentation` says which sizes. Each
