@@ -107,8 +107,8 @@ def save_config(path, registered_name):
 
 
 @pytest.fixture(scope="module")
-def answers(tmp_path_factory):
-    """Exit code, seconds and error of each case, from one process in which TensorFlow is broken."""
+def folder(tmp_path_factory):
+    """Where commands run: tiny data, models that are no models, a TensorFlow that ends them."""
     folder = tmp_path_factory.mktemp("checks")
     for name in ("data/images", "empty", "broken", "begun"):
         (folder / name).mkdir(parents=True)
@@ -129,16 +129,26 @@ def answers(tmp_path_factory):
     (folder / "half.keras").write_bytes((folder / "own.keras").read_bytes()[:60])
     kept = {"options": {"data": "data", "epochs": 2}}
     (folder / "begun" / "config.json").write_text(json.dumps(kept))
-    lines = [words if {"--output", "--resume"} & set(words) else [*words, *OUTPUT]
-             for words, _ in CASES]  # fmt: skip
-    (folder / "words.json").write_text(json.dumps(lines))
-    done = subprocess.run(
-        [sys.executable, "-c", SCRIPT],
+    return folder
+
+
+def python(script, folder):
+    return subprocess.run(
+        [sys.executable, "-c", script],
         env={"PYTHONPATH": f"{folder / 'broken'}:{ROOT}", "PATH": ""},
         cwd=folder,
         capture_output=True,
         text=True,
     )
+
+
+@pytest.fixture(scope="module")
+def answers(folder):
+    """Exit code, seconds and error of each case, from one process in which TensorFlow is broken."""
+    lines = [words if {"--output", "--resume"} & set(words) else [*words, *OUTPUT]
+             for words, _ in CASES]  # fmt: skip
+    (folder / "words.json").write_text(json.dumps(lines))
+    done = python(SCRIPT, folder)
     assert done.returncode == 0, done.stdout + done.stderr
     assert not (folder / "new").exists()
     told = [line.split() for line in done.stdout.splitlines()]
@@ -154,3 +164,40 @@ def test_told_in_one_line_without_tensorflow(answers, number):
     assert CASES[number][1] in error
     # The first has Python's imports in it.
     assert float(seconds) < (3 if number == 0 else 1)
+
+
+@pytest.mark.parametrize(
+    ("words", "first"),
+    [
+        ([], "Training resnet50 with random weights for 12 epochs: run0"),
+        (["--backbone", "resnet18", "--weights", "imagenet", "--minutes", "2.5"],
+         "Training resnet18 with imagenet weights for 2.5 minutes: run1"),
+        (["--weights", "mask_rcnn_R_50_FPN", "--find-learning-rate"],
+         "Searching for the learning rate of mask_rcnn_R_50_FPN: run2"),
+    ],
+)  # fmt: skip
+def test_what_is_trained_and_found_is_told_before_tensorflow_is_imported(words, first, folder):
+    """Here its import ends the process."""
+    words = ["train", "--data", "data", *words, "--output", first.rpartition(": ")[2]]
+    done = python(f"from keras_maskrcnn.cli import main; main({words})", folder)
+    assert (done.returncode, done.stderr.strip()) == (1, "imported")
+    lines = done.stdout.splitlines()
+    assert lines[0] == first
+    found = [line for line in lines if line.startswith("DetectionData(")]
+    assert [line.partition(", crowds")[0] for line in found] == [
+        "DetectionData(name='instances_train', images=2, objects=2",
+        "DetectionData(name='instances_val', images=1, objects=1",
+    ]
+
+
+def test_data_are_announced_before_they_are_read(folder):
+    """Large ones take a while."""
+    script = """
+from keras_maskrcnn.cli import main, train
+def read(args):
+    print("reading")
+    raise SystemExit
+train.read_both = read
+main(["train", "--data", "data", "--output", "run3"])
+"""
+    assert python(script, folder).stdout.splitlines()[1:] == ["reading"]
