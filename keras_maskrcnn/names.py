@@ -39,28 +39,51 @@ _BACKBONES = """
     resnext101_32x8d resnext101_64x4d resnext50_32x4d wide_resnet101_2 wide_resnet50_2
 """
 BACKBONES = tuple(_BACKBONES.split())
-# Settings of `MaskRCNN`, and of its parts by PART.NAME; where one of several parts may stand, those
-# of all of them: a misspelt `--set` is found before the part is known.
-_SETTINGS = """
+# Settings of `MaskRCNN`.
+_MODEL = """
     backbone box box_style channels class_names dtype heads max_size min_size name neck
     pixel_mean pixel_std pooler rpn seed size_divisor value_range weight_decay weights
-    backbone.freeze_at backbone.model backbone.name backbone.norm backbone.norm_epsilon
-    backbone.preprocessing backbone.stem_pool backbone.stride_in_1x1 backbone.weights
-    neck.channels neck.name neck.norm neck.norm_epsilon
-    rpn.anchor_offset rpn.anchor_ratios rpn.anchor_sizes rpn.anchor_style rpn.beta rpn.channels
-    rpn.convs rpn.crowd_overlap rpn.iou_negative rpn.iou_positive rpn.match_zero_iou rpn.name
-    rpn.nms_iou rpn.per_level rpn.positive_fraction rpn.pre_nms_test rpn.pre_nms_train
-    rpn.proposals_test rpn.proposals_train rpn.samples rpn.weights
-    box.beta box.class_agnostic box.convs box.crowd_overlap box.dim box.fcs box.iou box.ious
-    box.max_detections box.name box.nms box.nms_iou box.norm box.one_class_per_roi box.pool_size
-    box.pooler box.positive_fraction box.samples box.score_threshold box.soft_sigma box.weights
-    pooler.aligned pooler.backend pooler.name pooler.output_size pooler.sampling_ratio
-    pooler.strides
-    keypoint.convs keypoint.dim keypoint.name keypoint.num_keypoints keypoint.pool_size
-    keypoint.pooler keypoint.scores keypoint.shift
-    mask.convs mask.dim mask.name mask.norm mask.output mask.pool_size mask.pooler
-    mask.target_style mask.upsampling
-    mask_mlp.dim mask_mlp.fcs mask_mlp.name mask_mlp.output mask_mlp.pool_size mask_mlp.pooler
-    mask_mlp.side mask_mlp.target_style
 """
-SETTINGS = tuple(_SETTINGS.split())
+MODEL_SETTINGS = tuple(_MODEL.split())
+# What those of a family of backbones have; the family is known by how their names begin.
+_RESNET = "freeze_at norm norm_epsilon preprocessing stem_pool stride_in_1x1"
+_REGNET = "freeze_at norm norm_epsilon preprocessing"
+_APPLICATION = "freeze_at norm preprocessing weights"
+_FAMILIES = {"regnet": _REGNET, **dict.fromkeys(("resne", "wide_resne"), _RESNET)}
+_ROI = "pool_size pooler"
+_BOX = f"""
+    {_ROI} beta convs crowd_overlap dim fcs max_detections nms nms_iou norm one_class_per_roi
+    positive_fraction samples score_threshold soft_sigma weights
+"""
+_POOLER = "backend output_size strides"
+# Settings of the parts by kind and name, to which `name` comes: of all that can be chosen.
+_PARTS = {
+    "backbone": {
+        name: next((of for start, of in _FAMILIES.items() if name.startswith(start)), _APPLICATION)
+        for name in BACKBONES
+    },
+    "neck": {"fpn": "channels norm norm_epsilon", "c4": "", "c5": "", "dc5": ""},
+    "rpn": {
+        "rpn": """
+            anchor_offset anchor_ratios anchor_sizes anchor_style beta channels convs crowd_overlap
+            iou_negative iou_positive match_zero_iou nms_iou per_level positive_fraction
+            pre_nms_test pre_nms_train proposals_test proposals_train samples weights
+        """,
+    },
+    "box": {"box": f"{_BOX} class_agnostic iou", "cascade": f"{_BOX} ious"},
+    "pooler": {
+        "roi_align": f"{_POOLER} aligned sampling_ratio",
+        "roi_warp": f"{_POOLER} sampling_ratio",
+        "roi_pool": _POOLER,
+        "crop_and_resize": _POOLER,
+    },
+    "heads": {
+        "mask": f"{_ROI} convs dim norm output target_style upsampling",
+        "mask_mlp": f"{_ROI} dim fcs output side target_style",
+        "keypoint": f"{_ROI} convs dim num_keypoints scores shift",
+    },
+}
+PART_SETTINGS = {
+    kind: {name: tuple(sorted(["name", *words.split()])) for name, words in parts.items()}
+    for kind, parts in _PARTS.items()
+}

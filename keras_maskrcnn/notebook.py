@@ -107,6 +107,12 @@ def in_notebook() -> bool:
     return getattr(shell, "kernel", None) is not None
 
 
+def bar_verbosity() -> int:
+    """Of Keras' progress bars: 1, a bar that moves; or where the output is a file 2, a line at
+    its end."""
+    return 1 if sys.stdout.isatty() or in_notebook() else 2
+
+
 def show(image: np.ndarray) -> None:
     """Shows a picture: in a notebook below the cell, else in a window of its own.
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 import time
 from collections.abc import Sequence
@@ -53,6 +54,38 @@ def pair_text(source: Path) -> str:
     return jupytext.writes(read(source), fmt="ipynb") + "\n"
 
 
+def settled(text: str) -> str:
+    """What a terminal shows of a text in the end, where progress bars go back and write anew.
+
+    A page shows each step back as a box.
+    """
+    lines = [line.rstrip("\r").rpartition("\r")[2] for line in text.split("\n")]
+    text = "\n".join(lines)
+    while "\b" in text:
+        text = re.sub("[^\b\n]?\b", "", text, count=1)
+    return text
+
+
+def settle(notebook: nbformat.NotebookNode) -> None:
+    """Settles what the cells printed, in place."""
+    for cell in notebook.cells:
+        outputs: list[nbformat.NotebookNode] = []
+        for output in cell.get("outputs", ()):
+            if outputs and _stream(output) and _stream(output) == _stream(outputs[-1]):
+                outputs[-1].text += output.text  # A bar comes in many parts.
+            else:
+                outputs.append(output)
+        for output in filter(_stream, outputs):
+            output.text = settled(output.text)
+        if outputs:
+            cell.outputs = outputs
+
+
+def _stream(output: nbformat.NotebookNode) -> str:
+    """Where a cell printed; empty for what it showed otherwise."""
+    return output.name if output.output_type == "stream" else ""
+
+
 def execute(notebook: nbformat.NotebookNode, folder: Path, *, small: bool) -> int:
     """Runs a notebook in place.
 
@@ -82,6 +115,7 @@ def execute(notebook: nbformat.NotebookNode, folder: Path, *, small: bool) -> in
         return int(notebook.cells[-1].outputs[0].text) // 1000
     finally:
         notebook.cells.pop()
+        settle(notebook)
 
 
 def main() -> int:

@@ -20,6 +20,15 @@ def test_imports_go_down_only():
     assert "0 broken" in result.stdout
 
 
+def test_no_file_is_long():
+    """A file has one idea: one of more lines has two."""
+    lengths = {
+        str(file.relative_to(ROOT)): len(file.read_text(encoding="utf-8").splitlines())
+        for file in (ROOT / "keras_maskrcnn").rglob("*.py")
+    }
+    assert {name: length for name, length in lengths.items() if length > 400} == {}
+
+
 def test_help_needs_neither_tensorflow_nor_keras():
     script = """
 import sys

@@ -37,15 +37,24 @@ def test_metrics():
 
 def test_backbones_and_settings():
     assert set(names.BACKBONES) == set(BACKBONES.names) - {"functional"}
-    expected = set(setting_names(MaskRCNN))
-    for kind, registry in {
-        **{"backbone": BACKBONES, "neck": NECKS, "rpn": RPNS, "box": BOXES},
-        **{name: HEADS for name in HEADS.names},
-    }.items():
-        parts = [kind] if registry is HEADS else registry.names
-        known = {name for part in parts for name in setting_names(registry.find(part))}
-        expected |= {f"{kind}.{name}" for name in known | {"name"}}
-    for pooler in POOLERS.names:
-        parameters = inspect.signature(POOLERS.find(pooler)).parameters
-        expected |= {f"pooler.{name}" for name in {*parameters, "name"} - {"kwargs"}}
-    assert set(names.SETTINGS) == expected and len(names.SETTINGS) == len(expected)
+    assert sorted(names.MODEL_SETTINGS) == sorted(setting_names(MaskRCNN))
+    expected = {
+        kind: {
+            name: tuple(sorted({*setting_names(registry.find(name)), "name"}))
+            for name in registry.names
+        }
+        for kind, registry in (
+            *(("backbone", BACKBONES), ("neck", NECKS), ("rpn", RPNS)),
+            *(("box", BOXES), ("heads", HEADS)),
+        )
+    }
+    del expected["backbone"]["functional"]
+    expected["pooler"] = {
+        name: tuple(sorted({*parameters_of(POOLERS.find(name)), "name"} - {"kwargs"}))
+        for name in POOLERS.names
+    }
+    assert expected == names.PART_SETTINGS
+
+
+def parameters_of(cls):
+    return inspect.signature(cls).parameters

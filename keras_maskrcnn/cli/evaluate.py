@@ -133,6 +133,11 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _evaluate_model(args: argparse.Namespace) -> tuple[dict[str, Any], Compared]:
+    if args.tta and args.batch_size != 1:
+        raise ValueError(
+            "Expected --batch-size only without --tta, which looks at one picture at a time. "
+            f"Received: --batch-size {args.batch_size} with --tta"
+        )
     # Annotations are read without a look at pixels, of which the model says what they mean.
     unseen = argparse.Namespace(**{**vars(args), **dict.fromkeys(_OF_PIXELS)})
     if args.annotations is not None and args.images is not None:

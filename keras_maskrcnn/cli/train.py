@@ -53,6 +53,8 @@ def run(args: argparse.Namespace) -> int:
                 f"The folder {folder.path} is not empty: give another --output, or go on with an "
                 f"interrupted run by --resume {folder.path}"
             )
+        else:
+            say(_announced(args, options, folder))
         # Data are read without TensorFlow: mistakes in them are told at once, too.
         train_data, val_data, source = read_both(args)
         say(f"{train_data}\n{val_data}")
@@ -60,6 +62,19 @@ def run(args: argparse.Namespace) -> int:
         if args.resume is not None:
             _require_same_pictures(found, folder)
         return _train(args, options, folder, (train_data, val_data), {**source, **found})
+
+
+def _announced(args: argparse.Namespace, options: TrainingOptions, folder: RunFolder) -> str:
+    """What will be trained: the first line, while large data are read and TensorFlow starts."""
+    model = args.weights
+    if args.backbone is not None:
+        model = f"{args.backbone} with {args.weights or 'random'} weights"
+    if args.find_learning_rate:
+        return f"Searching for the learning rate of {model}: {folder.path}"
+    length = f"{options.epochs} epoch{'' if options.epochs == 1 else 's'}"
+    if options.minutes is not None:
+        length = f"{options.minutes:g} minutes"
+    return f"Training {model} for {length}: {folder.path}"
 
 
 def _told(state: TrainingState, options: TrainingOptions) -> str:

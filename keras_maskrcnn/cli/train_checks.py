@@ -8,13 +8,8 @@ from typing import TYPE_CHECKING
 
 from keras_maskrcnn.cli.data import find_format
 from keras_maskrcnn.cli.options import is_preset
-from keras_maskrcnn.cli.train_choices import (
-    complete,
-    is_own_model,
-    model_settings,
-    training_options,
-)
-from keras_maskrcnn.names import BACKBONES, SETTINGS
+from keras_maskrcnn.cli.train_choices import complete, is_own_model, training_options
+from keras_maskrcnn.cli.train_settings import check_settings
 
 if TYPE_CHECKING:
     from keras_maskrcnn.training import TrainingOptions
@@ -46,7 +41,8 @@ def checked(
         raise ValueError(
             f"Expected --freeze-at from 0 to {_STAGES}. Received: --freeze-at {args.freeze_at}"
         )
-    _check_names(args)
+    if not is_begun:
+        check_settings(args)
     _check_places(args)
     return args, options
 
@@ -66,29 +62,6 @@ def _check_weights(args: argparse.Namespace) -> None:
             'Expected "imagenet", a weights file, a trained model (.keras) or its run folder, or '
             f"the name of a published model.{nearest(weights, tuple(PRESETS))} "
             f"Received: --weights {weights}"
-        )
-
-
-def _check_names(args: argparse.Namespace) -> None:
-    from keras_maskrcnn.checks import nearest, one_of
-
-    if args.backbone is not None:
-        one_of("backbone", args.backbone, BACKBONES)
-    for name in model_settings(args):
-        if name in SETTINGS:
-            continue
-        part = name.rpartition(".")[0]
-        known = [n for n in SETTINGS if n.rpartition(".")[0] == part]
-        parts = sorted({n.partition(".")[0] for n in SETTINGS if "." in n})
-        if not known:
-            raise ValueError(
-                f"a setting is named PART.SETTING, PART one of {', '.join(parts)}."
-                f"{nearest(name, SETTINGS)} Received: --set {name}"
-            )
-        more = "" if part else f", and PART.SETTING for {', '.join(parts)}"
-        raise ValueError(
-            f"--set has no setting {name!r}.{nearest(name, SETTINGS)} Its settings are "
-            f"{', '.join(known)}{more}. Received: {name}"
         )
 
 

@@ -55,7 +55,8 @@ def evaluate_coco(
             gives the same numbers for them, where the reader of `data` left nothing out and clipped
             no box.
         progress: whether to show a progress bar.
-        augment: test-time augmentation, as `MaskRCNN.predict` takes it. It has sizes of its own.
+        augment: test-time augmentation, as `MaskRCNN.predict` takes it. It has sizes of its own,
+            and looks at one picture at a time.
 
     Returns:
         `CocoMetrics`.
@@ -63,7 +64,7 @@ def evaluate_coco(
     Raises:
         ValueError: when the data has a class that the model does not know, its pictures are of
             other channels or another range than the model's, or a picture cannot be read; for
-            `augment` with `min_size` or `max_size`.
+            `augment` with `min_size`, `max_size` or another `batch_size` than 1.
         ImportError: without faster-coco-eval.
     """
     return compare_model(

@@ -62,6 +62,11 @@ def coco_results(
     >>> results = coco_results(model, data)
     >>> analysis = analyse(data, results)
     """
+    if augment and batch_size != 1:
+        raise ValueError(
+            "augment looks at one picture at a time, in several sizes: batch_size must be 1. "
+            f"Received: augment={augment} with batch_size={batch_size}"
+        )
     classes = match_classes(model, data)
     model.pixels.require_like(data.pixels, f"the data set {data.name!r}")
     if not augment:

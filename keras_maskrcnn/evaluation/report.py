@@ -19,6 +19,7 @@ from keras_maskrcnn.evaluation.report_parts import (
     tell_curves,
     tell_errors,
     tell_groups,
+    tell_keypoints,
     tell_summary,
     tell_thresholds,
 )
@@ -69,6 +70,8 @@ def report_page(analysis: Analysis, *, model: str = "MODEL") -> str:
             *tell_groups(comparison),
             *_pictures(analysis, comparison),
         ]
+    if analysis.keypoints is not None:
+        body += ['<h2 id="keypoints">Keypoints</h2>', *tell_keypoints(analysis.keypoints)]
     return html_page(_TITLE, body, STYLE + _STYLE)
 
 
@@ -91,8 +94,6 @@ def _metrics(analysis: Analysis) -> Iterator[str]:
     per_class = ([k, *(percent(row[n]) for n in names)] for k, row in metrics.per_class.items())
     table = html_table(["class", *(name.replace("_", " ") for name in names)], per_class)
     yield folded(f"{len(metrics.per_class)} classes", table, len(metrics.per_class))
-    if "keypoint" in kinds:
-        yield "<p>Of keypoints there are these numbers alone.</p>"
 
 
 def _pictures(analysis: Analysis, comparison: Comparison) -> Iterator[str]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_maskrcnn.evaluation.analysis import Comparison
+from keras_maskrcnn.evaluation.analysis import Comparison, KeypointPrecision
 from keras_maskrcnn.evaluation.charts import Line, cost_bar, key, line_chart, matrix_table
 from keras_maskrcnn.html_page import html_table
 
@@ -201,6 +201,32 @@ def tell_groups(comparison: Comparison) -> Iterator[str]:
         "<p class=advice>Crowding of an object is the largest overlap (IoU) of its box with that "
         "of another object, of any class. Wrong results count in the group of their own size, and "
         "of the object that their box overlaps most; those on nothing in all three by crowding.</p>"
+    )
+
+
+def tell_keypoints(keypoints: KeypointPrecision) -> Iterator[str]:
+    """How exact keypoints are, and what is not told of them."""
+    objects = ~np.isnan(keypoints.ap).all(axis=0)
+    yield (
+        "<p class=advice>In place of overlap stands the similarity of keypoints (OKS): 1 where all "
+        "are in place, and less the further they are off for the object's size. The table has the "
+        "average precision by the similarity from which an object counts as found: what is high "
+        "at .5 and low at .9 finds the objects and places their keypoints roughly.</p>"
+    )
+    rows = [("all classes", keypoints.mean)] if np.count_nonzero(objects) > 1 else []
+    rows += [(name, keypoints.ap[:, k]) for k, name in enumerate(keypoints.class_names)]
+    columns = ["AP at OKS", *(f"{value:.2f}" for value in keypoints.similarities)]
+    table = html_table(columns, ([name, *map(percent, ap)] for name, ap in rows))
+    yield folded("AP by similarity", table, len(rows))
+    if objects.any():
+        line = Line("AP", keypoints.similarities, keypoints.mean)
+        yield (
+            f"<div class=charts>{line_chart('all classes', [line], 'similarity (OKS)', 'AP')}</div>"
+        )
+    yield (
+        "<p class=advice>Keypoints are analysed no further: kinds of errors, score thresholds, "
+        "confusion, sizes, crowding and pictures are told of boxes and masks alone, and no single "
+        "keypoint is looked at by its name.</p>"
     )
 
 

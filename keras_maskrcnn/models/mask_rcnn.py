@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import functools
-import logging
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import keras
@@ -20,31 +18,21 @@ from keras_maskrcnn.models.assembly import make_parts
 from keras_maskrcnn.models.finite import FiniteGuard
 from keras_maskrcnn.models.network import Network
 from keras_maskrcnn.models.objective import layouts, loss_names, needed_targets
-from keras_maskrcnn.models.presets import PRESETS, PresetTable, get_preset
-from keras_maskrcnn.models.savable import SavableDetector
-from keras_maskrcnn.models.saved import model_file, saved_arguments
-from keras_maskrcnn.models.transfer import changed_arguments, has_other_classes
+from keras_maskrcnn.models.pretrained import PretrainedDetector
 from keras_maskrcnn.parts import describe, restore
 from keras_maskrcnn.tensorflow_errors import plain_errors
-from keras_maskrcnn.weights import (
-    load_backbone_weights,
-    load_preset_weights,
-    load_trained_weights,
-)
 
 if TYPE_CHECKING:
     from keras_maskrcnn.results import Detections
 
 Tensor = Any
 
-logger = logging.getLogger("keras_maskrcnn")
-
 # Of the saved configuration; raised with every change that older files do not fit.
 CONFIG_VERSION = 1
 
 
 @keras.saving.register_keras_serializable(package="keras_maskrcnn")
-class MaskRCNN(SavableDetector):
+class MaskRCNN(PretrainedDetector):
     """Mask R-CNN (He, Gkioxari, Dollár, Girshick 2017), as one Keras model.
 
     A Functional model from pictures to detections. `fit` and `evaluate` feed the ground truth
@@ -212,89 +200,6 @@ class MaskRCNN(SavableDetector):
         if weights is not None:
             self._load_backbone(weights)
 
-    def _load_backbone(self, weights: str) -> None:
-        report = load_backbone_weights(
-            self.network.neck.stages, weights, preprocessing=self.network.preprocessing
-        )
-        self.load_report = report
-        logger.warning(
-            "%s\nOnly the backbone has these weights: feature pyramid, RPN and heads are random "
-            "and must be trained before predictions mean anything.",
-            report,
-        )
-
-    @staticmethod
-    def presets() -> PresetTable:
-        """The published models: a tuple of `Preset` that prints as a table.
-
-        Each has a `name`, the average precisions that its publisher states (`published`: `box`,
-        `mask`, `keypoint`), its number of `parameters` and the `url` of its weights.
-        """
-        return PresetTable(PRESETS.values())
-
-    @classmethod
-    def from_preset(
-        cls,
-        preset: str,
-        *,
-        weights_file: str | Path | None = None,
-        load_weights: bool = True,
-        **changes: Any,
-    ) -> MaskRCNN:
-        """A published model, with the weights of torchvision, detectron2 or Matterport.
-
-        Args:
-            preset: a name of `MaskRCNN.presets()`, such as `"mask_rcnn_R_50_FPN"`.
-            weights_file: path of the published file; `None` downloads it once and checks it.
-            load_weights: `False` gives the architecture with random weights.
-            **changes: arguments of `MaskRCNN` to change; settings of a part are laid over the
-                preset's. Another `num_classes` leaves the layers that depend on it fresh, and says
-                which.
-
-        Returns:
-            The model; `load_report` tells what became of every tensor of the file.
-
-        Raises:
-            ValueError: for an unknown preset, or a file that does not fit exactly.
-        """
-        published = get_preset(preset)
-        model = cls(**published.model_arguments(changes))
-        if load_weights:
-            model.load_report = load_preset_weights(model, published, weights_file)
-        return model
-
-    @classmethod
-    def from_model(cls, source: str | Path, **changes: Any) -> MaskRCNN:
-        """A trained model for other classes, or with other settings.
-
-        All that it was trained with stays, such as pixels, strides and anchors; its dtype policy
-        does not, nor does its optimizer.
-
-        Args:
-            source: a `.keras` file, or a run folder, which stands for its best model.
-            **changes: as of `from_preset`. Another `num_classes`, or other `class_names`, leaves
-                the layers that depend on the classes fresh, and says which. A setting that changes
-                the shape of any other layer is an error.
-
-        Returns:
-            The model; `load_report` tells what became of every variable.
-
-        Raises:
-            ValueError: when there is no such model, or its weights do not fit.
-
-        Example:
-
-        >>> names = ["nucleus", "debris"]
-        >>> model = MaskRCNN.from_model("runs/cells", num_classes=2, class_names=names)
-        """
-        file = model_file(source)
-        saved_arguments(file)  # Says what else than a MaskRCNN it is.
-        trained = keras.saving.load_model(file, compile=False)
-        model = cls(**changed_arguments(trained, changes))
-        fresh = has_other_classes(model, trained)
-        model.load_report = load_trained_weights(model, trained, str(file), fresh_classes=fresh)
-        return model
-
     @property
     def class_names(self) -> tuple[str, ...]:
         """Names of the foreground classes."""
@@ -345,7 +250,8 @@ class MaskRCNN(SavableDetector):
                 `DetectionData`, or a data set of `(images, targets)` as `fit` takes. Values of
                 arrays count as `value_range` says; without one, uint8 and floats are 0..255, and
                 uint16 is 0..65535.
-            batch_size: pictures per step; pictures of a data set come batched.
+            batch_size: pictures per step, with `augment` those read at once; pictures of a data
+                set come batched.
             verbose: `0` hides the progress bar.
             augment: test-time augmentation: `True` looks at each picture in several sizes and
                 mirrored, and merges what is found; a `TestTimeAugmentation` says which sizes. Each

@@ -36,9 +36,10 @@ class Detections:
             `None`.
         extras: results `[D, ...]` of further heads by name, in the form in which the heads give
             them.
-        picture: where the picture is, as `predict` and `describe` know it: what `plot` and `show`
-            draw on. It holds a path, or a reference to the picture that they were given, which
-            lives as long as the results; pickles and deep copies have `None` in its place.
+        picture: where the picture is, as `predict`, `describe` and `serving.Client` know it: what
+            `plot` and `show` draw on. It holds a path, or a reference to the picture that they were
+            given, which lives as long as the results; pickles and deep copies have `None` in its
+            place.
 
     Raises:
         ValueError: when the arrays do not describe the same `D` objects.

@@ -65,7 +65,7 @@ def _picture(found: Detections, image: Any) -> np.ndarray:
         if found.picture is None:
             raise ValueError(
                 "the picture of these detections is not known, as it is not after pickling, or "
-                "when batches were predicted: give it, as in show('picture.jpg'). "
+                "when batches or bytes were predicted: give it, as in show('picture.jpg'). "
                 "Received: image=None"
             )
         return found.picture.read()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import os
 import time
@@ -13,7 +14,7 @@ import numpy as np
 
 from keras_maskrcnn.images.formats import format_of
 from keras_maskrcnn.images.orientation import upright
-from keras_maskrcnn.results import Detections
+from keras_maskrcnn.results import Detections, KnownPicture
 from keras_maskrcnn.serving.client_inputs import FILES, PIXELS, PixelInput
 from keras_maskrcnn.serving.client_rest import RestTransport
 from keras_maskrcnn.serving.errors import ServerError
@@ -100,7 +101,8 @@ class Client:
 
         Returns:
             one `Detections` per picture, in its pixels: of a file turned upright, as its EXIF
-            orientation says; of pixels as they are given.
+            orientation says; of pixels as they are given. It knows its picture, by path or by
+            reference, so that `found[0].show()` draws on it; of bytes it does not.
 
         Raises:
             TypeError, ValueError: for what is no picture, here or to the server; the message names
@@ -118,8 +120,14 @@ class Client:
             raise ValueError(f"batch_size must be at least 1. Received: batch_size={batch_size}")
         found: list[Detections] = []
         for start in range(0, len(items), batch_size):
-            batch = enumerate(items[start : start + batch_size], start)
-            found.extend(self._predict([self._prepared(item, at) for at, item in batch]))
+            batch = items[start : start + batch_size]
+            answers = self._predict(
+                [self._prepared(item, at) for at, item in enumerate(batch, start)]
+            )
+            found.extend(
+                dataclasses.replace(one, picture=_known(item))
+                for one, item in zip(answers, batch, strict=True)
+            )
         return found
 
     def close(self) -> None:
@@ -197,6 +205,13 @@ class Client:
                     raise
             time.sleep(_FIRST_WAIT * 2**attempt)
         return ask()
+
+
+def _known(item: Any) -> KnownPicture | None:
+    """Where the picture of some results is; a file is read again only when it is drawn."""
+    if isinstance(item, bytes):
+        return None
+    return KnownPicture(Path(item) if isinstance(item, os.PathLike) else item)
 
 
 def _as_file_or_pixels(item: Any, position: int) -> tuple[str, bytes | np.ndarray]:

@@ -13,6 +13,7 @@ import keras
 import numpy as np
 
 from keras_maskrcnn.models.finite import NonFiniteError
+from keras_maskrcnn.notebook import bar_verbosity
 from keras_maskrcnn.training.files import replacing
 from keras_maskrcnn.training.folder import RunFolder
 from keras_maskrcnn.training.freezing import Freeze
@@ -69,6 +70,7 @@ def find_learning_rate(
     lowest: float = 1e-7,
     highest: float = 10.0,
     updates: int = 100,
+    progress: bool = True,
 ) -> RateSearch:
     """Searches for a learning rate (Smith 2017, arXiv 1506.01186, section 3.3).
 
@@ -81,6 +83,8 @@ def find_learning_rate(
         folder: where to write `learning_rate.csv` and `learning_rate.png`; `None`: nowhere.
         lowest, highest: the range of rates.
         updates: how many rates are tried.
+        progress: whether to show a progress bar; where the output is a file, it is a line at the
+            end.
 
     Raises:
         ValueError: for a range or number of updates that is none.
@@ -102,7 +106,10 @@ def find_learning_rate(
         model.compile(with_rate(dataclasses.replace(options, ema=None), lowest))
 
     try:
-        found = search(model, batches, start, lowest, highest, updates, options.accumulate)
+        found = search(
+            *(model, batches, start, lowest, highest, updates, options.accumulate),
+            verbose=bar_verbosity() if progress else 0,
+        )
     finally:
         if freeze is not None:
             freeze.end()
@@ -119,6 +126,8 @@ def search(
     highest: float,
     updates: int,
     accumulate: int = 1,
+    *,
+    verbose: int = 0,
 ) -> RateSearch:
     """The search itself, for any Keras model.
 
@@ -128,6 +137,7 @@ def search(
         start: compiles it with an optimizer whose rate can be set.
         lowest, highest, updates: see `find_learning_rate`.
         accumulate: batches for each update.
+        verbose: of the progress bar.
     """
     if not 0 < lowest < highest < math.inf or updates < 2:
         raise ValueError(
@@ -136,22 +146,23 @@ def search(
         )
     before = [keras.ops.convert_to_numpy(variable) for variable in model.variables]
     start()
-    ramp = _Ramp(np.geomspace(lowest, highest, updates), accumulate)
+    ramp = _Ramp(np.geomspace(lowest, highest, updates), accumulate, verbose)
     epochs = math.ceil(updates * accumulate / len(batches))
     try:
         model.fit(batches, epochs=epochs, shuffle=False, callbacks=[ramp], verbose=0)
     except NonFiniteError:
         pass  # The end of a search, as an explosion is.
     finally:
+        ramp.end_bar()
         for variable, value in zip(model.variables, before, strict=True):
             variable.assign(value)
     return judge([float(rate) for rate in ramp.rates[: len(ramp.losses)]], ramp.losses)
 
 
 class _Ramp(keras.callbacks.Callback):
-    """Sets the rates one after the other, and keeps the losses."""
+    """Sets the rates one after the other, keeps the losses, and shows how far the search is."""
 
-    def __init__(self, rates: np.ndarray, accumulate: int) -> None:
+    def __init__(self, rates: np.ndarray, accumulate: int, verbose: int) -> None:
         super().__init__()
         self.rates = rates
         self.accumulate = accumulate
@@ -159,6 +170,14 @@ class _Ramp(keras.callbacks.Callback):
         self._parts: list[float] = []
         self._average = 0.0
         self._least = math.inf
+        self._tried = 0
+        self._shown: list[tuple[str, float]] = []
+        self._bar = keras.utils.Progbar(
+            len(rates),
+            verbose=verbose,
+            stateful_metrics=["learning_rate", "loss"],
+            unit_name="update",
+        )
 
     def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         self.model.optimizer.learning_rate = float(self.rates[len(self.losses)])
@@ -173,6 +192,9 @@ class _Ramp(keras.callbacks.Callback):
             return
         loss = sum(self._parts) / self.accumulate
         self._parts = []
+        self._shown = [("learning_rate", float(self.rates[self._tried])), ("loss", loss)]
+        self._tried += 1
+        self._bar.update(self._tried, self._shown, finalize=False)
         if math.isfinite(loss):
             self.losses.append(loss)
         self._average += _NEW * (loss - self._average)
@@ -181,6 +203,11 @@ class _Ramp(keras.callbacks.Callback):
         is_over = not math.isfinite(loss) or average > _EXPLODED * self._least
         if is_over or len(self.losses) == len(self.rates):
             self.model.stop_training = True
+
+    def end_bar(self) -> None:
+        """Writes the last line of the bar, which an explosion ends early."""
+        if self._tried:
+            self._bar.update(self._tried, self._shown, finalize=True)
 
 
 def judge(rates: Sequence[float], losses: Sequence[float]) -> RateSearch:

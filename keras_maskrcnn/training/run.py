@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import os
-import sys
 from typing import TYPE_CHECKING, Any
 
 import keras
@@ -18,7 +17,7 @@ from keras_maskrcnn.data.passes import describe_pass, draw_pictures
 from keras_maskrcnn.data.sampling import SAMPLINGS
 from keras_maskrcnn.evaluation import CocoEvaluation
 from keras_maskrcnn.models.finite import NonFiniteError
-from keras_maskrcnn.notebook import in_notebook
+from keras_maskrcnn.notebook import bar_verbosity
 from keras_maskrcnn.training.averages import WeightAverages
 from keras_maskrcnn.training.checkpoints import RunCheckpoint
 from keras_maskrcnn.training.folder import RunFolder
@@ -185,8 +184,7 @@ def _fit(
         shuffle=False,  # The data set does that itself.
         epochs=options.epochs or _NO_END,
         initial_epoch=state.epochs_done,
-        # A bar that moves, or in a file a line for each epoch.
-        verbose=1 if sys.stdout.isatty() or in_notebook() else 2,
+        verbose=bar_verbosity(),
         callbacks=[callback for callback in callbacks if callback is not None],
     )
     return checkpoint.state

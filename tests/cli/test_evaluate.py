@@ -67,6 +67,7 @@ def test_types_and_counts_are_options(files, tmp_path):
     [
         ([], "Expected a MODEL, or --results FILE with --annotations FILE"),
         (["m.keras", "--results", "r"], "Expected a MODEL, or --results FILE"),
+        (["m.keras", "--tta", "--batch-size", "2"], "Expected --batch-size only without --tta"),
         (["--results", "r"], "Expected --annotations FILE with --results FILE"),
         (["--results", "r", "--annotations", "none"], "Expected a JSON file. Received: none"),
         (["--results", "r", "--data", "d"], "Expected --data only with a MODEL"),

@@ -32,9 +32,41 @@ CASES = [
     ([*DATA, "--min-size", "64", "96", "--augment", "none"], "Expected one min_size"),
     ([*DATA, "--augment", "rotat"], "'rotate'"),
     ([*DATA, "--sampling-set", "empty_shar=0.1"], "Did you mean 'empty_share'?"),
-    ([*DATA, "--set", "rpn.sampels=3"], "Did you mean 'rpn.samples'?"),
+    ([*DATA, "--set", "rpn.sampels=3"], "Did you mean 'samples'?"),
     ([*DATA, "--set", "size_divisr=3"], "Did you mean 'size_divisor'?"),
-    ([*DATA, "--set", "maks.dim=3"], "PART one of backbone, box,"),
+    ([*DATA, "--set", "maks.dim=3"], "Did you mean 'mask'?"),
+    ([*DATA, "--set", "keypoint.dim=8"], "PART one of ('backbone', 'neck', 'rpn', 'box', 'pooler'"),
+    ([*DATA, "--set", "mask.fcs=2"], "mask has no setting 'fcs'. Its settings are convs, dim, na"),
+    ([*DATA, "--set", 'heads=["mask_mlp"]', "--set", "mask_mlp.sid=2"], "Did you mean 'side'?"),
+    ([*DATA, "--set", 'heads=[{"name": "keypoint", "convz": 2}]'], "Did you mean 'convs'?"),
+    ([*DATA, "--set", 'heads=["maks"]'], "Did you mean 'mask'?"),
+    ([*DATA, "--set", "mask.dim=8", "--set", 'heads=["keypoint"]'], "Received: --set mask.dim"),
+    ([*DATA, "--set", "heads=[]", "--set", "mask.dim=8"], "Received: mask.dim"),
+    ([*DATA, "--set", "heads=mask"], "Expected heads as a JSON list"),
+    (
+        [*DATA, "--backbone", "MobileNetV2", "--set", "backbone.norm_epsilon=1"],
+        "backbone MobileNetV2 has no setting 'norm_epsilon'. Its settings are freeze_at",
+    ),
+    (
+        [*DATA, "--set", 'backbone={"name": "regnetx_4gf", "stem_pol": 1}'],
+        "backbone regnetx_4gf ha",
+    ),
+    ([*DATA, "--set", "neck=c4", "--set", "neck.channels=8"], "neck c4 has no setting 'channels'"),
+    ([*DATA, "--set", "neck=fnp"], "Did you mean 'fpn'?"),
+    ([*DATA, "--set", "box.name=cascade", "--set", "box.iou=0.6"], "Did you mean 'ious'?"),
+    (
+        [*DATA, "--set", "pooler.name=roi_pool", "--set", "pooler.aligned=true"],
+        "pooler roi_pool ha",
+    ),
+    ([*DATA, "--weights", "mask_rcnn_R_50_C4_1x", "--set", "neck.norm=group"], "neck c4 has no"),
+    ([*DATA, "--weights", "keypoint_rcnn_R_50_FPN_1x", "--set", "mask.dim=8"], "'keypoint')"),
+    ([*DATA, "--weights", "own.keras", "--set", "neck.twirls=1"], "Did you mean 'twirl'?"),
+    ([*DATA, "--weights", "own.keras", "--set", "thing.dim=1"], "thing has no setting 'dim'"),
+    ([*DATA, "--weights", "own.keras", "--set", "mask.dim=1"], "'pooler', 'thing')"),
+    (
+        [*DATA, "--weights", "own.keras", "--set", "neck.name=c4", "--set", "neck.twirl=1"],
+        "neck c4 has no setting 'twirl'",
+    ),
     ([*DATA, "--backbone", "resnet51"], "Did you mean 'resnet50'?"),
     ([*DATA, "--weights", "mask_rcnn_R_50_FNP"], "Did you mean 'mask_rcnn_R_50_FPN'?"),
     ([*DATA, "--weights", "gone.pth"], 'Expected "imagenet", a weights file'),
@@ -68,13 +100,15 @@ for words in json.load(open("words.json")):
 def save_config(path, registered_name):
     content = {"registered_name": registered_name, "config": {}}
     content["config"] = {"min_size": 64, "max_size": 96, "channels": 3, "value_range": None}
+    content["config"]["neck"] = {"class_name": "OfAStranger", "config": {"twirl": 3}}
+    content["config"]["heads"] = [{"class_name": "Thing", "config": {"name": "thing"}}]
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("config.json", json.dumps(content))
 
 
 @pytest.fixture(scope="module")
-def answers(tmp_path_factory):
-    """Exit code, seconds and error of each case, from one process in which TensorFlow is broken."""
+def folder(tmp_path_factory):
+    """Where commands run: tiny data, models that are no models, a TensorFlow that ends them."""
     folder = tmp_path_factory.mktemp("checks")
     for name in ("data/images", "empty", "broken", "begun"):
         (folder / name).mkdir(parents=True)
@@ -95,16 +129,26 @@ def answers(tmp_path_factory):
     (folder / "half.keras").write_bytes((folder / "own.keras").read_bytes()[:60])
     kept = {"options": {"data": "data", "epochs": 2}}
     (folder / "begun" / "config.json").write_text(json.dumps(kept))
-    lines = [words if {"--output", "--resume"} & set(words) else [*words, *OUTPUT]
-             for words, _ in CASES]  # fmt: skip
-    (folder / "words.json").write_text(json.dumps(lines))
-    done = subprocess.run(
-        [sys.executable, "-c", SCRIPT],
+    return folder
+
+
+def python(script, folder):
+    return subprocess.run(
+        [sys.executable, "-c", script],
         env={"PYTHONPATH": f"{folder / 'broken'}:{ROOT}", "PATH": ""},
         cwd=folder,
         capture_output=True,
         text=True,
     )
+
+
+@pytest.fixture(scope="module")
+def answers(folder):
+    """Exit code, seconds and error of each case, from one process in which TensorFlow is broken."""
+    lines = [words if {"--output", "--resume"} & set(words) else [*words, *OUTPUT]
+             for words, _ in CASES]  # fmt: skip
+    (folder / "words.json").write_text(json.dumps(lines))
+    done = python(SCRIPT, folder)
     assert done.returncode == 0, done.stdout + done.stderr
     assert not (folder / "new").exists()
     told = [line.split() for line in done.stdout.splitlines()]
@@ -120,3 +164,40 @@ def test_told_in_one_line_without_tensorflow(answers, number):
     assert CASES[number][1] in error
     # The first has Python's imports in it.
     assert float(seconds) < (3 if number == 0 else 1)
+
+
+@pytest.mark.parametrize(
+    ("words", "first"),
+    [
+        ([], "Training resnet50 with random weights for 12 epochs: run0"),
+        (["--backbone", "resnet18", "--weights", "imagenet", "--minutes", "2.5"],
+         "Training resnet18 with imagenet weights for 2.5 minutes: run1"),
+        (["--weights", "mask_rcnn_R_50_FPN", "--find-learning-rate"],
+         "Searching for the learning rate of mask_rcnn_R_50_FPN: run2"),
+    ],
+)  # fmt: skip
+def test_what_is_trained_and_found_is_told_before_tensorflow_is_imported(words, first, folder):
+    """Here its import ends the process."""
+    words = ["train", "--data", "data", *words, "--output", first.rpartition(": ")[2]]
+    done = python(f"from keras_maskrcnn.cli import main; main({words})", folder)
+    assert (done.returncode, done.stderr.strip()) == (1, "imported")
+    lines = done.stdout.splitlines()
+    assert lines[0] == first
+    found = [line for line in lines if line.startswith("DetectionData(")]
+    assert [line.partition(", crowds")[0] for line in found] == [
+        "DetectionData(name='instances_train', images=2, objects=2",
+        "DetectionData(name='instances_val', images=1, objects=1",
+    ]
+
+
+def test_data_are_announced_before_they_are_read(folder):
+    """Large ones take a while."""
+    script = """
+from keras_maskrcnn.cli import main, train
+def read(args):
+    print("reading")
+    raise SystemExit
+train.read_both = read
+main(["train", "--data", "data", "--output", "run3"])
+"""
+    assert python(script, folder).stdout.splitlines()[1:] == ["reading"]

@@ -186,6 +186,9 @@ def test_augmented(data):
     assert model.batches == [((1, 120, 160), [[120, 160]])] * 3
     with pytest.raises(ValueError, match="sizes of its own.*min_size=60, max_size=None"):
         evaluate_coco(model, data, progress=False, augment="twice", min_size=60)
+    with pytest.raises(ValueError, match="batch_size must be 1.*augment=twice with batch_size=2"):
+        evaluate_coco(model, data, progress=False, augment="twice", batch_size=2)
+    assert len(model.batches) == 3
 
 
 def test_model_without_masks(data):

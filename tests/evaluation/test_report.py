@@ -81,7 +81,7 @@ def test_a_single_picture_of_one_class(tmp_path):
     content, page, _ = saved(analyse_compared(compared), tmp_path, model="runs/my cats")
     assert content["metrics"]["box_ap"] == 1
     assert content["comparisons"]["bbox"]["thresholds"]["best"] == {"cat": 0.9}
-    assert "maskrcnn predict 'runs/my cats' PICTURES --threshold cat=0.9" in page.text
+    assert "maskrcnn predict 'runs/my cats' PICTURES --threshold=cat=0.9" in page.text
     assert "detections.above({'cat': 0.9})" in page.text
     assert "1 of 1 objects are found" in page.text
 
@@ -106,6 +106,44 @@ def test_numbers_are_those_of_the_parts(tmp_path):
     assert page.text.index("Masks") < page.text.index("Boxes")
     assert "No pictures are drawn" in page.text
     assert text.count("<svg") == 2 * (2 + 3)  # Of two classes with objects, and of all.
+
+
+def test_what_is_told_of_keypoints(tmp_path):
+    content, results = compose(4, pictures=8)
+    annotations = write(tmp_path / "gt.json", content)
+    file = write(tmp_path / "results.json", only(results, "keypoints"))
+    analysis = analyse_files(annotations, file, iou_types=["bbox", "keypoints"])
+    received, page, text = saved(analysis, tmp_path)
+    metrics, keypoints = analysis.metrics, received["keypoints"]
+    ap = dict(zip(keypoints["similarities"], keypoints["mean_ap"], strict=True))
+    assert list(ap) == pytest.approx(np.arange(0.5, 1, 0.05))
+    assert ap[0.5] == pytest.approx(metrics["keypoint_ap50"], rel=1e-5)
+    assert ap[0.75] == pytest.approx(metrics["keypoint_ap75"], rel=1e-5)
+    assert np.mean(list(ap.values())) == pytest.approx(metrics["keypoint_ap"], rel=1e-5)
+    for name, numbers in metrics.per_class.items():
+        of_class = keypoints["classes"][name]["ap"]
+        if np.isnan(numbers["keypoint_ap"]):
+            assert of_class == [None] * 10
+        else:
+            assert np.mean(of_class) == pytest.approx(numbers["keypoint_ap"], rel=1e-5)
+    assert page.text.index("Boxes") < page.text.index("Keypoints are analysed no further")
+    shown = [f"{100 * value:.1f}" for value in ap.values()]
+    row = re.search(r"<td>all classes</td>(.*?)</tr>", text).group(1)
+    assert re.findall(r"<td>([\d.]+)</td>", row) == shown
+    _, page, _ = saved(analyse_files(annotations, file, iou_types=["bbox"]), tmp_path)
+    assert "analysed no further" not in page.text
+
+
+def test_keypoints_alone_have_a_report(tmp_path):
+    content, results = compose(4, pictures=8)
+    for annotation in content["annotations"]:
+        annotation["num_keypoints"] = 0
+    annotations = write(tmp_path / "gt.json", content)
+    file = write(tmp_path / "results.json", only(results, "keypoints"))
+    analysis = analyse_files(annotations, file, iou_types=["keypoints"])
+    received, page, text = saved(analysis, tmp_path)
+    assert received["comparisons"] == {} and received["keypoints"]["mean_ap"] == [None] * 10
+    assert "Keypoints are analysed no further" in page.text and "<svg" not in text
 
 
 def test_hostile_names_stay_text(tmp_path):
@@ -234,7 +272,7 @@ def test_command_with_a_model(pictures, tmp_path, monkeypatch, capsys):
     content = json.loads((out / "report.json").read_text())
     assert content["comparisons"]["segm"]["thresholds"]["best"] == {"cat": 0.85}
     text = (out / "report.html").read_text()
-    assert "maskrcnn predict m.keras PICTURES --threshold cat=0.85" in text
+    assert "maskrcnn predict m.keras PICTURES --threshold=cat=0.85" in text
 
 
 def test_command_with_results(shared, tmp_path, capsys):

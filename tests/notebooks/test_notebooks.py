@@ -1,6 +1,7 @@
 """The notebooks are what their sources say, and run."""
 
 import importlib.util
+import re
 import sys
 from pathlib import Path
 
@@ -66,10 +67,57 @@ def tiny(run, tmp_path, monkeypatch):
     monkeypatch.setattr(run, "FOLDER", tmp_path)
     monkeypatch.setattr(run, "RUNS", tmp_path / "runs")
     (tmp_path / "01_tiny.py").write_text(
-        "# %%\nimport os\nimport matplotlib.pyplot as plt\nprint(os.environ.get('SMALL'))\n"
+        "# %%\nimport os\nimport matplotlib.pyplot as plt\n"
+        "print('0/1', end='\\b\\b\\b\\r', flush=True)\nprint(os.environ.get('SMALL'))\n"
         "block = bytearray(50_000_000)\n# %%\n_ = plt.plot([1, 2])\n"
     )
     return tmp_path
+
+
+def keras_bar(
+    steps, message="\033[1m{0}/3\033[0m \033[32m━━\033[0m \033[1m{0}s\033[0m - loss: {1}"
+):
+    """What Keras' bar writes, part by part: it goes back before it writes anew."""
+    width = 0
+    for step, loss in steps:
+        text = message.format(step, loss)
+        yield "\b" * width + "\r" + text
+        width = len(re.sub("\033\\[\\d+m", "", text))
+    yield "\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("".join(keras_bar([(1, 0.9), (2, 0.25)], "{0}/3 - loss: {1}")), "2/3 - loss: 0.25\n"),
+        ("a\nb 10%\rb 100%\r\nc\n", "a\nb 100%\nc\n"),
+        ("wait |\b/\b-\b done", "wait  done"),
+        ("a\n\b\bb", "a\nb"),
+        ("plain\n\ttext\n", "plain\n\ttext\n"),
+    ],
+)
+def test_a_text_is_settled_as_in_a_terminal(run, text, shown):
+    assert run.settled(text) == shown
+
+
+def test_pages_have_no_control_characters(run):
+    """A bar in parts, with a line of another stream and a figure after it."""
+    parts = ["Epoch 1\n", *keras_bar([(1, 0.9), (2, 0.5), (3, 0.25)]), "Epoch 2\n"]
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("fit()")])
+    new = nbformat.v4.new_output
+    notebook.cells[0].outputs = [
+        *(new("stream", name="stdout", text=part) for part in parts),
+        new("stream", name="stderr", text="careful\n"),
+        new("stream", name="stdout", text="end\n"),
+        new("display_data", data={"text/plain": "a figure"}),
+    ]
+    run.settle(notebook)
+    page, _ = run.HTMLExporter().from_notebook_node(notebook)
+    page = page[page.index("<main") :]
+    assert not re.findall("[\x00-\x08\x0b-\x1f\x7f]", page)
+    shown = [re.sub("<.*?>", "", text) for text in re.findall("<pre>(.*?)</pre>", page, re.S)]
+    bar = "3/3 ━━ 3s - loss: 0.25"
+    assert shown[-4:] == [f"Epoch 1\n{bar}\nEpoch 2\n", "careful\n", "end\n", "a figure"]
 
 
 def test_a_run_is_told_and_written(run, tiny, capsys, monkeypatch):

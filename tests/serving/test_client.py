@@ -231,6 +231,27 @@ def test_errors_are_told_and_not_repeated(status, body, message, monkeypatch):
         Client(url, "photos").predict(b"a picture")
 
 
+def test_each_result_knows_its_own_picture(tmp_path):
+    file, array = tmp_path / "a.png", np.full((30, 40, 3), 50, np.uint8)
+    Image.fromarray(array).save(file)
+    file.with_name("b.png").write_bytes(file.read_bytes())
+    row = {**ROW, "boxes": [[10, 5, 30, 25]], "classes": [0], "scores": [0.9]}
+    two = (200, json.dumps({"predictions": [row, row]}).encode())
+    one = (200, json.dumps({"predictions": [row]}).encode())
+    items = [array, file, str(file.with_name("b.png")), file.read_bytes(), array + 40]
+    with answering(two, two, one) as url:
+        found = Client(url, "photos").predict(items, batch_size=2)
+    assert found[0].picture.source is array and found[4].picture.source is items[4]
+    assert [one.picture.source for one in found[1:3]] == [file, items[2]]
+    Image.new("RGB", (40, 30), (7, 7, 7)).save(file)  # No copy is kept: it is read when drawn.
+    for one, color in zip((found[0], found[1], found[2], found[4]), (50, 7, 50, 90), strict=True):
+        drawn = one.plot(labels=False)
+        assert drawn.size == (40, 30) and drawn.getpixel((1, 1)) == (color,) * 3
+        assert drawn.getpixel((10, 15)) != (color,) * 3  # The box.
+    with pytest.raises(ValueError, match="batches or bytes were predicted: give it"):
+        found[3].plot()
+
+
 def test_broken_connection_and_other_models(monkeypatch):
     monkeypatch.setattr(client.time, "sleep", None)
     with answering() as url, pytest.raises(ServerError, match="closed the connection without"):

@@ -99,6 +99,30 @@ def test_the_weight_penalty_is_not_looked_at():
     assert found[1].losses == pytest.approx(found[0].losses, rel=1e-3)
 
 
+@pytest.mark.parametrize("highest", [0.1, 100.0])
+def test_a_bar_moves_and_a_file_gets_one_line(highest, capsys):
+    def start():
+        model.compile(keras.optimizers.SGD(1.0), "mse")
+
+    model = linear()
+    lines = []
+    for verbose in (0, 2, 1):
+        found = search(model, batches(30), start, 1e-4, highest, 90, verbose=verbose)
+        lines.append(capsys.readouterr().out)
+    silent, file, terminal = lines
+    tried, loss, rate = len(found.rates), found.losses[-1], found.rates[-1]
+    assert silent == ""
+    assert file.startswith(f"{tried}/90 - ") and file.count("\n") == 1 and "\b" not in file
+    words = dict(word.split(": ") for word in file.strip().split(" - ") if ": " in word)
+    assert {k: float(v) for k, v in words.items()} == {
+        "learning_rate": pytest.approx(rate, abs=1e-4),
+        "loss": pytest.approx(loss, abs=1e-4),
+    }
+    assert (tried == 90) == (highest == 0.1)  # The other explodes.
+    assert terminal.count("\r") > 1 and terminal.count("\n") == 1 and f"{tried}/90" in terminal
+    assert "s/update - learning_rate: " in terminal
+
+
 def test_rule_and_words():
     rates = np.geomspace(1e-4, 1, 41)
     falls = 3 - np.minimum(np.arange(41), 30) / 15 + np.maximum(np.arange(41) - 30, 0)

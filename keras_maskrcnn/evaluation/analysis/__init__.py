@@ -16,6 +16,7 @@ from keras_maskrcnn.evaluation.analysis.groups import (
     crowding_groups,
     size_groups,
 )
+from keras_maskrcnn.evaluation.analysis.keypoints import KeypointPrecision, keypoint_precision
 from keras_maskrcnn.evaluation.analysis.matching import Match, Matching, match_compared
 from keras_maskrcnn.evaluation.analysis.pictures import PictureScores, picture_scores
 from keras_maskrcnn.evaluation.analysis.thresholds import ScoreThresholds, score_thresholds
@@ -28,6 +29,7 @@ __all__ = [
     "Curves",
     "ErrorTypes",
     "Group",
+    "KeypointPrecision",
     "Match",
     "Matching",
     "PictureScores",
@@ -39,6 +41,7 @@ __all__ = [
     "crowding",
     "crowding_groups",
     "error_types",
+    "keypoint_precision",
     "match_compared",
     "picture_scores",
     "precision_recall",

@@ -12,6 +12,7 @@ from keras_maskrcnn.evaluation.analysis.confusion import Confusion, confusion_ma
 from keras_maskrcnn.evaluation.analysis.curves import Curves, precision_recall
 from keras_maskrcnn.evaluation.analysis.errors import ErrorTypes, error_types
 from keras_maskrcnn.evaluation.analysis.groups import Group, crowding_groups, size_groups
+from keras_maskrcnn.evaluation.analysis.keypoints import KeypointPrecision, keypoint_precision
 from keras_maskrcnn.evaluation.analysis.matching import Matching, match_compared
 from keras_maskrcnn.evaluation.analysis.numbers import as_json
 from keras_maskrcnn.evaluation.analysis.pictures import PictureScores, picture_scores
@@ -24,7 +25,7 @@ from keras_maskrcnn.evaluation.metrics import CocoMetrics
 if TYPE_CHECKING:
     from keras_maskrcnn.data.records import DetectionData
 
-# Error types, crowding and confusion have no meaning for keypoints: of these there are the metrics.
+# Error types, crowding and confusion have no meaning for keypoints.
 _EXPLAINED = ("bbox", "segm")
 
 
@@ -75,10 +76,12 @@ class Analysis:
     Args:
         compared: ground truth and results.
         comparisons: by `"bbox"` and `"segm"`, of those that are compared.
+        keypoints: how exact keypoints are; `None` where none are compared.
     """
 
     compared: Compared
     comparisons: dict[str, Comparison]
+    keypoints: KeypointPrecision | None = None
 
     @cached_property
     def metrics(self) -> CocoMetrics:
@@ -95,6 +98,7 @@ class Analysis:
                 for name, row in metrics.per_class.items()
             },
             "comparisons": {name: c.to_json() for name, c in self.comparisons.items()},
+            "keypoints": None if self.keypoints is None else self.keypoints.to_json(),
         }
 
     def save(self, folder: str | os.PathLike[str], *, model: str = "MODEL") -> None:
@@ -178,7 +182,11 @@ def analyse_compared(compared: Compared) -> Analysis:
     """`analyse` of what is compared already."""
     compared.metrics  # noqa: B018 (first what tells that a package is missing)
     explained = [name for name in compared.truth if name in _EXPLAINED]
-    return Analysis(compared, {name: _comparison(compared, name) for name in explained})
+    return Analysis(
+        compared,
+        {name: _comparison(compared, name) for name in explained},
+        keypoint_precision(compared) if "keypoints" in compared.truth else None,
+    )
 
 
 def _comparison(compared: Compared, iou_type: str) -> Comparison:

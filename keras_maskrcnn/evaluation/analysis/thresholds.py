@@ -56,14 +56,14 @@ class ScoreThresholds:
         return np.where(np.isnan(self.best), default, self.best)
 
     def command(self, model: str = "MODEL") -> str:
-        """The command that predicts with these thresholds.
+        """The command that predicts with these thresholds, as a shell takes it.
 
         Args:
             model: a model file, a run folder or the name of a published model.
         """
         words = ["maskrcnn", "predict", model, "PICTURES"]
         for name, value in self.by_name().items():
-            words += ["--threshold", f"{name}={value}"]
+            words.append(f"--threshold={name}={value}")  # A name may begin like an option.
         return " ".join(map(shlex.quote, words))
 
     def to_json(self) -> dict[str, Any]:

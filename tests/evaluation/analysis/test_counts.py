@@ -1,9 +1,13 @@
 """Confusion, thresholds and pictures of small scenes, counted by hand."""
 
+import shlex
+import subprocess
+
 import numpy as np
 import pytest
 from analysis_scenes import crowd, scene
 
+from keras_maskrcnn.cli.main import build_parser
 from keras_maskrcnn.cli.options import split_thresholds
 from keras_maskrcnn.evaluation.analysis import (
     confusion_matrix,
@@ -97,12 +101,31 @@ def test_the_best_threshold_is_of_use_elsewhere():
     truth, found = rows((0.6312, 0), (0.6301, 1), (0.6298, None), (0.1, None))
     thresholds = score_thresholds(matched(truth, found, names=("a wild cat", "b")))
     command = thresholds.command("runs/cats")
-    assert command == "maskrcnn predict runs/cats PICTURES --threshold 'a wild cat=0.63'"
-    assert split_thresholds(["a wild cat=0.63"], 0.5) == (thresholds.by_name(), 0.5)
+    assert command == "maskrcnn predict runs/cats PICTURES '--threshold=a wild cat=0.63'"
     boxes = np.tile((0, 0, 9, 9), (4, 1))
     scores = [score for *_, score in found]
     detections = Detections(boxes, [0] * 4, scores, None, (9, 9), ["a wild cat", "b"])
     assert len(detections.above(thresholds.by_name())) == 2
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["a wild cat", "-x", "--tta", "-1", "--", "a=b", "=", "it's", 'say "cat"', "$(ls) `ls` !!",
+     "back\\slash", "line\nbreak", "", " ", "*", "@file", "кот"],
+)  # fmt: skip
+def test_the_command_can_be_pasted_whatever_a_class_is_called(name):
+    truth, found = rows((0.6312, 0), (0.6301, 1), (0.6298, None), (0.1, None))
+    command = score_thresholds(matched(truth, found, names=(name, "b"))).command("my runs/cats")
+    seen = subprocess.run(
+        ["sh", "-c", command.replace("maskrcnn", "printf '%s\\0'", 1)],
+        capture_output=True,
+        check=True,
+    ).stdout.decode()
+    words = seen.split("\0")[:-1]
+    assert words == shlex.split(command)[1:]
+    args = build_parser().parse_args(words)
+    assert (args.command, args.model, args.pictures) == ("predict", "my runs/cats", ["PICTURES"])
+    assert split_thresholds(args.threshold, 0.5) == ({name: 0.63}, 0.5)
 
 
 @pytest.mark.parametrize(
