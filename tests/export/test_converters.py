@@ -11,6 +11,7 @@ import pytest
 import tensorflow as tf
 from helpers import MASK, keypoint_head, tiny_model
 from onnx_operators import ALLOWED
+from openvino_process import in_openvino
 
 from keras_maskrcnn.export import export_model
 
@@ -49,15 +50,6 @@ def in_onnxruntime(file):
     session = runtime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
     names = [output.name for output in session.get_outputs()]
     return lambda inputs: dict(zip(names, session.run(None, inputs), strict=True))
-
-
-def in_openvino(file):
-    openvino = pytest.importorskip("openvino", reason="needs openvino")
-    core = openvino.Core()
-    compiled = core.compile_model(core.read_model(str(file)), "CPU")
-    return lambda inputs: {
-        output.get_any_name(): values for output, values in compiled(inputs).to_dict().items()
-    }
 
 
 def op_types(file):
