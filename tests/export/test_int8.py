@@ -79,6 +79,7 @@ def test_quantised_file(tmp_path):
     pytest.importorskip("tf2onnx", reason="needs tf2onnx")
     pytest.importorskip("onnxruntime", reason="needs onnxruntime")
     model, data = distinct_model(), make_data(tmp_path, [(64, 96), (96, 64), (80, 96), (70, 70)])
+    data.class_names = list(model.class_names)
     file = tmp_path / "model.onnx"
     sets = {"calibration": data, "validation": data, "max_loss": None, "progress": False}
     export_int8(model, file, **sets)
