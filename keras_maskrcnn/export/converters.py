@@ -8,15 +8,17 @@ from __future__ import annotations
 import os
 import re
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import keras
 
+from keras_maskrcnn.checks import at_least
+from keras_maskrcnn.export.onnx_files import finish_onnx
 from keras_maskrcnn.export.tracing import export_twin
 
 FILE_FORMATS = {"onnx": ".onnx", "litert": ".tflite"}
+ANY_BATCH = "any"
 
 
 def export_file(
@@ -24,6 +26,7 @@ def export_file(
     path: str | os.PathLike[str],
     format: str,
     *,
+    batch_size: int | str | None,
     thresholds: dict[str, Any],
     options: dict[str, Any],
 ) -> Path:
@@ -42,8 +45,9 @@ def export_file(
             "gives a matrix whose shape depends on the boxes, for which these formats have no op. "
             "Received: a model with pooler sampling_ratio=0"
         )
-    sizes = keras.InputSpec(dtype="int32", shape=(None, 2), name="image_sizes")
-    shape = (None, None, None, model.pixels.channels)
+    count = _pictures_of_a_call(format, batch_size, options)
+    sizes = keras.InputSpec(dtype="int32", shape=(count, 2), name="image_sizes")
+    shape = (count, None, None, model.pixels.channels)
     images = keras.InputSpec(dtype="float32", shape=shape, name="images")
     options = {"input_signature": [{"images": images, "image_sizes": sizes}], **options}
     if format == "litert" and "target_spec" not in options:
@@ -67,41 +71,35 @@ def export_file(
                 f"this model cannot be converted to format={format!r}: {_reason(error)}"
             ) from error
         if format == "onnx":
-            check_onnx_ops(written)
+            finish_onnx(written)
         os.replace(written, target)
     return target
 
 
-def check_onnx_ops(file: str | os.PathLike[str]) -> None:
-    """Makes sure that every op of an ONNX file is one of ONNX: the converter only warns.
-
-    Raises:
-        ValueError: naming those that are not.
-    """
-    import onnx
-
-    model = onnx.load(os.fspath(file), load_external_data=False)
-    versions = {entry.domain: entry.version for entry in model.opset_import}
-    foreign = set()
-    for node in _onnx_nodes(model.graph):
-        try:
-            onnx.defs.get_schema(node.op_type, versions.get(node.domain, 1), node.domain)
-        except onnx.defs.SchemaError:
-            foreign.add(node.op_type)
-    if foreign:
+def _pictures_of_a_call(
+    format: str, batch_size: int | str | None, options: dict[str, Any]
+) -> int | None:
+    """As tensors have it: `None` for any number."""
+    if batch_size is None:
+        return 1 if format == "onnx" else None
+    if format != "onnx":
         raise ValueError(
-            "this model cannot be converted to format='onnx': ONNX has no op for TensorFlow's "
-            f"{', '.join(sorted(foreign))}"
+            f"batch_size belongs to format='onnx'; a file of format={format!r} takes any number of "
+            f"pictures. Received: batch_size={batch_size!r}"
         )
-
-
-def _onnx_nodes(graph: Any) -> Iterator[Any]:
-    """Those of loops and branches too."""
-    for node in graph.node:
-        yield node
-        for attribute in node.attribute:
-            for inner in (attribute.g, *attribute.graphs):
-                yield from _onnx_nodes(inner)
+    if "input_signature" in options:
+        raise ValueError(
+            "input_signature says how many pictures a call has. Received: it, and "
+            f"batch_size={batch_size!r}"
+        )
+    if batch_size == ANY_BATCH:
+        return None
+    if not isinstance(batch_size, int):
+        raise ValueError(
+            f"batch_size must be a number of pictures, or {ANY_BATCH!r}. Received: {batch_size=}"
+        )
+    at_least(1, batch_size=batch_size)
+    return batch_size
 
 
 def _reason(error: Exception) -> str:

@@ -24,6 +24,7 @@ def export_model(
     rle_masks: bool = False,
     max_pixels: int | None = None,
     input_dtype: str | None = None,
+    batch_size: int | str | None = None,
     score_threshold: float | None = None,
     max_detections: int | None = None,
     nms_iou: float | None = None,
@@ -54,7 +55,7 @@ def export_model(
     `"onnx"` and `"litert"` write one file through Keras' exporters. It holds the network alone:
     `images` float32 `[B, H, W, C]`, 0..255 from black to white, sides a multiple of the model's
     `size_divisor`, and `image_sizes` int32 `[B, 2]`; it returns what the model returns, in pixels
-    of its input.
+    of its input. ONNX files are for ONNX Runtime, OpenVINO and TensorRT alike.
 
     The thresholds are fixed at export. A signature of TensorFlow Serving has no optional inputs, so
     as inputs every client would have to send them; the number of slots is a shape. Since results
@@ -72,6 +73,8 @@ def export_model(
         input_dtype: of `serving_default`: `"uint8"`, `"uint16"` or `"float32"`. By default uint8
             for models without a `value_range`; else uint16 where that lies in 0..65535 and has 255
             whole steps or more, and float32 otherwise.
+        batch_size: `B` of an ONNX file, by default 1. `"any"` takes a loop over the pictures, which
+            ONNX Runtime alone runs. LiteRT files always take any number.
         score_threshold, max_detections, nms_iou: in place of the model's own.
         **options: of Keras' ONNX and LiteRT exporters, such as `opset_version`, `input_signature`
             or `optimizations`.
@@ -90,6 +93,11 @@ def export_model(
         "nms_iou": nms_iou,
     }
     if format == "tf_saved_model":
+        if batch_size is not None:
+            raise ValueError(
+                "batch_size belongs to format='onnx'; a SavedModel takes any number of pictures. "
+                f"Received: batch_size={batch_size!r}"
+            )
         if options:
             raise ValueError(
                 f"format='tf_saved_model' has no further options. Received: {sorted(options)}"
@@ -110,4 +118,6 @@ def export_model(
             "version, rle_masks, max_pixels and input_dtype belong to format='tf_saved_model'. "
             f"Received: {format=}, {version=}, {rle_masks=}, {max_pixels=}, {input_dtype=}"
         )
-    return export_file(model, path, format, thresholds=thresholds, options=options)
+    return export_file(
+        model, path, format, batch_size=batch_size, thresholds=thresholds, options=options
+    )

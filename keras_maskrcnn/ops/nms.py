@@ -66,5 +66,10 @@ def batched_nms(
         )
         return kept, count
 
+    if boxes.shape[0]:  # Known when the graph is made, and not 0.
+        # Without a loop, which OpenVINO and TensorRT would not read in an ONNX file.
+        pictures = zip(tf.unstack(boxes), tf.unstack(scores), strict=True)
+        kept, counts = zip(*map(one_image, pictures), strict=True)
+        return tf.stack(kept), tf.stack(counts)
     spec = (tf.TensorSpec([max_output], tf.int32), tf.TensorSpec([], tf.int32))
     return tf.map_fn(one_image, (boxes, scores), fn_output_signature=spec)

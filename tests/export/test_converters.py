@@ -1,4 +1,7 @@
-"""ONNX and LiteRT files of the network: equal to `predict`, or refused with the reason."""
+"""ONNX and LiteRT files of the network: equal to `predict`, or refused with the reason.
+
+ONNX files are read by ONNX Runtime and OpenVINO; that TensorRT would is told by its list of ops.
+"""
 
 import warnings
 
@@ -6,9 +9,11 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from helpers import MASK, keypoint_head, tiny_model
+from onnx_operators import ALLOWED
+from openvino_process import in_openvino
 
 from keras_maskrcnn.export import export_model
-from keras_maskrcnn.export.converters import check_onnx_ops
 
 from .conftest import distinct_model, make_picture
 
@@ -18,32 +23,102 @@ def model():
     return distinct_model()
 
 
-def batches():
-    """Network inputs of unlike sizes, padded as `predict` pads."""
-    for canvas, sizes in [((96, 128), [(96, 128), (90, 100)]), ((128, 96), [(128, 70)])]:
+def batches(limit=None):
+    """Network inputs of unlike sizes, padded as `predict` pads; of `limit` pictures or fewer."""
+    for canvas, sizes in [
+        ((96, 128), [(96, 128), (90, 100)][:limit]),
+        ((128, 96), [(128, 70)]),
+        ((96, 128), [(77, 128), (96, 80)][:limit]),
+    ]:
         images = np.zeros((len(sizes), *canvas, 3), "float32")
         for seed, (height, width) in enumerate(sizes):
             images[seed, :height, :width] = make_picture(height, width, seed)
         yield {"images": images, "image_sizes": np.array(sizes, "int32")}
 
 
-def assert_equals_predict(model, run, atol):
-    for inputs in batches():
+def assert_equals_predict(model, run, atol, calls=None):
+    for inputs in calls or batches():
         expected, received = model.predict_on_batch(inputs), run(inputs)
         assert expected["counts"].min() > 1
         for name, values in expected.items():
             np.testing.assert_allclose(received[name], values, atol=atol, err_msg=name)
 
 
-def test_onnx_equals_predict(model, tmp_path):
-    pytest.importorskip("tf2onnx", reason="needs tf2onnx")
+def in_onnxruntime(file):
+    """What runs the file."""
     runtime = pytest.importorskip("onnxruntime", reason="needs onnxruntime")
-    file = export_model(model, tmp_path / "model.onnx", "onnx")
     session = runtime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
     names = [output.name for output in session.get_outputs()]
-    assert_equals_predict(
-        model, lambda x: dict(zip(names, session.run(None, x), strict=True)), 1e-3
-    )
+    return lambda inputs: dict(zip(names, session.run(None, inputs), strict=True))
+
+
+def op_types(file):
+    onnx = pytest.importorskip("onnx", reason="needs onnx")
+    from keras_maskrcnn.export.onnx_files import onnx_nodes
+
+    return {node.op_type for node in onnx_nodes(onnx.load(str(file)).graph)}
+
+
+@pytest.fixture(scope="module")
+def onnx_file(model, tmp_path_factory):
+    """For one picture a call."""
+    pytest.importorskip("tf2onnx", reason="needs tf2onnx")
+    return export_model(model, tmp_path_factory.mktemp("one") / "model.onnx", "onnx")
+
+
+def test_onnx_equals_predict(model, onnx_file):
+    assert_equals_predict(model, in_onnxruntime(onnx_file), 1e-4, batches(1))
+
+
+def test_onnx_consists_of_what_tensorrt_knows(onnx_file):
+    assert op_types(onnx_file) - ALLOWED == set()
+
+
+@pytest.mark.slow  # Two programs to be started.
+def test_openvino_equals_predict(model, onnx_file):
+    assert_equals_predict(model, in_openvino(onnx_file), 1e-3, batches(1))
+
+
+@pytest.mark.slow
+def test_onnx_of_two_pictures(model, tmp_path):
+    pytest.importorskip("tf2onnx", reason="needs tf2onnx")
+    file = export_model(model, tmp_path / "two.onnx", "onnx", batch_size=2)
+    assert op_types(file) - ALLOWED == set()
+    pairs = [inputs for inputs in batches() if len(inputs["images"]) == 2]
+    assert_equals_predict(model, in_onnxruntime(file), 1e-4, pairs)
+    assert_equals_predict(model, in_openvino(file), 1e-3, pairs)
+
+
+@pytest.mark.slow
+def test_onnx_of_any_number(model, tmp_path):
+    pytest.importorskip("tf2onnx", reason="needs tf2onnx")
+    file = export_model(model, tmp_path / "any.onnx", "onnx", batch_size="any")
+    assert op_types(file) - ALLOWED == {"Loop"}
+    assert_equals_predict(model, in_onnxruntime(file), 1e-4)
+
+
+@pytest.mark.slow
+def test_keypoints_in_onnx(tmp_path):
+    """A loop over the objects, each of which is enlarged to its own size."""
+    pytest.importorskip("tf2onnx", reason="needs tf2onnx")
+    model = distinct_model(heads=(MASK, keypoint_head(3)))
+    file = export_model(model, tmp_path / "model.onnx", "onnx")
+    assert op_types(file) - ALLOWED == {"Loop"}
+    assert_equals_predict(model, in_onnxruntime(file), 1e-4, batches(1))
+    assert_equals_predict(model, in_openvino(file), 1e-3, batches(1))
+
+
+@pytest.mark.slow
+def test_onnx_of_a_picture_without_objects(tmp_path):
+    pytest.importorskip("tf2onnx", reason="needs tf2onnx")
+    model = tiny_model(box={"score_threshold": 1.0})
+    file = export_model(model, tmp_path / "model.onnx", "onnx")
+    inputs = next(batches(1))
+    for run in (in_onnxruntime(file), in_openvino(file)):
+        found = run(inputs)
+        assert found["counts"].tolist() == [0]
+        assert not found["masks"].any()
+        np.testing.assert_array_equal(found["classes"], -1)
 
 
 def test_litert_equals_predict(model, tmp_path):
@@ -54,25 +129,21 @@ def test_litert_equals_predict(model, tmp_path):
     assert_equals_predict(model, lambda x: interpreter.get_signature_runner()(**x), 1e-3)
 
 
-def test_onnx_op_that_the_converter_left_is_named(tmp_path):
-    onnx = pytest.importorskip("onnx", reason="needs onnx")
-    helper = onnx.helper
-    value = helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, [1])
-    yes = helper.make_tensor_value_info("c", onnx.TensorProto.BOOL, [])
-    inner = helper.make_graph([helper.make_node("Bitcast", ["x"], ["y"])], "inner", [], [value])
-    branch = helper.make_node("If", ["c"], ["z"], then_branch=inner, else_branch=inner)
-    graph = helper.make_graph([branch], "outer", [yes], [value])
-    onnx.save(helper.make_model(graph), tmp_path / "model.onnx")
-    with pytest.raises(ValueError, match="ONNX has no op for TensorFlow's Bitcast"):
-        check_onnx_ops(tmp_path / "model.onnx")
-
-
 def test_refusals_leave_nothing(model, tmp_path, monkeypatch):
     with pytest.raises(ValueError, match=r"must end with \.onnx for format='onnx'"):
         export_model(model, tmp_path / "model.tflite", "onnx")
     for options in ({"rle_masks": True}, {"version": 2}, {"max_pixels": 9}):
         with pytest.raises(ValueError, match="input_dtype belong to format='tf_saved_model'"):
             export_model(model, tmp_path / "model.onnx", "onnx", **options)
+    for batch_size in (0, 1.5, "all"):
+        with pytest.raises(ValueError, match=f"Received: batch_size={batch_size!r}"):
+            export_model(model, tmp_path / "model.onnx", "onnx", batch_size=batch_size)
+    with pytest.raises(ValueError, match="batch_size belongs to format='onnx'"):
+        export_model(model, tmp_path / "model.tflite", "litert", batch_size=1)
+    with pytest.raises(ValueError, match="batch_size belongs to format='onnx'"):
+        export_model(model, tmp_path / "served", batch_size=1)
+    with pytest.raises(ValueError, match="input_signature says how many pictures"):
+        export_model(model, tmp_path / "model.onnx", "onnx", batch_size=1, input_signature=[])
     message = (
         "Could not translate\nTF Select ops: StridedSlice, Unpack\nDetails:\n" + "%1 = op\n" * 999
     )

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from keras_maskrcnn.ops.nms import batched_nms
 
@@ -53,6 +54,38 @@ def test_batch_limits_and_score_threshold_by_hand():
     groups = np.array([[0, 1, 0], [0, 1, 2]], "int32")  # apart: the first two no longer meet
     _, count = batched_nms(boxes, scores, groups, 0.5, 2)
     np.testing.assert_array_equal(count, [2, 2])
+
+
+def test_known_batch_needs_no_loop():
+    rng = np.random.default_rng(0)
+    corners = rng.uniform(0, 40, (3, 30, 2)).astype("float32")
+    boxes = np.concatenate([corners, corners + rng.uniform(5, 20, (3, 30, 2))], 2, dtype="float32")
+    scores = rng.uniform(size=(3, 30)).astype("float32")
+    groups = rng.integers(0, 2, (3, 30)).astype("int32")
+    graphs = {
+        batch: tf.function(
+            lambda boxes, scores, groups: batched_nms(boxes, scores, groups, 0.5, 25, 0.2),
+            input_signature=[
+                tf.TensorSpec([batch, 30, 4]),
+                tf.TensorSpec([batch, 30]),
+                tf.TensorSpec([batch, 30], tf.int32),
+            ],
+        )
+        for batch in (3, None)
+    }
+    loops = {
+        batch: sum(
+            "While" in op.type for op in graph.get_concrete_function().graph.get_operations()
+        )
+        for batch, graph in graphs.items()
+    }
+    assert loops == {3: 0, None: 1}
+    (index, count), (looped_index, looped_count) = (
+        graph(boxes, scores, groups) for graph in graphs.values()
+    )
+    assert 0 < count.numpy().min() < count.numpy().max() <= 25
+    np.testing.assert_array_equal(index, looped_index)
+    np.testing.assert_array_equal(count, looped_count)
 
 
 def test_many_classes_do_not_blur_coordinates():
