@@ -24,6 +24,7 @@ from keras_maskrcnn.models.presets import PRESETS, PresetTable, get_preset
 from keras_maskrcnn.models.savable import SavableDetector
 from keras_maskrcnn.models.saved import model_file, saved_arguments
 from keras_maskrcnn.models.transfer import changed_arguments, has_other_classes
+from keras_maskrcnn.models.xla import XlaGraphs
 from keras_maskrcnn.parts import describe, restore
 from keras_maskrcnn.tensorflow_errors import plain_errors
 from keras_maskrcnn.weights import (
@@ -207,6 +208,7 @@ class MaskRCNN(SavableDetector):
         self.training_graph = functools.cache(network.training_graph)
         self.finding_graph = functools.cache(network.finding_graph)
         self.description_graph = functools.cache(network.description_graph)
+        self.xla_graphs = functools.cache(functools.partial(XlaGraphs, network))
         self._finite_guard = FiniteGuard()
         self._loss_means = [keras.metrics.Mean(name=name) for name in loss_names(network)]
         if weights is not None:
@@ -324,7 +326,8 @@ class MaskRCNN(SavableDetector):
         if not isinstance(inputs, dict):
             inputs = {"images": inputs}
         if "boxes" in inputs:
-            graph = self.training_graph(layouts(self.network, inputs))
+            make = self.xla_graphs().training if self.jit_compile else self.training_graph
+            graph = make(layouts(self.network, inputs))
             return graph({name: inputs[name] for name in graph.input}, training=training)
         images = inputs["images"]
         sizes = inputs.get("image_sizes")
@@ -332,7 +335,10 @@ class MaskRCNN(SavableDetector):
             batch, height, width = ops.shape(images)[:3]
             row = ops.cast(ops.stack([height, width]), "int32")[None]
             sizes = ops.tile(row, (batch, 1))
-        return super().call({"images": images, "image_sizes": sizes}, training=training)
+        inputs = {"images": images, "image_sizes": sizes}
+        if self.jit_compile:
+            return self.xla_graphs().inference()(inputs, training=training)
+        return super().call(inputs, training=training)
 
     @plain_errors()
     def predict(

@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
-from keras_maskrcnn.ops.nms import batched_nms
+from keras_maskrcnn.ops import nms
 
 CASES = [
     "random",
@@ -16,9 +17,24 @@ CASES = [
 ]
 
 
+@pytest.fixture(params=["op", "loop", "xla"])
+def batched_nms(request):
+    """TensorFlow's op; the loop that takes its place under XLA, without and with it."""
+
+    def run(boxes, scores, groups, *limits, **options):
+        options["looped"] = request.param != "op"
+        call = tf.function(
+            lambda *data: nms.batched_nms(*data, *limits, **options),
+            jit_compile=request.param == "xla",
+        )
+        return call(*map(tf.constant, (boxes, scores, groups)))
+
+    return run
+
+
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("threshold", ["0.3", "0.5", "0.7"])
-def test_equals_torchvision(golden, case, threshold):
+def test_equals_torchvision(golden, batched_nms, case, threshold):
     data = golden("nms")
     boxes, scores = data[f"{case}_boxes"], data[f"{case}_scores"]
     groups = np.zeros((1, len(boxes)), "int32")
@@ -28,7 +44,7 @@ def test_equals_torchvision(golden, case, threshold):
 
 @pytest.mark.parametrize("threshold", ["0.5", "0.7"])
 @pytest.mark.parametrize("case", ["b_small", "b_large"])
-def test_groups_equal_torchvision(golden, case, threshold):
+def test_groups_equal_torchvision(golden, batched_nms, case, threshold):
     data = golden("nms")
     boxes, scores = data[f"{case}_boxes"], data[f"{case}_scores"]
     groups = data[f"{case}_idxs"][None].astype("int32")
@@ -41,7 +57,7 @@ def test_groups_equal_torchvision(golden, case, threshold):
         assert (np.diff(scores[got]) <= 0).all()
 
 
-def test_batch_limits_and_score_threshold_by_hand():
+def test_batch_limits_and_score_threshold_by_hand(batched_nms):
     boxes = np.array(
         [[[0, 0, 10, 10], [1, 0, 11, 10], [50, 50, 60, 60]], [[0, 0, 1, 1]] * 3], "float32"
     )
@@ -55,7 +71,7 @@ def test_batch_limits_and_score_threshold_by_hand():
     np.testing.assert_array_equal(count, [2, 2])
 
 
-def test_many_classes_do_not_blur_coordinates():
+def test_many_classes_do_not_blur_coordinates(batched_nms):
     # IoU .50007 in the last of 90 classes, in a picture of 1333 pixels: one row of classes would
     # round the second box by 6 thousandths, and keep it.
     boxes = [[0, 0, 1333, 1333], [100, 100, 120, 110], [106.6655, 100, 126.6655, 110]]
@@ -65,7 +81,7 @@ def test_many_classes_do_not_blur_coordinates():
     np.testing.assert_array_equal(count, [2])
 
 
-def test_groups_never_meet():
+def test_groups_never_meet(batched_nms):
     boxes = np.tile(np.array([-5, -5, 40, 20], "float32"), (1, 12, 1))
     scores = np.linspace(1, 0.5, 12, dtype="float32")[None]
     _, count = batched_nms(boxes, scores, np.arange(12, dtype="int32")[None], 0.0, 12)
