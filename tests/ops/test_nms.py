@@ -1,5 +1,7 @@
 """NMS against torchvision's recordings."""
 
+import functools
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -17,19 +19,28 @@ CASES = [
 ]
 
 
-@pytest.fixture(params=["op", "loop", "xla"])
+@functools.cache
+def _loop(iou_threshold, max_output, score_threshold):
+    """In a graph, which a loop of a thousand turns needs; one for boxes of any number."""
+
+    def run(boxes, scores, groups):
+        limits = (iou_threshold, max_output, score_threshold)
+        return nms.batched_nms(boxes, scores, groups, *limits, looped=True)
+
+    shapes = ([None, None, 4], "float32"), ([None, None], "float32"), ([None, None], "int32")
+    return tf.function(run, [tf.TensorSpec(*shape) for shape in shapes], autograph=False)
+
+
+def _looped_nms(boxes, scores, groups, iou_threshold, max_output, score_threshold=-np.inf):
+    # One graph for all that are to give everything.
+    slots = max_output if max_output < 20 else 1500
+    return _loop(iou_threshold, slots, score_threshold)(boxes, scores, groups)
+
+
+@pytest.fixture(params=[nms.batched_nms, _looped_nms], ids=["op", "loop"])
 def batched_nms(request):
-    """TensorFlow's op; the loop that takes its place under XLA, without and with it."""
-
-    def run(boxes, scores, groups, *limits, **options):
-        options["looped"] = request.param != "op"
-        call = tf.function(
-            lambda *data: nms.batched_nms(*data, *limits, **options),
-            jit_compile=request.param == "xla",
-        )
-        return call(*map(tf.constant, (boxes, scores, groups)))
-
-    return run
+    """By TensorFlow's op, and by the loop that takes its place under XLA."""
+    return request.param
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -86,3 +97,15 @@ def test_groups_never_meet(batched_nms):
     scores = np.linspace(1, 0.5, 12, dtype="float32")[None]
     _, count = batched_nms(boxes, scores, np.arange(12, dtype="int32")[None], 0.0, 12)
     np.testing.assert_array_equal(count, [12])
+
+
+def test_xla_compiles_the_loop(golden):
+    data = golden("nms")
+    boxes, scores = data["ties_scores_boxes"][None], data["ties_scores_scores"][None]
+    groups = np.zeros(scores.shape, "int32")
+
+    def run():
+        return nms.batched_nms(boxes, scores, groups, 0.5, scores.shape[1], looped=True)
+
+    index, count = tf.function(run, jit_compile=True)()
+    np.testing.assert_array_equal(index[0][: count[0]], data["ties_scores_keep_0.5"])
