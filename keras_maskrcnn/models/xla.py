@@ -56,10 +56,10 @@ def _compilable(graph: keras.Model) -> keras.Model:
 
 def _require_masking(network: Network) -> None:
     """Makes sure that padding among the RoIs enters neither a statistic nor a loss."""
-    parts = {"box": network.box, **{head.name: head for head in network.heads}}
+    parts = {name: network.parts[name] for name in ("box", *(head.name for head in network.heads))}
     if network.neck.shares_roi_features:
-        parts["backbone"] = network.parts["backbone"]
-    norms = {f"{name}.norm": getattr(part, "norm", None) for name, part in parts.items()}
+        parts["backbone"] = network.parts["backbone"]  # Its last stage sees RoIs.
+    norms = {f"{name}.norm": part.get_config().get("norm") for name, part in parts.items()}
     norms = {name: norm for name, norm in norms.items() if norm in _OF_THE_BATCH}
     if norms:
         raise ValueError(
