@@ -119,24 +119,28 @@ def box_loss(
     return ops.sum(ops.where(positive, loss, 0.0)) / count
 
 
-def mask_loss(logits: Tensor, targets: Tensor, total: Total = only_replica) -> Tensor:
+def mask_loss(
+    logits: Tensor, targets: Tensor, total: Total = only_replica, real: Tensor | None = None
+) -> Tensor:
     """Mean binary cross entropy on the masks of the objects' own classes (section 3).
 
     Args:
         logits: float32 `[P, M, M]`; the other classes' masks take no part.
         targets: float32 `[P, M, M]` in 0..1.
         total: as in `class_loss`.
+        real: bool `[P]`, which RoIs count; `None`: all.
 
     Returns:
         a scalar; 0 for `P = 0`.
     """
-    loss = ops.sum(binary_cross_entropy(logits, targets))
-    count = total(ops.cast(ops.prod(ops.shape(logits)), "float32"))
-    return loss / ops.maximum(count, 1.0)
+    return _mean_over_pixels(binary_cross_entropy(logits, targets), targets, total, real)
 
 
 def softmax_mask_loss(
-    log_probabilities: Tensor, targets: Tensor, total: Total = only_replica
+    log_probabilities: Tensor,
+    targets: Tensor,
+    total: Total = only_replica,
+    real: Tensor | None = None,
 ) -> Tensor:
     """Mean cross entropy of pixels that are either the object's class or background (FCN).
 
@@ -144,13 +148,23 @@ def softmax_mask_loss(
         log_probabilities: float32 `[P, M, M, 2]` of background and the object's own class.
         targets: float32 `[P, M, M]` in 0..1.
         total: as in `class_loss`.
+        real: as in `mask_loss`.
 
     Returns:
         a scalar; 0 for `P = 0`.
     """
     shares = ops.stack([1.0 - targets, targets], axis=-1)
-    count = total(ops.cast(ops.prod(ops.shape(targets)), "float32"))
-    return -ops.sum(shares * log_probabilities) / ops.maximum(count, 1.0)
+    return -_mean_over_pixels(shares * log_probabilities, targets, total, real)
+
+
+def _mean_over_pixels(loss: Tensor, pixels: Tensor, total: Total, real: Tensor | None) -> Tensor:
+    """Sum of `loss` `[P, M, M, ...]` by the number of `pixels` `[P, M, M]`, of real RoIs."""
+    count = ops.cast(ops.prod(ops.shape(pixels)), "float32")
+    if real is not None:
+        loss = ops.sum(loss, axis=tuple(range(1, len(loss.shape))))
+        loss = ops.where(real, loss, 0.0)
+        count = ops.sum(ops.cast(real, "float32")) * (pixels.shape[1] * pixels.shape[2])
+    return ops.sum(loss) / ops.maximum(total(count), 1.0)
 
 
 def keypoint_loss(

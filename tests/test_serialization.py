@@ -69,6 +69,7 @@ ARGUMENTS = {
         "one_class_per_roi": True,
         "nms": "soft_gaussian",
         "soft_sigma": 0.3,
+        "looped_nms": True,
     },
     "DetectionTargetLayer": {
         "num_classes": 5,
@@ -88,6 +89,7 @@ ARGUMENTS = {
     "KeypointDecodeLayer": {"scores": "probability"},
     "KeypointHead": {"num_keypoints": 5, "num_convs": 3, "dim": 16},
     "KeypointTargetLayer": {"size": 28, "shift": 0.5},
+    "ListSlots": {},
     "MaskHead": {
         "num_classes": 7,
         "num_convs": 2,
@@ -113,6 +115,7 @@ ARGUMENTS = {
         "nms_iou": 0.6,
         "box_weights": WEIGHTS,
         "per_level": False,
+        "looped_nms": True,
     },
     "RefineBoxes": {"box_weights": WEIGHTS},
     "RelabelRoIs": {

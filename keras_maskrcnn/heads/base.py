@@ -138,13 +138,17 @@ class RoIHead(Part):
         """What it should say: a tensor, or a structure of tensors."""
         raise NotImplementedError("a head defines targets")
 
-    def losses(self, predictions: Any, targets: Any, total: Total) -> dict[str, Tensor]:
+    def losses(
+        self, predictions: Any, targets: Any, total: Total, real: Tensor | None = None
+    ) -> dict[str, Tensor]:
         """Scalars under `loss_names`; exactly 0, with a finite gradient, where `P` is 0.
 
         Args:
             predictions: of `forward`.
             targets: of `targets`.
             total: count over all replicas from the count on this one.
+            real: bool `[P]`, which RoIs count; handed over only where XLA compiles the model, whose
+                lists hold padding. A head that does not take it trains without XLA.
         """
         raise NotImplementedError("a head defines losses")
 

@@ -39,6 +39,7 @@ class Sampled:
         classes: int32 `[S]`: 0..K-1, `K` background.
         matched: int32 `[S]`, the object of each.
         features: `[S, p, p, C]`.
+        real: bool `[S]`, which of them are no padding; `None`: all.
     """
 
     rois: Tensor
@@ -46,13 +47,18 @@ class Sampled:
     classes: Tensor
     matched: Tensor
     features: Tensor
+    real: Tensor | None = None
 
-    def with_objects(self, lists: RoILists, num_classes: int) -> Sampled:
-        """Those that are no background."""
+    def with_objects(self, lists: RoILists, box: Box) -> Sampled:
+        """Those that are no background, of what `box` sampled."""
         # As floats: int32 is compared on the host.
-        kept = lists.filter(self.rois, ops.cast(self.classes, "float32") < num_classes)
+        objects = ops.cast(self.classes, "float32") < box.num_classes
+        if self.real is not None:
+            objects = ops.logical_and(objects, self.real)
+        kept = lists.filter(self.rois, objects, box.max_positives, box.samples)
         rows = (self.owners, self.classes, self.matched, self.features)
-        return Sampled(kept.boxes, *(kept.take_rows(values) for values in rows))
+        owners, classes, matched, features = (kept.take_rows(values) for values in rows)
+        return Sampled(kept.boxes, owners, classes, matched, features, kept.real)
 
 
 @BOXES.register("box")
@@ -151,6 +157,11 @@ class Box(Part):
         self.make_layers(context)
 
     @property
+    def max_positives(self) -> int:
+        """Of the RoIs sampled in an image, how many may have an object; these come first."""
+        return int(self.samples * self.positive_fraction)
+
+    @property
     def final_weights(self) -> tuple[float, float, float, float]:
         """Scale of the deltas that lead to the detections."""
         return self.weights
@@ -225,7 +236,7 @@ class Box(Part):
             "classes": roi_classes,
             "target_deltas": target_deltas,
         }
-        return outputs, Sampled(real.boxes, real.owners, roi_classes, matched, features)
+        return outputs, Sampled(real.boxes, real.owners, roi_classes, matched, features, real.real)
 
     def losses(self, outputs: Mapping[str, Any], total: Total) -> dict[str, Tensor]:
         """Scalars under `loss_names`; see `RoIHead.losses`."""

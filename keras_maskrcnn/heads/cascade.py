@@ -180,6 +180,7 @@ class Cascade(Box):
                     real.take(slot_classes),
                     real.take(slot_matched),
                     features,
+                    real.real,
                 )
             if stage < len(self.refine):
                 slots = real.restore(self.refine[stage](real.boxes, deltas, real.owners, limits))

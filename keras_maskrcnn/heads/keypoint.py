@@ -101,9 +101,16 @@ class Keypoint(RoIHead):
         return ops.flip(sizes / originals, axis=1)
 
     def losses(
-        self, predictions: Tensor, targets: Mapping[str, Tensor], total: Total
+        self,
+        predictions: Tensor,
+        targets: Mapping[str, Tensor],
+        total: Total,
+        real: Tensor | None = None,
     ) -> dict[str, Tensor]:
-        loss = keypoint_loss(predictions, targets["cells"], targets["valid"], total)
+        valid = targets["valid"]
+        if real is not None:
+            valid = ops.logical_and(valid, real[:, None])
+        loss = keypoint_loss(predictions, targets["cells"], valid, total)
         return {"keypoint_loss": loss}
 
     def decode(self, predictions: Tensor, boxes: Tensor) -> dict[str, Tensor]:

@@ -97,9 +97,11 @@ class MaskRoIHead(RoIHead):
         )
         return make(rois.boxes, rois.images, rois.objects, truth["masks"], truth["boxes"])
 
-    def losses(self, predictions: Tensor, targets: Tensor, total: Total) -> dict[str, Tensor]:
+    def losses(
+        self, predictions: Tensor, targets: Tensor, total: Total, real: Tensor | None = None
+    ) -> dict[str, Tensor]:
         loss = softmax_mask_loss if self.output == "softmax" else mask_loss
-        return {"mask_loss": loss(predictions, targets, total)}
+        return {"mask_loss": loss(predictions, targets, total, real)}
 
     def decode(self, predictions: Tensor, boxes: Tensor) -> dict[str, Tensor]:
         if self.output == "softmax":

@@ -42,6 +42,7 @@ class DetectionLayer(GeometryLayer):
             better one: `"soft_linear"`, times 1 - IoU, or `"soft_gaussian"`, times
             exp(-IoU^2 / `soft_sigma`). Scores are the lowered ones.
         soft_sigma: see `nms`; .5 in the paper (Bodla et al. 2017).
+        looped_nms: see `ops.nms.batched_nms`.
 
     Call arguments:
         rois: float32 `[B, R, 4]`.
@@ -64,6 +65,7 @@ class DetectionLayer(GeometryLayer):
         one_class_per_roi: bool = False,
         nms: str = "per_class",
         soft_sigma: float = 0.5,
+        looped_nms: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -74,6 +76,7 @@ class DetectionLayer(GeometryLayer):
         self.one_class_per_roi = one_class_per_roi
         self.nms = nms
         self.soft_sigma = soft_sigma
+        self.looped_nms = looped_nms
 
     def call(
         self, rois: Tensor, valid: Tensor, class_logits: Tensor, deltas: Tensor, image_sizes: Tensor
@@ -119,7 +122,13 @@ class DetectionLayer(GeometryLayer):
             )
         groups = ops.zeros_like(classes) if self.nms == "cross_class" else classes
         index, counts = batched_nms(
-            boxes, scores, groups, self.nms_iou, self.max_detections, self.score_threshold
+            boxes,
+            scores,
+            groups,
+            self.nms_iou,
+            self.max_detections,
+            self.score_threshold,
+            self.looped_nms,
         )
         return index, take_rows(scores, index), counts
 
@@ -144,4 +153,5 @@ class DetectionLayer(GeometryLayer):
             "one_class_per_roi": self.one_class_per_roi,
             "nms": self.nms,
             "soft_sigma": self.soft_sigma,
+            "looped_nms": self.looped_nms,
         }

@@ -32,6 +32,7 @@ class ProposalLayer(GeometryLayer):
         nms_iou: overlap from which the worse of two boxes is dropped.
         box_weights: scale of the deltas.
         per_level: `False` takes the best anchors, and suppresses, over all levels together.
+        looped_nms: see `ops.nms.batched_nms`.
 
     Call arguments:
         logits: list of float32 `[B, A_l]` objectness.
@@ -54,6 +55,7 @@ class ProposalLayer(GeometryLayer):
         nms_iou: float = 0.7,
         box_weights: tuple[float, ...] = (1.0, 1.0, 1.0, 1.0),
         per_level: bool = True,
+        looped_nms: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -64,6 +66,7 @@ class ProposalLayer(GeometryLayer):
         self.nms_iou = nms_iou
         self.box_weights = tuple(box_weights)
         self.per_level = per_level
+        self.looped_nms = looped_nms
 
     def call(
         self,
@@ -94,7 +97,9 @@ class ProposalLayer(GeometryLayer):
 
         sides = boxes[..., 2:] - boxes[..., :2]
         scores = ops.where(ops.all(sides >= _MIN_SIDE, axis=-1), scores, float("-inf"))
-        index, counts = batched_nms(boxes, scores, levels, self.nms_iou, num_proposals)
+        index, counts = batched_nms(
+            boxes, scores, levels, self.nms_iou, num_proposals, looped=self.looped_nms
+        )
         # As floats: int32 is compared on the host.
         slots = ops.arange(num_proposals, dtype="float32")
         valid = slots < ops.cast(counts, "float32")[:, None]
@@ -124,4 +129,5 @@ class ProposalLayer(GeometryLayer):
             "nms_iou": self.nms_iou,
             "box_weights": self.box_weights,
             "per_level": self.per_level,
+            "looped_nms": self.looped_nms,
         }

@@ -21,17 +21,28 @@ class RoILists:
 
     def __init__(self) -> None:
         self._select = SelectRoIs(name="select_rois")
-        self.take = TakeSlots(name="take_slots")
-        self.restore = RestoreSlots(name="restore_slots")
+        self._take = TakeSlots(name="take_slots")
+        self._restore = RestoreSlots(name="restore_slots")
 
     def select(self, boxes: Tensor, chosen: Tensor) -> RoIList:
         """The list of the boxes `[B, S, 4]` that are `chosen`, bool `[B, S]`."""
         listed, owners, slots = self._select(boxes, chosen)
         return RoIList(listed, owners, slots, boxes, chosen, self)
 
-    def filter(self, boxes: Tensor, chosen: Tensor) -> RoIList:
-        """The list of those of a list's boxes `[P, 4]` that are `chosen`, bool `[P]`."""
+    def filter(self, boxes: Tensor, chosen: Tensor, first: int, every: int) -> RoIList:
+        """The list of those of a list's boxes `[P, 4]` that are `chosen`, bool `[P]`.
+
+        They stand among the first `first` of `every` slots of an image.
+        """
         return self.select(ops.expand_dims(boxes, 0), ops.expand_dims(chosen, 0))
+
+    def take(self, values: Tensor, slots: Tensor) -> Tensor:
+        """See `RoIList.take`."""
+        return self._take(values, slots)
+
+    def restore(self, values: Tensor, slots: Tensor, chosen: Tensor) -> Tensor:
+        """See `RoIList.restore`."""
+        return self._restore(values, slots, chosen)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,6 +56,7 @@ class RoIList:
         slot_boxes: float32 `[B, S, 4]` that they were chosen from.
         chosen: bool `[B, S]`.
         lists: of the model.
+        real: bool `[P]`, which of them are no padding; `None`: all.
     """
 
     boxes: Tensor
@@ -53,6 +65,7 @@ class RoIList:
     slot_boxes: Tensor
     chosen: Tensor
     lists: RoILists
+    real: Tensor | None = None
 
     def take(self, values: Tensor) -> Tensor:
         """What stands in the RoIs' slots: `[B, S, ...]` to `[P, ...]`."""

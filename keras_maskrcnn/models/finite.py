@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -80,10 +80,7 @@ class FiniteGuard:
         Returns:
             operations for `tf.control_dependencies`.
         """
-        norm = tf.linalg.global_norm([g for g in gradients if g is not None])
-        finite = tf.math.is_finite(loss)
-        if not isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
-            finite &= tf.math.is_finite(norm)
+        finite, norm = _are_finite(optimizer, loss, gradients)
         found = [loss, norm, tf.convert_to_tensor(optimizer.iterations)]
         found += [] if image_ids is None else [image_ids]
 
@@ -113,11 +110,73 @@ class FiniteGuard:
             if self._found is None:
                 raise
             loss, norm, steps, image_ids = self._found
-            what = f"the loss is {loss}"
-            if np.isfinite(loss):
-                what = f"the loss is {loss:.4g}, but the norm of its gradient is {norm}"
-            look = [] if image_ids is None else ["a look at these pictures and their annotations"]
-            raise NonFiniteError(what, steps + 1, image_ids, _advice(model) + look) from None
+            raise _error(model, loss, norm, steps + 1, image_ids) from None
+
+
+class CompiledGuard(keras.callbacks.Callback):
+    """Guards steps that XLA compiles, which can neither fail nor call Python: as a callback.
+
+    A step whose loss or gradients are not finite changes no weight, nor does one after it, and
+    training ends when it is over.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        # Loss, norm and number of the first step that failed; 0 as long as none did.
+        self._found = tf.Variable(tf.zeros(3), trainable=False)
+
+    def update(
+        self,
+        optimizer: Any,
+        loss: Tensor,
+        gradients: list[Tensor],
+        update: Callable[[list[Tensor]], None],
+    ) -> None:
+        """Updates the weights if all is finite.
+
+        Args:
+            optimizer, loss, gradients: as of `FiniteGuard.check`.
+            update: makes new weights from the gradients.
+        """
+        finite, norm = _are_finite(optimizer, loss, gradients)
+        before = self._found.read_value()
+        step = tf.convert_to_tensor(optimizer.iterations) + 1
+        found = tf.stack([tf.cast(value, tf.float32) for value in (loss, norm, step)])
+        passed = before[2] == 0
+        self._found.assign(tf.where(passed & ~finite, found, before))
+
+        def apply() -> tf.Operation:
+            update(gradients)
+            return tf.no_op()
+
+        tf.cond(passed & finite, apply, tf.no_op)
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        self._found.assign(tf.zeros(3))
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        loss, norm, step = map(float, self._found.numpy())
+        if step:
+            raise _error(self.model, loss, norm, int(step), None)
+
+
+def _are_finite(optimizer: Any, loss: Tensor, gradients: list[Tensor]) -> tuple[Tensor, Tensor]:
+    """Whether loss and gradients are, and the norm of the latter."""
+    norm = tf.linalg.global_norm([g for g in gradients if g is not None])
+    finite = tf.math.is_finite(loss)
+    if not isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
+        finite &= tf.math.is_finite(norm)
+    return finite, norm
+
+
+def _error(
+    model: keras.Model, loss: float, norm: float, step: int, image_ids: list[int] | None
+) -> NonFiniteError:
+    what = f"the loss is {loss}"
+    if np.isfinite(loss):
+        what = f"the loss is {loss:.4g}, but the norm of its gradient is {norm}"
+    look = [] if image_ids is None else ["a look at these pictures and their annotations"]
+    return NonFiniteError(what, step, image_ids, _advice(model) + look)
 
 
 def require_finite_weights(model: keras.Model) -> None:

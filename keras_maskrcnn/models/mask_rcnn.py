@@ -19,6 +19,7 @@ from keras_maskrcnn.models.finite import FiniteGuard
 from keras_maskrcnn.models.network import Network
 from keras_maskrcnn.models.objective import layouts, loss_names, needed_targets
 from keras_maskrcnn.models.pretrained import PretrainedDetector
+from keras_maskrcnn.models.xla import XlaGraphs
 from keras_maskrcnn.parts import describe, restore
 from keras_maskrcnn.tensorflow_errors import plain_errors
 
@@ -195,6 +196,7 @@ class MaskRCNN(PretrainedDetector):
         self.training_graph = functools.cache(network.training_graph)
         self.finding_graph = functools.cache(network.finding_graph)
         self.description_graph = functools.cache(network.description_graph)
+        self.xla_graphs = functools.cache(functools.partial(XlaGraphs, network))
         self._finite_guard = FiniteGuard()
         self._loss_means = [keras.metrics.Mean(name=name) for name in loss_names(network)]
         if weights is not None:
@@ -229,7 +231,8 @@ class MaskRCNN(PretrainedDetector):
         if not isinstance(inputs, dict):
             inputs = {"images": inputs}
         if "boxes" in inputs:
-            graph = self.training_graph(layouts(self.network, inputs))
+            make = self.xla_graphs().training if self.jit_compile else self.training_graph
+            graph = make(layouts(self.network, inputs))
             return graph({name: inputs[name] for name in graph.input}, training=training)
         images = inputs["images"]
         sizes = inputs.get("image_sizes")
@@ -237,7 +240,10 @@ class MaskRCNN(PretrainedDetector):
             batch, height, width = ops.shape(images)[:3]
             row = ops.cast(ops.stack([height, width]), "int32")[None]
             sizes = ops.tile(row, (batch, 1))
-        return super().call({"images": images, "image_sizes": sizes}, training=training)
+        inputs = {"images": images, "image_sizes": sizes}
+        if self.jit_compile:
+            return self.xla_graphs().inference()(inputs, training=training)
+        return super().call(inputs, training=training)
 
     @plain_errors()
     def predict(

@@ -21,6 +21,7 @@ from keras_maskrcnn.heads.rpn import RPN, Proposed
 from keras_maskrcnn.layers.box_limits import Coordinates
 from keras_maskrcnn.layers.preprocessing import ImageNormalization
 from keras_maskrcnn.layers.roi_lists import RoILists
+from keras_maskrcnn.layers.roi_slots import RoISlots
 from keras_maskrcnn.necks.base import Neck
 from keras_maskrcnn.parts import Part
 from keras_maskrcnn.poolers.base import RoIPooler, make_pooler
@@ -203,7 +204,7 @@ class Network:
         )
         if not self.heads:
             return outputs
-        own = sampled.with_objects(self.lists, self.box.num_classes)
+        own = sampled.with_objects(self.lists, self.box)
         matched = MatchedRoIs(
             self.coordinates.to_outer(own.rois), own.owners, own.matched, own.classes
         )
@@ -216,6 +217,8 @@ class Network:
                 "predictions": head.forward(features, own.classes),
                 "targets": head.targets(matched, truth, layout),
             }
+            if own.real is not None:
+                outputs[head.name]["real"] = own.real
         return outputs
 
     def _sees_what_the_box_head_saw(self, head: RoIHead) -> bool:
@@ -237,6 +240,15 @@ class Network:
         outputs = self.training(images, truth, layouts)
         return keras.Model({"images": images, **truth}, outputs, name="training")
 
+    def inference_graph(self) -> keras.Model:
+        """The walk of `inference` as a Functional model."""
+        images = keras.Input((None, None, self.channels), name="images")
+        image_sizes = keras.Input((2,), dtype="int32", name="image_sizes")
+        outputs = self.inference(images, image_sizes)
+        return keras.Model(
+            {"images": images, "image_sizes": image_sizes}, outputs, name="inference"
+        )
+
     def finding_graph(self) -> keras.Model:
         """The first half of inference as a Functional model; its boxes are continuous."""
         images = keras.Input((None, None, self.channels), name="images")
@@ -255,11 +267,14 @@ class Network:
         }
         return keras.Model(inputs, self.description(**inputs), name="description")
 
-    def variant(self, *, backend: str | None = None, **thresholds: Any) -> Network:
+    def variant(
+        self, *, backend: str | None = None, fixed_slots: bool = False, **thresholds: Any
+    ) -> Network:
         """The same weights with other layers around them, which the original does not notice.
 
         Args:
             backend: of the poolers, see `ops.roi_align.roi_align_backend`.
+            fixed_slots: shapes follow from those of the input alone, and NMS is a loop: for XLA.
             **thresholds: settings of the detection layer.
         """
 
@@ -273,10 +288,18 @@ class Network:
 
         network = copy.copy(self)
         network.box = with_backend(self.box)
-        layer = self.box.detections
-        network.box.detections = type(layer).from_config({**layer.get_config(), **thresholds})
+        if fixed_slots:
+            network.lists = RoISlots()
+            network.rpn = copy.copy(self.rpn)
+            network.rpn.proposals = _with_settings(self.rpn.proposals, looped_nms=True)
+            thresholds["looped_nms"] = True
+        network.box.detections = _with_settings(self.box.detections, **thresholds)
         network.heads = tuple(with_backend(head) for head in self.heads)
         return network
+
+
+def _with_settings(layer: Any, **settings: Any) -> Any:
+    return type(layer).from_config({**layer.get_config(), **settings})
 
 
 def _alike(one: RoIPooler, other: RoIPooler) -> bool:

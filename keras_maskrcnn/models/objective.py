@@ -45,7 +45,8 @@ def loss_parts(
     }
     for head in network.heads:
         own = outputs[head.name]
-        parts.update(head.losses(own["predictions"], own["targets"], total))
+        padding = {"real": own["real"]} if "real" in own else {}
+        parts.update(head.losses(own["predictions"], own["targets"], total, **padding))
     # The kernels are the same everywhere: each replica takes its share of their penalty.
     penalty = losses.weight_penalty(kernels, weight_decay)
     parts["regularization_loss"] = penalty / total(ops.ones(()))

@@ -7,6 +7,7 @@ replica every function here gives back what it was given.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -16,6 +17,7 @@ import tensorflow as tf
 Tensor = Any
 Check = Callable[[Tensor, list[Tensor]], list[tf.Operation]]
 Addition = Callable[[list[Tensor]], list[Tensor]]
+Guard = Callable[[Tensor, list[Tensor], Callable[[list[Tensor]], None]], None]
 
 
 def replica_count() -> int:
@@ -90,6 +92,7 @@ def train_step(
     y: Any,
     check: Check = no_check,
     add: Addition = nothing_added,
+    guard: Guard | None = None,
 ) -> dict[str, Tensor]:
     """Keras' training step, with gradients that are complete before the optimizer sees them.
 
@@ -103,6 +106,8 @@ def train_step(
         check: called with this replica's loss and the gradients; gives what the update waits for.
         add: called with the gradients of the whole batch, one per variable or `None`; gives them
             with what the loss leaves out.
+        guard: in the place of `check`, on one replica: called with the loss, the gradients and what
+            updates the weights from these, which it may leave undone.
 
     Returns:
         what `train_step` of a Keras model returns.
@@ -116,6 +121,9 @@ def train_step(
     mean_loss.update_state(loss * replica_count(), sample_weight=pictures)
     variables = model.trainable_variables
     gradients = add(_whole(tape.gradient(scaled, [v.value for v in variables])))
+    if guard is not None:
+        guard(loss, gradients, functools.partial(_update, model.optimizer, variables))
+        return model.compute_metrics(x, y, y_pred)
     with tf.control_dependencies(check(loss, gradients)):
         # A replica's update may be run by another thread, which waits for the gradients only.
         gradients = [None if g is None else tf.identity(g) for g in gradients]
@@ -125,8 +133,12 @@ def train_step(
 
             keras_internals.accumulate(model.optimizer, gradients, variables)
         else:
-            model.optimizer.apply_gradients(zip(gradients, variables, strict=True))
+            _update(model.optimizer, variables, gradients)
     return model.compute_metrics(x, y, y_pred)
+
+
+def _update(optimizer: Any, variables: list[Any], gradients: list[Tensor]) -> None:
+    optimizer.apply_gradients(zip(gradients, variables, strict=True))
 
 
 def prepare(model: keras.Model) -> None:

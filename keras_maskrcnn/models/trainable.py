@@ -14,7 +14,7 @@ from keras import ops
 from keras_maskrcnn.checks import known_names
 from keras_maskrcnn.evaluation import CocoEvaluation
 from keras_maskrcnn.models import replicas
-from keras_maskrcnn.models.finite import FiniteGuard
+from keras_maskrcnn.models.finite import CompiledGuard, FiniteGuard
 from keras_maskrcnn.models.input_checks import shown
 from keras_maskrcnn.models.network import Network
 from keras_maskrcnn.models.objective import (
@@ -38,6 +38,7 @@ class TrainableDetector(keras.Model):
         _loss_means: a `keras.metrics.Mean` for each of `loss_names(network)`.
         _loss_weights: of losses that do not count as 1, by name.
         _finite_guard: looks at each step.
+        _compiled_guard: looks at each step where XLA compiles it; `None` where not.
         _adds_decay: while `train_step` itself adds the gradient of the L2 penalty.
         _prepared: identity of the validation data of a `fit` that is running.
     """
@@ -47,6 +48,7 @@ class TrainableDetector(keras.Model):
     _loss_means: list[keras.metrics.Mean]
     _loss_weights: Mapping[str, float] = types.MappingProxyType({})
     _finite_guard: FiniteGuard
+    _compiled_guard: CompiledGuard | None = None
     _adds_decay: bool = False
     _prepared: int | None = None
 
@@ -65,10 +67,13 @@ class TrainableDetector(keras.Model):
                 `{"mask_loss": 2.0}`; 1 where nothing is said. The logs show the losses themselves,
                 and `loss` as the weighted sum. With weights of 0, the RPN and the heads can be
                 trained one after the other.
-            **kwargs: of `keras.Model.compile`. Losses are the model's own.
+            **kwargs: of `keras.Model.compile`. Losses are the model's own. With `jit_compile=True`
+                XLA compiles the steps of `fit`, `evaluate` and `predict`; with `"auto"`, the
+                default, it never does.
 
         Raises:
-            ValueError: for a loss of another kind, or the weight of a loss that there is not.
+            ValueError: for a loss of another kind, the weight of a loss that there is not, or XLA
+                on several replicas.
         """
         if kwargs.get("loss") is not None:
             raise ValueError(
@@ -81,6 +86,20 @@ class TrainableDetector(keras.Model):
         super().compile(optimizer=optimizer, loss_weights=loss_weights, **kwargs)
         replicas.prepare(self)
 
+    @property
+    def jit_compile(self) -> bool:
+        """Whether XLA compiles the steps; their layers are then those of `models.xla`."""
+        return self._compiled_guard is not None
+
+    @jit_compile.setter
+    def jit_compile(self, value: bool) -> None:
+        # Keras would ask the layers of the model itself, which XLA does not meet.
+        if value:
+            count = self.distribute_strategy.num_replicas_in_sync
+            if count > 1:
+                raise ValueError(f"jit_compile=True needs one replica. Received: {count} replicas")
+        self._compiled_guard = CompiledGuard() if value else None
+
     def compile_from_config(self, config: dict[str, Any]) -> None:
         """Compiles a loaded model as it was saved, optimizer state included."""
         self.compile(**keras.saving.deserialize_keras_object(config))
@@ -91,9 +110,12 @@ class TrainableDetector(keras.Model):
         ids = replicas.gathered(inputs["image_ids"]) if "image_ids" in inputs else None
         check = functools.partial(self._finite_guard.check, self.optimizer, ids)
         inputs = replicas.require_pictures(inputs)
+        guard = None
+        if self._compiled_guard is not None:
+            guard = functools.partial(self._compiled_guard.update, self.optimizer)
         self._adds_decay = True
         try:
-            logs = replicas.train_step(self, inputs, targets, check, self._with_decay)
+            logs = replicas.train_step(self, inputs, targets, check, self._with_decay, guard)
         finally:
             self._adds_decay = False
         return replicas.as_logs(logs)
@@ -178,6 +200,8 @@ class TrainableDetector(keras.Model):
         callbacks = kwargs.pop("callbacks", None)
         if isinstance(callbacks, list | tuple):
             callbacks = sorted(callbacks, key=lambda item: not isinstance(item, CocoEvaluation))
+        if self._compiled_guard is not None:
+            callbacks = [*tf.nest.flatten(callbacks or []), self._compiled_guard]
         arguments = fit_arguments(self, {"x": x, "y": y, **kwargs})
         replicas.build_optimizer(self)
         validation = arguments.get("validation_data")

@@ -15,10 +15,16 @@ from keras_maskrcnn.ops.matching import IGNORED, NEGATIVE, POSITIVE
 
 Tensor = Any
 
+# Random bits of a float32 in [0, 1).
+_FLOAT_BITS = 23
+
 
 def random_priorities(shape: tuple[Any, ...], seed: keras.random.SeedGenerator) -> Tensor:
     """float32 in [0, 1): who is chosen first when there are too many."""
-    return keras.random.uniform(shape, seed=seed, dtype="float32")
+    # The floats of `keras.random.uniform` under TensorFlow, bit for bit; XLA makes others of the
+    # same random bits, and a seed would choose other samples.
+    bits = keras.random.randint(shape, 0, 1 << _FLOAT_BITS, seed=seed, dtype="int32")
+    return ops.cast(bits, "float32") * 0.5**_FLOAT_BITS
 
 
 def sample_labels(

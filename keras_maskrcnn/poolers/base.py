@@ -39,7 +39,12 @@ class RoIPooler(GeometryLayer):
 
     Raises:
         ValueError: for strides that are not those of a pyramid, or a list of boxes without images.
+
+    Attributes:
+        gathers: whether its backend `"gather"` is one that XLA can compile.
     """
+
+    gathers: bool = True
 
     def __init__(
         self,
@@ -62,7 +67,7 @@ class RoIPooler(GeometryLayer):
         self.backend = backend
         # XLA knows neither the compiled op nor TensorFlow's sparse product. Keras asks the layers
         # when a model is compiled with jit_compile="auto", the default.
-        self.supports_jit = (backend or "auto") == "gather"
+        self.supports_jit = self.gathers and (backend or "auto") == "gather"
 
     def call(self, features: list[Tensor], boxes: Tensor, images: Tensor | None = None) -> Tensor:
         leading = ops.shape(boxes)[:-1]

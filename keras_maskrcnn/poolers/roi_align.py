@@ -41,6 +41,8 @@ class RoIAlignLayer(BilinearPooler):
         super().__init__(output_size, strides, backend, **kwargs)
         self.sampling_ratio = sampling_ratio
         self.aligned = aligned
+        # Adaptive, the number of samples depends on the RoI.
+        self.supports_jit = self.supports_jit and sampling_ratio > 0
 
     def get_config(self) -> dict[str, Any]:
         return {

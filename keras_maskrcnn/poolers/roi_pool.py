@@ -17,6 +17,8 @@ Tensor = Any
 class RoIPoolLayer(RoIPooler):
     """RoIPool in RoIAlign's place, for the comparison of Mask R-CNN's table 2c."""
 
+    gathers = False  # Bins hold as many cells as they do.
+
     def pool(self, features: list[Tensor], boxes: Tensor, images: Tensor, levels: Tensor) -> Tensor:
         return roi_pool(
             features,

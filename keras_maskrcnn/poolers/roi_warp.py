@@ -39,6 +39,8 @@ class RoIWarpLayer(BilinearPooler):
     ) -> None:
         super().__init__(output_size, strides, backend, **kwargs)
         self.sampling_ratio = sampling_ratio
+        # As of `RoIAlignLayer`.
+        self.supports_jit = self.supports_jit and sampling_ratio > 0
 
     def regions(self, features: list[Tensor], boxes: Tensor) -> tuple[Tensor, Tensor]:
         boxes, levels = super().regions(features, boxes)

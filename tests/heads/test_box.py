@@ -102,7 +102,7 @@ def test_what_it_says_and_its_shapes(kind):
             "target_deltas": (8, 4),
         }
     assert sampled.features.shape == (8, 2, 2, 5)
-    own = sampled.with_objects(LISTS, K)
+    own = sampled.with_objects(LISTS, box)
     for roi, owner, own_class, matched in zip(
         own.rois, own.owners.numpy(), own.classes, own.matched, strict=True
     ):
@@ -205,7 +205,7 @@ def test_no_object_has_no_boxes_to_learn(kind):
             total = sum(losses.values())
         class_loss, box_loss = values(losses)[:2]
         assert sampled.classes.shape == (valid.sum(),)
-        assert sampled.with_objects(LISTS, K).rois.shape == (0, 4)
+        assert sampled.with_objects(LISTS, box).rois.shape == (0, 4)
         assert box_loss == 0.0 and np.isfinite(class_loss)
         assert (class_loss > 0.0) == valid.any()
         gradients = [np.array(g) for g in tape.gradient(total, variables) if g is not None]

@@ -12,7 +12,7 @@ from helpers import batch, get_state, run_python, set_state, tiny_model, to_data
 
 from keras_maskrcnn import NonFiniteError
 from keras_maskrcnn.models import replicas
-from keras_maskrcnn.models.finite import FiniteGuard, require_finite_weights
+from keras_maskrcnn.models.finite import CompiledGuard, FiniteGuard, require_finite_weights
 
 
 def batches(broken=None):
@@ -86,6 +86,21 @@ class Toy(keras.Model):
             return super().fit(*args, verbose=0, **kwargs)
 
 
+class CompiledToy(Toy):
+    """The same with steps that XLA compiles."""
+
+    def __init__(self, start):
+        super().__init__(start)
+        self.compiled_guard = CompiledGuard()
+
+    def train_step(self, data):
+        update = partial(self.compiled_guard.update, self.optimizer)
+        return replicas.train_step(self, *data, guard=update)
+
+    def fit(self, *args, **kwargs):
+        return super().fit(*args, callbacks=[self.compiled_guard], **kwargs)
+
+
 ONES = np.ones((4, 1), "float32")
 
 
@@ -105,6 +120,32 @@ def test_a_gradient_that_is_not_finite_under_a_finite_loss(eagerly):
     assert "a lower limit of the gradient's norm" in message
     assert float(model.w) == 0 and int(optimizer.iterations) == 0
     assert isinstance(error.value, ArithmeticError)
+
+
+@pytest.mark.parametrize("together", [1, 3])
+def test_a_compiled_step_that_is_not_finite(together):
+    model = CompiledToy(4.0)
+    optimizer = keras.optimizers.AdamW(0.5, weight_decay=0.1)
+    model.compile(optimizer, jit_compile=True, steps_per_execution=together)
+    x = np.ones((6, 1), "float32")
+    model.fit(x[:2], x[:2], batch_size=2)
+    after_one = float(model.w)
+    assert after_one != 4.0
+    model.w.assign(4.0)
+    optimizer.iterations.assign(0)
+    x[2] = np.inf  # Of the second step of three.
+    with pytest.raises(NonFiniteError) as error:
+        model.fit(x, x, batch_size=2, shuffle=False)
+    assert (error.value.step, error.value.image_ids) == (2, None)
+    assert "step 2: the loss is inf. What may help" in str(error.value)
+    assert int(optimizer.iterations) == 1 and np.isfinite(float(model.w))
+    # The failure is forgotten.
+    model.fit(x[:2], x[:2], batch_size=2)
+    assert int(optimizer.iterations) == 2
+    model.w.assign(0.0)
+    with pytest.raises(NonFiniteError, match="the norm of its gradient is inf"):
+        model.fit(x[:2], x[:2], batch_size=2)
+    assert float(model.w) == 0.0
 
 
 def test_weights_that_grow_until_the_loss_is_infinite():

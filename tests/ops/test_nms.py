@@ -1,10 +1,12 @@
 """NMS against torchvision's recordings."""
 
+import functools
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_maskrcnn.ops.nms import batched_nms
+from keras_maskrcnn.ops import nms
 
 CASES = [
     "random",
@@ -17,9 +19,33 @@ CASES = [
 ]
 
 
+@functools.cache
+def _loop(iou_threshold, max_output, score_threshold):
+    """In a graph, which a loop of a thousand turns needs; one for boxes of any number."""
+
+    def run(boxes, scores, groups):
+        limits = (iou_threshold, max_output, score_threshold)
+        return nms.batched_nms(boxes, scores, groups, *limits, looped=True)
+
+    shapes = ([None, None, 4], "float32"), ([None, None], "float32"), ([None, None], "int32")
+    return tf.function(run, [tf.TensorSpec(*shape) for shape in shapes], autograph=False)
+
+
+def _looped_nms(boxes, scores, groups, iou_threshold, max_output, score_threshold=-np.inf):
+    # One graph for all that are to give everything.
+    slots = max_output if max_output < 20 else 1500
+    return _loop(iou_threshold, slots, score_threshold)(boxes, scores, groups)
+
+
+@pytest.fixture(params=[nms.batched_nms, _looped_nms], ids=["op", "loop"])
+def batched_nms(request):
+    """By TensorFlow's op, and by the loop that takes its place under XLA."""
+    return request.param
+
+
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("threshold", ["0.3", "0.5", "0.7"])
-def test_equals_torchvision(golden, case, threshold):
+def test_equals_torchvision(golden, batched_nms, case, threshold):
     data = golden("nms")
     boxes, scores = data[f"{case}_boxes"], data[f"{case}_scores"]
     groups = np.zeros((1, len(boxes)), "int32")
@@ -29,7 +55,7 @@ def test_equals_torchvision(golden, case, threshold):
 
 @pytest.mark.parametrize("threshold", ["0.5", "0.7"])
 @pytest.mark.parametrize("case", ["b_small", "b_large"])
-def test_groups_equal_torchvision(golden, case, threshold):
+def test_groups_equal_torchvision(golden, batched_nms, case, threshold):
     data = golden("nms")
     boxes, scores = data[f"{case}_boxes"], data[f"{case}_scores"]
     groups = data[f"{case}_idxs"][None].astype("int32")
@@ -42,7 +68,7 @@ def test_groups_equal_torchvision(golden, case, threshold):
         assert (np.diff(scores[got]) <= 0).all()
 
 
-def test_batch_limits_and_score_threshold_by_hand():
+def test_batch_limits_and_score_threshold_by_hand(batched_nms):
     boxes = np.array(
         [[[0, 0, 10, 10], [1, 0, 11, 10], [50, 50, 60, 60]], [[0, 0, 1, 1]] * 3], "float32"
     )
@@ -64,7 +90,7 @@ def test_known_batch_needs_no_loop():
     groups = rng.integers(0, 2, (3, 30)).astype("int32")
     graphs = {
         batch: tf.function(
-            lambda boxes, scores, groups: batched_nms(boxes, scores, groups, 0.5, 25, 0.2),
+            lambda boxes, scores, groups: nms.batched_nms(boxes, scores, groups, 0.5, 25, 0.2),
             input_signature=[
                 tf.TensorSpec([batch, 30, 4]),
                 tf.TensorSpec([batch, 30]),
@@ -88,7 +114,7 @@ def test_known_batch_needs_no_loop():
     np.testing.assert_array_equal(count, looped_count)
 
 
-def test_many_classes_do_not_blur_coordinates():
+def test_many_classes_do_not_blur_coordinates(batched_nms):
     # IoU .50007 in the last of 90 classes, in a picture of 1333 pixels: one row of classes would
     # round the second box by 6 thousandths, and keep it.
     boxes = [[0, 0, 1333, 1333], [100, 100, 120, 110], [106.6655, 100, 126.6655, 110]]
@@ -98,8 +124,20 @@ def test_many_classes_do_not_blur_coordinates():
     np.testing.assert_array_equal(count, [2])
 
 
-def test_groups_never_meet():
+def test_groups_never_meet(batched_nms):
     boxes = np.tile(np.array([-5, -5, 40, 20], "float32"), (1, 12, 1))
     scores = np.linspace(1, 0.5, 12, dtype="float32")[None]
     _, count = batched_nms(boxes, scores, np.arange(12, dtype="int32")[None], 0.0, 12)
     np.testing.assert_array_equal(count, [12])
+
+
+def test_xla_compiles_the_loop(golden):
+    data = golden("nms")
+    boxes, scores = data["ties_scores_boxes"][None], data["ties_scores_scores"][None]
+    groups = np.zeros(scores.shape, "int32")
+
+    def run():
+        return nms.batched_nms(boxes, scores, groups, 0.5, scores.shape[1], looped=True)
+
+    index, count = tf.function(run, jit_compile=True)()
+    np.testing.assert_array_equal(index[0][: count[0]], data["ties_scores_keep_0.5"])

@@ -2,6 +2,8 @@
 
 import keras
 import numpy as np
+import pytest
+import tensorflow as tf
 
 from keras_maskrcnn.ops.sampling import random_priorities, sample_labels, scatter_labels
 
@@ -41,3 +43,11 @@ def test_every_candidate_is_equally_likely():
     counts = np.bincount(indices.ravel(), minlength=50)
     assert abs(counts[:20] - 100).max() < 40
     assert abs(counts[20:] - 200).max() < 50
+
+
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_priorities_are_those_of_keras(jit_compile):
+    shape, seed = (2, 4999), keras.random.SeedGenerator(3)
+    draw = tf.function(lambda: random_priorities(shape, seed), jit_compile=jit_compile)
+    expected = keras.random.uniform(shape, seed=keras.random.SeedGenerator(3), dtype="float32")
+    np.testing.assert_array_equal(draw(), expected)
