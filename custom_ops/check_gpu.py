@@ -34,39 +34,11 @@ from pathlib import Path
 
 import torch
 from build import find_cuda
+from c_interface import Level, Problem
 
 FOLDER = Path(__file__).resolve().parent
 DTYPES = (torch.float32, torch.bfloat16, torch.float16)
 ALIGN, ALIGN_GRADIENT, POOL, POOL_GRADIENT = range(4)
-
-
-class Level(ctypes.Structure):
-    """problem.h's Level."""
-
-    _fields_ = (
-        ("height", ctypes.c_int),
-        ("width", ctypes.c_int),
-        ("scale", ctypes.c_float),
-    )
-
-
-class Problem(ctypes.Structure):
-    """problem.h's Problem."""
-
-    _fields_ = (
-        ("batch", ctypes.c_int),
-        ("channels", ctypes.c_int),
-        ("levels", ctypes.c_int),
-        ("level", Level * 8),
-        ("rois", ctypes.c_int),
-        ("boxes", ctypes.c_void_p),
-        ("batch_indices", ctypes.c_void_p),
-        ("level_indices", ctypes.c_void_p),
-        ("out_height", ctypes.c_int),
-        ("out_width", ctypes.c_int),
-        ("sampling_ratio", ctypes.c_int),
-        ("aligned", ctypes.c_bool),
-    )
 
 
 def gpu_code() -> str:

@@ -11,6 +11,9 @@ import numpy as np
 import pytest
 
 TESTS = Path(__file__).resolve().parents[1] / "custom_ops" / "test"
+sys.path.insert(0, str(TESTS.parent))
+from c_interface import Level, Problem  # noqa: E402
+
 ALIGN, ALIGN_GRADIENT = 0, 1
 FLOAT = 0
 
@@ -18,31 +21,6 @@ pytestmark = pytest.mark.skipif(
     not (shutil.which("make") and shutil.which(os.environ.get("CXX", "g++"))),
     reason="needs make and a C++ compiler",
 )
-
-
-class Level(ctypes.Structure):
-    """problem.h's Level."""
-
-    _fields_ = (("height", ctypes.c_int), ("width", ctypes.c_int), ("scale", ctypes.c_float))
-
-
-class Problem(ctypes.Structure):
-    """problem.h's Problem."""
-
-    _fields_ = (
-        ("batch", ctypes.c_int),
-        ("channels", ctypes.c_int),
-        ("levels", ctypes.c_int),
-        ("level", Level * 8),
-        ("rois", ctypes.c_int),
-        ("boxes", ctypes.c_void_p),
-        ("batch_indices", ctypes.c_void_p),
-        ("level_indices", ctypes.c_void_p),
-        ("out_height", ctypes.c_int),
-        ("out_width", ctypes.c_int),
-        ("sampling_ratio", ctypes.c_int),
-        ("aligned", ctypes.c_bool),
-    )
 
 
 @pytest.fixture(scope="module")
