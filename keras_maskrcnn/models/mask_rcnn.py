@@ -18,7 +18,7 @@ from keras_maskrcnn.models.assembly import make_parts
 from keras_maskrcnn.models.finite import FiniteGuard
 from keras_maskrcnn.models.network import Network
 from keras_maskrcnn.models.objective import layouts, loss_names, needed_targets
-from keras_maskrcnn.models.pretrained import PretrainedDetector
+from keras_maskrcnn.models.pretrained import PretrainedDetector, load_backbone
 from keras_maskrcnn.models.xla import XlaGraphs
 from keras_maskrcnn.parts import describe, restore
 from keras_maskrcnn.tensorflow_errors import plain_errors
@@ -200,7 +200,7 @@ class MaskRCNN(PretrainedDetector):
         self._finite_guard = FiniteGuard()
         self._loss_means = [keras.metrics.Mean(name=name) for name in loss_names(network)]
         if weights is not None:
-            self._load_backbone(weights)
+            self.load_report = load_backbone(network, weights)
 
     @property
     def class_names(self) -> tuple[str, ...]:

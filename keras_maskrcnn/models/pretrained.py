@@ -8,6 +8,7 @@ from typing import Any, Self
 
 import keras
 
+from keras_maskrcnn.models.network import Network
 from keras_maskrcnn.models.presets import PRESETS, PresetTable, get_preset
 from keras_maskrcnn.models.savable import SavableDetector
 from keras_maskrcnn.models.saved import model_file, saved_arguments
@@ -22,6 +23,23 @@ from keras_maskrcnn.weights import (
 logger = logging.getLogger("keras_maskrcnn")
 
 
+def load_backbone(network: Network, weights: str) -> LoadReport:
+    """Gives a network's backbone the weights of that name or file, and says what stays random.
+
+    Returns:
+        what became of every tensor of the weights.
+    """
+    report = load_backbone_weights(
+        network.neck.stages, weights, preprocessing=network.preprocessing
+    )
+    logger.warning(
+        "%s\nOnly the backbone has these weights: feature pyramid, RPN and heads are random "
+        "and must be trained before predictions mean anything.",
+        report,
+    )
+    return report
+
+
 class PretrainedDetector(SavableDetector):
     """A model whose weights come from elsewhere before it trains.
 
@@ -30,17 +48,6 @@ class PretrainedDetector(SavableDetector):
     """
 
     load_report: LoadReport
-
-    def _load_backbone(self, weights: str) -> None:
-        report = load_backbone_weights(
-            self.network.neck.stages, weights, preprocessing=self.network.preprocessing
-        )
-        self.load_report = report
-        logger.warning(
-            "%s\nOnly the backbone has these weights: feature pyramid, RPN and heads are random "
-            "and must be trained before predictions mean anything.",
-            report,
-        )
 
     @staticmethod
     def presets() -> PresetTable:
