@@ -108,7 +108,10 @@ def test_fixed_slots_train_as_lists_do(kind):
             loss = sum(parts.values())
         return parts, tape.gradient(loss, [v.value for v in model.trainable_variables])
 
-    expected, gradients = step(model.training_graph(layouts))
+    # With the same RoIAlign: the compiled op adds in another order, which moves gradients of the
+    # first layers by 1e-4 of the largest.
+    lists = model.network.variant(backend="gather")
+    expected, gradients = step(lists.training_graph(layouts))
     found, others = step(XlaGraphs(model.network).training(layouts))
     assert set(found) == set(expected)
     for name, value in expected.items():
