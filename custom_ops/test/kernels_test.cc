@@ -1,12 +1,13 @@
 // The CPU kernels alone, on threads of their own, or the CUDA kernels: with -DMASKRCNN_EMULATED on an
-// emulated GPU, with -DMASKRCNN_ON_GPU on a real one (check_gpu.py). Against plain computations, the gradient against the forward pass (both are linear
-// once the maxima are known), and the same bits for any number of threads, or any order of them.
-// Built with sanitizers by sanitize.sh.
+// emulated GPU, with -DMASKRCNN_ON_GPU on a real one (check_gpu.py). Against plain computations, the
+// gradient against the forward pass (both are linear once the maxima are known), and the same bits
+// for any number of threads, or any order of them. Built with sanitizers by sanitize.sh.
 #include <cstdio>
 #include <thread>
 #include <type_traits>
 
 #include "cases.h"
+#include "comparing.h"
 #include "plain.h"
 #include "tested_kernels.h"
 #ifdef MASKRCNN_ON_GPU
@@ -38,47 +39,6 @@ ParallelFor threads(int count) {
       workers.emplace_back(work, total * i / count, total * (i + 1) / count);
     for (std::thread& worker : workers) worker.join();
   };
-}
-
-bool is_near(double value, double expected, double tolerance) {
-  if (!std::isfinite(expected))
-    return std::isnan(expected) ? std::isnan(value) : value == expected;
-  return std::fabs(value - expected) <= tolerance * std::max(1., std::fabs(expected));
-}
-
-template <typename T>
-bool are_near(const std::vector<std::vector<T>>& maps, const Maps& expected, double tolerance) {
-  bool near = true;
-  for (size_t l = 0; l < maps.size(); ++l)
-    for (size_t k = 0; k < maps[l].size(); ++k)
-      near &= is_near(decode(maps[l][k]), expected[l][k], tolerance);
-  return near;
-}
-
-template <typename T>
-bool same_bits(const std::vector<T>& a, const std::vector<T>& b) {
-  return a.empty() || std::memcmp(a.data(), b.data(), a.size() * sizeof(T)) == 0;
-}
-
-template <typename T>
-bool same_bits(const std::vector<std::vector<T>>& a, const std::vector<std::vector<T>>& b) {
-  bool same = true;
-  for (size_t l = 0; l < a.size(); ++l) same &= same_bits(a[l], b[l]);
-  return same;
-}
-
-// <upstream, forward(features)> equals <gradient(upstream), features>.
-template <typename T>
-bool is_adjoint(const Case<T>& c, double tolerance) {
-  double forward = 0, backward = 0, size = 1;
-  for (size_t k = 0; k < c.pooled.size(); ++k) {
-    forward += static_cast<double>(decode(c.upstream[k])) * decode(c.pooled[k]);
-    size += std::fabs(static_cast<double>(decode(c.upstream[k])) * decode(c.pooled[k]));
-  }
-  for (size_t l = 0; l < c.features.size(); ++l)
-    for (size_t k = 0; k < c.features[l].size(); ++k)
-      backward += static_cast<double>(decode(c.features[l][k])) * decode(c.gradients[l][k]);
-  return std::fabs(forward - backward) <= tolerance * size;
 }
 
 // The four operations on a case.
