@@ -46,11 +46,18 @@ def train(options: argparse.Namespace, policy: str, seed: int) -> Run:
     model = MaskRCNN(
         num_classes=len(train_data.class_names),
         class_names=train_data.class_names,
+        backbone={"name": "resnet50", "freeze_at": options.freeze_at},
         weights=options.weights,
         min_size=options.min_size,
         max_size=options.max_size,
+        neck={"channels": options.width},
         rpn={"anchor_sizes": tuple((size,) for size in options.anchors)},
-        box={"max_detections": options.detections, "samples": options.samples},
+        box={
+            "dim": 4 * options.width,
+            "max_detections": options.detections,
+            "samples": options.samples,
+        },
+        heads=({"name": "mask", "dim": options.width},),
         seed=seed,
     )
     batches = train_data.batches(
@@ -100,6 +107,8 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=300)
     parser.add_argument("--batch-size", type=int, default=2)
     parser.add_argument("--learning-rate", type=float, default=0.005)
+    parser.add_argument("--freeze-at", type=int, default=2, help="stages that do not train")
+    parser.add_argument("--width", type=int, default=256, help="channels of pyramid and heads")
     parser.add_argument("--min-size", type=int, default=320)
     parser.add_argument("--max-size", type=int, default=448)
     parser.add_argument("--anchors", type=int, nargs=5, default=[32, 64, 128, 256, 512])

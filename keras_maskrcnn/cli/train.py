@@ -6,6 +6,7 @@ import argparse
 import logging
 import math
 import os
+import shlex
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -51,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
         elif not folder.is_unused():
             raise ValueError(
                 f"The folder {folder.path} is not empty: give another --output, or go on with an "
-                f"interrupted run by --resume {folder.path}"
+                f"interrupted run by --resume {_quoted(folder)}"
             )
         else:
             say(_announced(args, options, folder))
@@ -146,7 +147,7 @@ def _train(
     try:
         history = train_model(model, train_data, val_data, folder, options)
     except KeyboardInterrupt:
-        say(f"\nInterrupted. To go on: maskrcnn train --resume {folder.path}")
+        say(f"\nInterrupted. To go on: maskrcnn train --resume {_quoted(folder)}")
         return 130
     except NonFiniteError as error:
         logger.info("%s", error)
@@ -217,3 +218,8 @@ def _measured_pixels(
     mean, deviation = (", ".join(f"{v:.4g}" for v in measured[name]) for name in names[2:])
     say(f"Pixels of {data.pixels}, on the scale 0..255: mean {mean}; deviation {deviation}")
     return measured
+
+
+def _quoted(folder: RunFolder) -> str:
+    """The run folder as a shell takes it."""
+    return shlex.quote(str(folder.path))
