@@ -60,7 +60,12 @@ COMPARISONS = {
             "roi_pool": (26.9, 48.8, 26.4),
         },
         "table 2c",
-        {"neck": "dc5", **_ONE_MAP},
+        # Dilation is for stages of a residual network.
+        {
+            "backbone": {"name": "resnet18", "norm": "batch", "freeze_at": 0},
+            "neck": "dc5",
+            **_ONE_MAP,
+        },
     ),
     "pooler, stride 32": Comparison(
         _POOLERS,
@@ -112,7 +117,7 @@ def train(options: argparse.Namespace, comparison: str, variant: str, seed: int)
 
     from keras_maskrcnn import MaskRCNN
     from keras_maskrcnn.data import load_coco
-    from keras_maskrcnn.demo.run import MODEL
+    from keras_maskrcnn.demo.model import compact_settings
     from keras_maskrcnn.evaluation import evaluate_coco
     from keras_maskrcnn.models.settings import merge_arguments
     from keras_maskrcnn.schedules import WarmupSchedule
@@ -123,7 +128,7 @@ def train(options: argparse.Namespace, comparison: str, variant: str, seed: int)
     )
     keras.utils.set_random_seed(seed)
     case = COMPARISONS[comparison]
-    arguments = MODEL
+    arguments = compact_settings()
     for changes in (case.base, case.variants[variant]):
         # A neck of another kind takes the place of the pyramid.
         arguments = merge_arguments(arguments, changes)

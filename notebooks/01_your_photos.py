@@ -43,7 +43,7 @@ import tensorflow as tf
 from keras_maskrcnn import MaskRCNN, evaluate_coco, load_model, validate
 from keras_maskrcnn.data import load_splits
 from keras_maskrcnn.data.reading import read_image
-from keras_maskrcnn.demo.run import MODEL as COMPACT
+from keras_maskrcnn.demo.model import compact_settings
 from keras_maskrcnn.demo.scenes import build_scenes
 from keras_maskrcnn.evaluation import CocoEvaluation
 from keras_maskrcnn.plots import plot_history
@@ -94,8 +94,7 @@ if WEIGHTS:
     model = MaskRCNN.from_preset(WEIGHTS, num_classes=len(names), class_names=names)
     highest, batch_size = 1e-4, 2
 else:
-    sizes = {"min_size": SIZE, "max_size": SIZE}
-    model = MaskRCNN(len(names), class_names=names, **{**COMPACT, **sizes})
+    model = MaskRCNN(len(names), class_names=names, **compact_settings(SIZE))
     highest, batch_size = 1e-3, 8
 print(f"{model.count_params() / 1e6:.1f} million weights")
 

@@ -43,7 +43,7 @@ from scipy import ndimage
 from keras_maskrcnn import Detections, MaskRCNN, load_model
 from keras_maskrcnn.data import load_splits
 from keras_maskrcnn.data.reading import read_image
-from keras_maskrcnn.demo.run import MODEL as COMPACT
+from keras_maskrcnn.demo.model import compact_settings
 from keras_maskrcnn.demo.scenes import build_scenes
 from keras_maskrcnn.heads.base import MatchedRoIs
 from keras_maskrcnn.ops.boxes import clip_boxes, decode_boxes, pairwise_iou
@@ -71,8 +71,7 @@ if not file.exists():
     if WEIGHTS:
         model = MaskRCNN.from_preset(WEIGHTS, num_classes=len(names), class_names=names)
     else:
-        sizes = {"min_size": SIZE, "max_size": SIZE}
-        model = MaskRCNN(len(names), class_names=names, **{**COMPACT, **sizes})
+        model = MaskRCNN(len(names), class_names=names, **compact_settings(SIZE))
     rate = 1e-4 if WEIGHTS else 1e-3
     model.compile(keras.optimizers.Adam(rate, global_clipnorm=10.0))
     batch_size = 2 if WEIGHTS else 8

@@ -32,7 +32,7 @@ import numpy as np
 from keras_maskrcnn import MaskRCNN, load_model
 from keras_maskrcnn.data import load_splits
 from keras_maskrcnn.data.reading import read_image
-from keras_maskrcnn.demo.run import MODEL as COMPACT
+from keras_maskrcnn.demo.model import compact_settings
 from keras_maskrcnn.demo.scenes import build_scenes
 from keras_maskrcnn.evaluation import analyse, coco_results
 from keras_maskrcnn.prediction_page import prediction_page
@@ -55,8 +55,7 @@ if not file.exists():
     if WEIGHTS:
         model = MaskRCNN.from_preset(WEIGHTS, num_classes=len(names), class_names=names)
     else:
-        sizes = {"min_size": SIZE, "max_size": SIZE}
-        model = MaskRCNN(len(names), class_names=names, **{**COMPACT, **sizes})
+        model = MaskRCNN(len(names), class_names=names, **compact_settings(SIZE))
     model.compile(keras.optimizers.Adam(1e-4 if WEIGHTS else 1e-3, global_clipnorm=10.0))
     batch_size = 2 if WEIGHTS else 8
     batches = train.batches(batch_size, model=model, shuffle=True, augment="flip", seed=0)

@@ -34,7 +34,7 @@ from IPython.display import Markdown, display
 import keras_maskrcnn
 from keras_maskrcnn import MaskRCNN, evaluate_coco
 from keras_maskrcnn.data import load_splits
-from keras_maskrcnn.demo.run import MODEL as COMPACT
+from keras_maskrcnn.demo.model import compact_settings
 from keras_maskrcnn.demo.scenes import build_scenes
 from keras_maskrcnn.models.settings import merge_arguments
 from keras_maskrcnn.ops.roi_align import roi_align
@@ -141,7 +141,7 @@ train, val = load_splits(
 found = {}
 for variant in ("roi_align", "roi_pool"):
     keras.utils.set_random_seed(0)
-    settings = {**COMPACT, "min_size": SIZE, "max_size": SIZE}
+    settings = compact_settings(SIZE)
     for changes in (case.base, case.variants[variant]):
         settings = merge_arguments(settings, changes)
     model = MaskRCNN(len(train.class_names), class_names=train.class_names, **settings)

@@ -35,7 +35,7 @@ from keras_maskrcnn import MaskRCNN, load_model
 from keras_maskrcnn.backbones import BACKBONES, Backbone
 from keras_maskrcnn.data import load_splits
 from keras_maskrcnn.data.reading import read_image
-from keras_maskrcnn.demo.run import MODEL as COMPACT
+from keras_maskrcnn.demo.model import compact_settings
 from keras_maskrcnn.demo.scenes import build_scenes
 from keras_maskrcnn.heads import HEADS, RoIHead
 from keras_maskrcnn.visualize import draw_detections
@@ -180,15 +180,14 @@ axis.spines[["top", "right"]].set_visible(False)
 
 # %%
 keras.utils.set_random_seed(0)
+settings = compact_settings(SIZE)
 model = MaskRCNN(
     len(names),
     class_names=names,
     **{
-        **COMPACT,
+        **settings,
         "backbone": {"name": "patches", "width": 24},
-        "heads": (*COMPACT["heads"], "fullness"),
-        "min_size": SIZE,
-        "max_size": SIZE,
+        "heads": (*settings["heads"], "fullness"),
     },
 )
 model.compile(keras.optimizers.Adam(1e-3, global_clipnorm=10.0))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import time
 from collections.abc import Callable
@@ -14,27 +15,13 @@ import numpy as np
 
 from keras_maskrcnn import MaskRCNN
 from keras_maskrcnn.data import load_coco
+from keras_maskrcnn.demo.model import compact_settings
 from keras_maskrcnn.demo.scenes import build_scenes
 from keras_maskrcnn.evaluation import CocoMetrics, evaluate_coco
 from keras_maskrcnn.training import RunFolder, TrainingOptions, train_model
 
-# A compact model for small pictures: a quarter of the usual channels, and anchors from 16 pixels.
+# Of the scenes and of what the model sees, in pixels.
 SIZE = 160
-MODEL: dict[str, Any] = {
-    "backbone": {"name": "resnet18", "norm": "batch", "freeze_at": 0},
-    "neck": {"channels": 64},
-    "rpn": {
-        "anchor_sizes": ((16,), (32,), (64,), (96,), (128,)),
-        "pre_nms_train": 400,
-        "pre_nms_test": 200,
-        "proposals_train": 400,
-        "proposals_test": 100,
-    },
-    "box": {"samples": 64, "dim": 256, "max_detections": 30},
-    "heads": ({"name": "mask", "convs": 2, "dim": 64},),
-    "min_size": SIZE,
-    "max_size": SIZE,
-}
 
 
 def run_demo(
@@ -80,7 +67,7 @@ def run_demo(
         num_classes=len(train_data.class_names),
         class_names=train_data.class_names,
         seed=seed,
-        **MODEL,
+        **compact_settings(SIZE),
     )
     options = TrainingOptions(
         epochs=epochs,
@@ -117,8 +104,10 @@ def run_demo(
     )
     say(
         "To try next:\n"
-        f"  maskrcnn predict {run.path} {data_folder / 'val'} --output found\n"
-        f"  maskrcnn evaluate {run.path} --data {data_folder} --report report\n"
+        f"  maskrcnn predict {shlex.join([str(run.path), str(data_folder / 'val')])} "
+        "--output found\n"
+        f"  maskrcnn evaluate {shlex.join([str(run.path), '--data', str(data_folder)])} "
+        "--report report\n"
         "  maskrcnn train --data YOUR_PHOTOS --weights mask_rcnn_R_50_FPN --output runs/photos"
     )
     return metrics

@@ -18,15 +18,18 @@ import numpy as np
 from PIL import Image
 from scipy import ndimage
 
-from keras_maskrcnn.demo import sprites
+from keras_maskrcnn.demo import sprites, textures
 from keras_maskrcnn.outlines import Bitmap
 from keras_maskrcnn.outlines.cells import pixel_outlines
 
 # As in COCO itself, the ids have gaps.
 CATEGORY_IDS = (1, 3, 4, 7, 9)
+_CUP = sprites.CLASS_NAMES.index("cup")
 _CLUTTER = -1
+# Objects of a scene, from and to: the more it has, the more a training scene teaches.
+_OBJECTS = {"train": (5, 9), "val": (2, 5)}
 _MIN_VISIBLE = 0.5  # fraction of an object that must stay visible
-_MIN_CONTRAST = 0.22  # between a textured object and what it covers, in 0..1
+_MIN_CONTRAST = 0.25  # between a textured object and what it covers, in 0..1
 _TRIES = 12
 
 
@@ -85,7 +88,7 @@ def build_scenes(
         for split, count in (("train", train), ("val", val)):
             (folder / split).mkdir(parents=True, exist_ok=True)
             # Each scene has random numbers of its own: the order of the work does not matter.
-            keys = [(seed, sprites.SPLITS.index(split), i) for i in range(1, count + 1)]
+            keys = [(seed, textures.SPLITS.index(split), i) for i in range(1, count + 1)]
             scenes = pool.map(
                 lambda key, split=split: compose_scene(split, size, np.random.default_rng(key)),
                 keys,
@@ -117,7 +120,7 @@ def _write_pictures(scenes: Iterable[Scene], folder: Path) -> dict[str, list[dic
 
 
 def compose_scene(split: str, size: int, rng: np.random.Generator) -> Scene:
-    """Draws one scene of 2 to 5 objects and up to 3 pieces of clutter.
+    """Draws one scene of `_OBJECTS` and up to 3 pieces of clutter.
 
     Args:
         split: `"train"` or `"val"`.
@@ -131,18 +134,29 @@ def compose_scene(split: str, size: int, rng: np.random.Generator) -> Scene:
     top = np.full((height, width), -1)
     classes: list[int] = []
     areas: list[int] = []
-    wanted = [int(k) for k in rng.integers(len(sprites.CLASS_NAMES), size=rng.integers(2, 6))]
+    count = rng.integers(*_OBJECTS[split], endpoint=True)
+    wanted = [int(k) for k in rng.integers(len(sprites.CLASS_NAMES), size=count)]
     wanted += [_CLUTTER] * int(rng.integers(0, 4))
     for k in rng.permutation(wanted):
         for _ in range(_TRIES):
-            layer = _draw(int(k), split, canvas, rng)
-            covered = layer.coverage >= 0.5
-            seen = np.where(covered, len(areas), top)
+            colors, coverage = _cut_out(int(k), split, size, rng)
+            here, part = _place(coverage.shape, canvas.shape, rng)
+            coverage = coverage[part]
+            seen = top.copy()
+            seen[here][coverage >= 0.5] = len(areas)
             visible = np.bincount(seen[seen >= 0], minlength=len(areas) + 1)
-            whole = np.append(areas, int(covered.sum()))
+            whole = np.append(areas, int((coverage >= 0.5).sum()))
             objects = np.append(classes, k) != _CLUTTER
             if np.all(visible[objects] >= _MIN_VISIBLE * whole[objects]):
-                canvas += layer.coverage[..., None] * (layer.colors - canvas)
+                colors = (
+                    _filling(split, coverage.shape, rng)
+                    if colors is None
+                    else colors[part].astype("float32") / 255
+                )
+                colors = colors * np.float32(rng.uniform(0.75, 1.15))
+                if k != _CUP:
+                    colors = _contrasted(colors, canvas[here], coverage, rng)
+                canvas[here] += coverage[..., None] * (np.clip(colors, 0, 1) - canvas[here])
                 top = seen
                 classes.append(int(k))
                 areas.append(int(whole[-1]))
@@ -155,28 +169,17 @@ def compose_scene(split: str, size: int, rng: np.random.Generator) -> Scene:
 
 
 def _background(split: str, height: int, width: int, rng: np.random.Generator) -> np.ndarray:
-    """A random window of a random photograph, tinted and dimmed, `[height, width, 3]`."""
-    window = _texture(split, height, width, rng)
-    tint = rng.uniform(0.8, 1.1, size=3)
-    return np.clip(window * tint * rng.uniform(0.6, 1.0), 0, 1).astype("float32")
+    """A texture, tinted and dimmed, `[height, width, 3]`."""
+    tint = rng.uniform(0.8, 1.1, size=3) * rng.uniform(0.6, 1.0)
+    surface = textures.texture(split, height, width, rng) * tint
+    return np.clip(surface, 0, 1).astype("float32")
 
 
-def _texture(split: str, height: int, width: int, rng: np.random.Generator) -> np.ndarray:
-    photos = sprites.photographs(split)
-    photo = photos[rng.integers(len(photos))]
-    scale = min(photo.shape[0] / height, photo.shape[1] / width)
-    scale *= rng.uniform(min(1.0, 0.75 / scale), 1.0)
-    h, w = int(height * scale), int(width * scale)
-    y = rng.integers(photo.shape[0] - h + 1)
-    x = rng.integers(photo.shape[1] - w + 1)
-    window = sprites.resize(photo[y : y + h, x : x + w], height, width)
-    return window[:, ::-1] if rng.random() < 0.5 else window
-
-
-def _draw(k: int, split: str, canvas: np.ndarray, rng: np.random.Generator) -> sprites.Sprite:
-    """One object, placed: colours and coverage of the whole canvas."""
-    height, width = canvas.shape[:2]
-    side = rng.uniform(0.24, 0.5) * max(height, width)
+def _cut_out(
+    k: int, split: str, size: int, rng: np.random.Generator
+) -> tuple[np.ndarray | None, np.ndarray]:
+    """One object, turned: its own colours, if it has some, and its coverage."""
+    side = rng.uniform(0.24, 0.5) * size
     angle = rng.uniform(0, 360)
     name = sprites.CLASS_NAMES[k] if k != _CLUTTER else "clutter"
     colors = None
@@ -184,7 +187,7 @@ def _draw(k: int, split: str, canvas: np.ndarray, rng: np.random.Generator) -> s
         candidates = sprites.coins(split)
         sprite = candidates[rng.integers(len(candidates))]
         metal = np.array([(1.0, 1.0, 1.0), (1.1, 0.95, 0.65), (1.1, 0.8, 0.65)])[rng.integers(3)]
-        colors, coverage = sprite.colors * metal, sprite.coverage
+        colors, coverage = np.minimum(sprite.colors * metal, 255).astype("uint8"), sprite.coverage
     elif name == "cup":
         colors, coverage = sprites.cup().colors, sprites.cup().coverage
         side *= 1.15
@@ -202,37 +205,39 @@ def _draw(k: int, split: str, canvas: np.ndarray, rng: np.random.Generator) -> s
         side *= rng.uniform(0.5, 0.9)
 
     scale = side / max(coverage.shape)
-    h, w = (max(8, round(s * scale)) for s in coverage.shape)
-    coverage = sprites.resize(coverage, h, w)
-    colors = _filling(split, h, w, rng) if colors is None else sprites.resize(colors, h, w)
-    if rng.random() < 0.5:
-        colors, coverage = colors[:, ::-1], coverage[:, ::-1]
-    coverage = ndimage.rotate(coverage, angle, order=1)
-    colors = ndimage.rotate(colors, angle, order=1, mode="nearest")
+    height, width = (max(8, round(s * scale)) for s in coverage.shape)
+    mirrored = np.s_[:, ::-1] if rng.random() < 0.5 else np.s_[:, :]
+
+    def turned(image: np.ndarray) -> np.ndarray:
+        return sprites.rotated(sprites.resized(image, height, width)[mirrored], angle)
+
+    coverage = np.clip(turned(coverage), 0, 1)
     rows, columns = np.nonzero(coverage >= 0.5)
     window = np.s_[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
-    colors, coverage = colors[window], coverage[window]
-
-    # Whole objects, but for a quarter that the picture's edge may cut off.
-    h, w = coverage.shape
-    y = int(rng.integers(-h // 4, height - h + h // 4 + 1))
-    x = int(rng.integers(-w // 4, width - w + w // 4 + 1))
-    y1, x1, y2, x2 = max(y, 0), max(x, 0), min(y + h, height), min(x + w, width)
-    place, part = np.s_[y1:y2, x1:x2], np.s_[y1 - y : y2 - y, x1 - x : x2 - x]
-    placed = np.zeros((height, width), "float32")
-    placed[place] = np.clip(coverage[part], 0, 1)
-    painted = canvas.copy()
-    painted[place] = colors[part] * rng.uniform(0.75, 1.15)
-    if name != "cup":
-        painted = _contrasted(painted, canvas, placed, rng)
-    return sprites.Sprite(np.clip(painted, 0, 1), placed)
+    return None if colors is None else turned(colors)[window], coverage[window]
 
 
-def _filling(split: str, height: int, width: int, rng: np.random.Generator) -> np.ndarray:
-    """A tinted piece of a photograph, `[height, width, 3]`."""
-    texture = _texture(split, height, width, rng)
-    paint = rng.uniform(0.1, 1.0, size=3)
-    return np.clip(paint * (0.6 + 0.8 * (texture - texture.mean())), 0, 1).astype("float32")
+def _place(
+    shape: tuple[int, ...], canvas: tuple[int, ...], rng: np.random.Generator
+) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
+    """Where an object goes on the canvas, and the part of it that is not beyond its edge.
+
+    Objects are whole, but for a quarter that the picture's edge may cut off.
+    """
+    here, part = [], []
+    for side, room in zip(shape[:2], canvas[:2], strict=True):
+        start = int(rng.integers(-side // 4, room - side + side // 4 + 1))
+        first, last = max(start, 0), min(start + side, room)
+        here.append(slice(first, last))
+        part.append(slice(first - start, last - start))
+    return (here[0], here[1]), (part[0], part[1])
+
+
+def _filling(split: str, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
+    """A painted texture, `[*shape, 3]`: things are more of one colour than what is behind them."""
+    surface = textures.texture(split, shape[0], shape[1], rng)
+    paint = rng.uniform(0.1, 1.0, size=3).astype("float32")
+    return np.clip(paint * (0.7 + 0.5 * (surface - surface.mean())), 0, 1)
 
 
 def _contrasted(

@@ -1,8 +1,8 @@
-"""Cut-outs for the demo's scenes: real objects and photographs that ship inside scikit-image.
+"""Cut-outs for the demo's scenes: real objects that ship inside scikit-image, and drawn shapes.
 
 Everything here comes with the scikit-image wheel; nothing is downloaded. Training and validation
-scenes share no background, no texture and no coin. There is one cup and one horse in those
-pictures, so these two differ between the splits only by fill, size, angle, mirroring and light.
+scenes share no coin. There is one cup and one horse in those pictures, so these two differ between
+the splits only by fill, size, angle, mirroring and light.
 """
 
 from __future__ import annotations
@@ -17,35 +17,17 @@ from scipy import ndimage
 from skimage import filters, measure, segmentation
 
 CLASS_NAMES = ("coin", "cup", "horse", "ring", "star")
-SPLITS = ("train", "val")
 
-# Names of functions in skimage.data.
-_PHOTOGRAPHS = {
-    "train": ("gravel", "grass", "moon", "chelsea", "immunohistochemistry", "rocket", "text"),
-    "val": ("brick", "camera", "page", "hubble_deep_field", "astronaut"),
-}
-_SIDE = 192
+_SIDE = 128
 _OVERSAMPLING = 4
 
 
 @dataclasses.dataclass(frozen=True)
 class Sprite:
-    """A cut-out: colours `[h, w, 3]` and coverage `[h, w]`, both float32 in 0..1."""
+    """A cut-out: colours `[h, w, 3]`, uint8, and coverage `[h, w]`, float32 in 0..1."""
 
     colors: np.ndarray
     coverage: np.ndarray
-
-
-def photograph(name: str) -> np.ndarray:
-    """A bundled photograph, float32 `[h, w, 3]` in 0..1; grey ones get three equal channels."""
-    image = np.asarray(getattr(skimage.data, name)(), dtype="float32") / 255.0
-    return np.stack([image] * 3, axis=-1) if image.ndim == 2 else image[..., :3]
-
-
-@functools.cache
-def photographs(split: str) -> tuple[np.ndarray, ...]:
-    """The photographs that serve as backgrounds and textures of one split."""
-    return tuple(photograph(name) for name in _PHOTOGRAPHS[split])
 
 
 @functools.cache
@@ -65,20 +47,20 @@ def coins(split: str) -> tuple[Sprite, ...]:
         y1, x1, y2, x2 = region.bbox
         window = np.s_[y1 - 2 : y2 + 2, x1 - 2 : x2 + 2]
         mask = np.pad(region.image_filled, 2).astype("float32")
-        colors = np.stack([picture[window].astype("float32") / 255.0] * 3, axis=-1)
+        colors = np.stack([picture[window]] * 3, axis=-1)
         scale = _SIDE / max(mask.shape)
         height, width = (round(side * scale) for side in mask.shape)
-        coverage = resize(ndimage.gaussian_filter(mask, 0.8), height, width)
+        coverage = resized(ndimage.gaussian_filter(mask, 0.8), height, width)
         # The enlarged outline is made sharp again; the blur above rounded its steps.
         coverage = np.clip((coverage - 0.5) * 4 + 0.5, 0, 1)
-        sprites.append(Sprite(resize(colors, height, width), coverage))
+        sprites.append(Sprite(resized(colors, height, width), coverage))
     return tuple(sprites)
 
 
 @functools.cache
 def cup() -> Sprite:
     """The cup of `skimage.data.coffee` with saucer and spoon; the outlines were fitted by hand."""
-    picture = photograph("coffee")
+    picture = skimage.data.coffee()
     height, width = picture.shape[:2]
     canvas = Image.new("L", (width * _OVERSAMPLING, height * _OVERSAMPLING))
     draw = ImageDraw.Draw(canvas)
@@ -90,14 +72,14 @@ def cup() -> Sprite:
         draw.polygon([tuple(p) for p in outline * _OVERSAMPLING], fill=255)
     coverage = np.asarray(canvas.resize((width, height), Image.Resampling.BOX), "float32") / 255.0
     window = np.s_[12:396, 70:486]
-    return Sprite(picture[window], coverage[window])
+    return Sprite(_reduced(picture[window]), _reduced(coverage[window]))
 
 
 @functools.cache
 def horse() -> np.ndarray:
     """Coverage `[h, w]` of the silhouette in `skimage.data.horse`."""
     shape = ~skimage.data.horse()
-    return ndimage.gaussian_filter(np.pad(shape, 4).astype("float32"), 1.0)
+    return _reduced(ndimage.gaussian_filter(np.pad(shape, 4).astype("float32"), 1.0))
 
 
 def ring(thickness: float) -> np.ndarray:
@@ -146,18 +128,22 @@ def clutter_shape(rng: np.random.Generator) -> np.ndarray:
     return polygon(np.asarray(corners))
 
 
-def resize(image: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Smoothly resampled copy of a float32 `[h, w]` or `[h, w, 3]` array."""
-    channels = image[..., None] if image.ndim == 2 else image
-    planes = [
-        np.asarray(
-            Image.fromarray(np.ascontiguousarray(channels[..., c])).resize(
-                (width, height), Image.Resampling.BICUBIC
-            )
-        )
-        for c in range(channels.shape[-1])
-    ]
-    return planes[0] if image.ndim == 2 else np.stack(planes, axis=-1)
+def resized(image: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Smoothly resampled copy of a float32 `[h, w]` or uint8 `[h, w, 3]` array."""
+    picture = Image.fromarray(np.ascontiguousarray(image))
+    return np.asarray(picture.resize((width, height), Image.Resampling.BICUBIC))
+
+
+def rotated(image: np.ndarray, angle: float) -> np.ndarray:
+    """A copy of the same, turned by `angle` degrees; what comes in at the corners is 0."""
+    picture = Image.fromarray(np.ascontiguousarray(image))
+    return np.asarray(picture.rotate(angle, Image.Resampling.BILINEAR, expand=True))
+
+
+def _reduced(image: np.ndarray) -> np.ndarray:
+    """As large as an object of a scene can get, so that a scene is soon composed."""
+    scale = 1.5 * _SIDE / max(image.shape)
+    return resized(image, round(image.shape[0] * scale), round(image.shape[1] * scale))
 
 
 def _ellipse(angles: np.ndarray, center: tuple, radii: tuple, tilt: float) -> np.ndarray:

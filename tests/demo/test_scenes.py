@@ -9,7 +9,7 @@ from PIL import Image
 from pycocotools.coco import COCO
 from scipy import ndimage
 
-from keras_maskrcnn.demo import sprites
+from keras_maskrcnn.demo import sprites, textures
 from keras_maskrcnn.demo.scenes import CATEGORY_IDS, build_scenes, compose_scene
 
 
@@ -40,7 +40,7 @@ def test_same_seed_writes_the_same_bytes_and_another_does_not(tmp_path):
     assert all(other[name] != digest for name, digest in first.items())
 
 
-@pytest.mark.parametrize("split", sprites.SPLITS)
+@pytest.mark.parametrize("split", textures.SPLITS)
 def test_masks_boxes_and_areas_agree(folder, split):
     for _, annotations, masks in _objects(folder, split):
         assert annotations
@@ -54,7 +54,7 @@ def test_masks_boxes_and_areas_agree(folder, split):
             assert (x + w, y + h) == (columns.max() + 1, rows.max() + 1)
 
 
-@pytest.mark.parametrize("split", sprites.SPLITS)
+@pytest.mark.parametrize("split", textures.SPLITS)
 def test_the_picture_has_an_edge_where_the_mask_ends(folder, split):
     # Against the same outline moved by 5 pixels in eight directions.
     moves = [(dy, dx) for dy in (-5, 0, 5) for dx in (-5, 0, 5) if (dy, dx) != (0, 0)]
@@ -94,8 +94,8 @@ def test_every_class_occurs_and_most_of_each_object_is_visible():
 
 def test_splits_share_no_photograph_and_no_coin():
     for pictures in (
-        [p.tobytes() for s in sprites.SPLITS for p in sprites.photographs(s)],
-        [c.colors.tobytes() for s in sprites.SPLITS for c in sprites.coins(s)],
+        [p.tobytes() for s in textures.SPLITS for p in textures.photographs(s)],
+        [c.colors.tobytes() for s in textures.SPLITS for c in sprites.coins(s)],
     ):
         assert len(set(pictures)) == len(pictures)
     assert len(sprites.coins("train")) + len(sprites.coins("val")) == 24
@@ -103,9 +103,9 @@ def test_splits_share_no_photograph_and_no_coin():
 
 def test_sprites_have_the_expected_areas():
     # Annulus: pi (R^2 - r^2); five-pointed star: 5 R r sin(36 degrees).
-    radius = 192 / 2 - 2
+    radius = 128 / 2 - 2
     assert sprites.ring(0.5).sum() == pytest.approx(np.pi * radius**2 * 0.75, rel=0.01)
-    unit = 192 * 0.48
+    unit = 128 * 0.48
     expected = 5 * unit * 0.5 * unit * np.sin(np.pi / 5)
     assert sprites.star(5, 0.5).sum() == pytest.approx(expected, rel=0.01)
 
