@@ -126,7 +126,7 @@ def _found_augmented(
 def _predicted_types(found: Detections) -> Iterator[str]:
     """Which comparisons a model's results allow."""
     yield "bbox"
-    if found.mask_probabilities is not None:
+    if found.has_masks:
         yield "segm"
     if found.keypoints is not None:
         yield "keypoints"
