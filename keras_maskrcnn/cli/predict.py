@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 from keras_maskrcnn.cli.data import display_argument
 from keras_maskrcnn.cli.options import (
+    check_tiling,
     load_model,
     model_arguments,
     refuse_weights_file,
     say,
     split_thresholds,
+    tile_arguments,
     tta_argument,
 )
 from keras_maskrcnn.cli.quiet import start_tensorflow
@@ -50,6 +52,7 @@ examples:
   maskrcnn predict mask_rcnn_R_50_FPN holiday.jpg
   maskrcnn predict runs/photos pictures/ --threshold 0.5 --threshold cat=0.8 --counts counts.csv
   maskrcnn predict runs/photos holiday.jpg --tta
+  maskrcnn predict runs/fields survey.tif --tile 1024 --overlap 256
   maskrcnn predict photos holiday.jpg --server http://localhost:8501
 """
 
@@ -77,6 +80,7 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
         "may be given several times",
     )
     tta_argument(parser)
+    tile_arguments(parser)
     parser.add_argument(
         "--counts", metavar="FILE", help="write the objects per picture and class as CSV"
     )
@@ -95,6 +99,7 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
 def run(args: argparse.Namespace) -> int:
     """Predicts, draws and writes; returns 1 when a picture could not be read."""
     thresholds, default = split_thresholds(args.threshold, _THRESHOLD)
+    check_tiling(args)
     files, skipped, missing = find_pictures(args.pictures)
     if skipped:
         say(f"Skipped {len(skipped)} that are no pictures: {_named(skipped)}")
@@ -158,7 +163,14 @@ def _ask_model(args: argparse.Namespace) -> tuple[Callable[[Path], Any], PixelFo
     model = load_model(args.model, args.weights_file)
     display = None if args.display is None else tuple(args.display)
     pixels = dataclasses.replace(model.pixels, display=display)
-    return lambda file: model.predict(str(file), verbose=0, augment=args.tta)[0], pixels
+
+    def ask(file: Path) -> Any:
+        (found,) = model.predict(
+            str(file), verbose=0, augment=args.tta, tile=args.tile, overlap=args.overlap
+        )
+        return found
+
+    return ask, pixels
 
 
 def _ask_server(args: argparse.Namespace) -> tuple[Callable[[Path], Any], PixelFormat]:
@@ -170,8 +182,9 @@ def _ask_server(args: argparse.Namespace) -> tuple[Callable[[Path], Any], PixelF
     if args.display is not None:
         raise ValueError("Expected --display only without --server, whose models take RGB files")
     refuse_weights_file(args.weights_file, f"--server {args.server}")
-    if args.tta:
-        raise ValueError("Expected --tta only without --server, which looks at a picture once")
+    if args.tta or args.tile is not None:
+        name = "--tta" if args.tta else "--tile"
+        raise ValueError(f"Expected {name} only without --server, which looks at a picture once")
     client = Client(args.server, args.model)
     # The file is smaller than its pixels, and the server decodes it alike.
     return lambda file: client.predict(file)[0], PixelFormat()

@@ -20,8 +20,9 @@ class Tiling:
 
     Args:
         tile: side of a tile, in pixels of what the network sees.
-        overlap: by how much neighbours overlap at least, in the same pixels. An object that is no
-            larger lies whole in one of them; of a larger one, tiles see parts that are joined.
+        overlap: by how much neighbours overlap at least, in the same pixels; `None`: an eighth of
+            `tile`. An object that is no larger lies whole in one of them; of a larger one, tiles
+            see parts that are joined.
         scales: in which sizes the picture is looked at: 1 is its own; of .25, a tile sees four
             times as much of it. Several find objects of very unlike sizes.
 
@@ -30,13 +31,15 @@ class Tiling:
     """
 
     tile: int = 1024
-    overlap: int = 128
+    overlap: int | None = None
     scales: tuple[float, ...] = (1.0,)
 
     def __post_init__(self) -> None:
         at_least(1, tile=self.tile)
-        at_least(0, overlap=self.overlap)
-        if 2 * self.overlap >= self.tile:
+        if self.overlap is None:
+            object.__setattr__(self, "overlap", self.tile // 8)
+        at_least(0, overlap=self.pixels_shared)
+        if 2 * self.pixels_shared >= self.tile:
             raise ValueError(
                 "overlap must be less than half of tile. "
                 f"Received: tile={self.tile}, overlap={self.overlap}"
@@ -44,6 +47,12 @@ class Tiling:
         object.__setattr__(self, "scales", tuple(self.scales))
         if not self.scales or not all(0 < scale < math.inf for scale in self.scales):
             raise ValueError(f"scales must be above 0. Received: scales={self.scales}")
+
+    @property
+    def pixels_shared(self) -> int:
+        """`overlap`, which is known by now."""
+        assert self.overlap is not None
+        return self.overlap
 
     def tiles(self, height: int, width: int, scale: float = 1.0) -> list[Tile]:
         """All tiles of a picture, row by row.
@@ -55,7 +64,7 @@ class Tiling:
             height, width: of the picture, in pixels.
             scale: one of `scales`.
         """
-        rows, columns = (_spans(side, self.tile, self.overlap, scale) for side in (height, width))
+        rows, columns = (_spans(side, self.tile, self.pixels_shared, scale) for side in (height, width))
         return [
             Tile(
                 window=(x.start, y.start, x.stop, y.stop),
@@ -66,6 +75,28 @@ class Tiling:
             )
             for (row, y), (column, x) in itertools.product(enumerate(rows), enumerate(columns))
         ]
+
+
+def as_tiling(tile: int | Tiling | None, overlap: int | None) -> Tiling | None:
+    """What `predict` was given as `tile` and `overlap`; `None` for whole pictures.
+
+    Raises:
+        TypeError: for a `tile` of another type.
+        ValueError: for numbers that fit no tiling, and an overlap without tiles, or beside a
+            `Tiling`, which has its own.
+    """
+    if tile is None or isinstance(tile, Tiling):
+        if overlap is not None:
+            raise ValueError(
+                f"overlap goes with tile, a number. Received: tile={tile!r}, overlap={overlap!r}"
+            )
+        return tile
+    if isinstance(tile, bool) or not isinstance(tile, int):
+        raise TypeError(
+            "tile must be the side of a tile in pixels or a keras_maskrcnn.Tiling. "
+            f"Received: tile={tile!r}"
+        )
+    return Tiling(tile, overlap)
 
 
 @dataclasses.dataclass(frozen=True)

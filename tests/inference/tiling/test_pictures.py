@@ -8,7 +8,7 @@ from PIL import Image
 from keras_maskrcnn.data.reading import read_image
 from keras_maskrcnn.images.pixels import PixelFormat
 from keras_maskrcnn.images.tiff_parts import TiffParts
-from keras_maskrcnn.tiling.pictures import as_large_picture
+from keras_maskrcnn.inference.tiling.pictures import as_large_picture
 
 WINDOWS = [(0, 0, 150, 97), (0, 0, 1, 1), (149, 96, 150, 97), (16, 32, 48, 64), (33, 7, 141, 90)]
 RGB = np.random.default_rng(0).integers(0, 256, (97, 150, 3), dtype="uint8")

@@ -16,9 +16,9 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
+from keras_maskrcnn.inference.tiling.grid import Tile, Window
 from keras_maskrcnn.outlines import Bitmap
 from keras_maskrcnn.results import Detections
-from keras_maskrcnn.tiling.grid import Tile, Window
 
 # Where both tiles look, two masks are one object from this share of their union on; of an object
 # that an edge cuts, from this share of the smaller one: its other part may be seen badly.

@@ -12,8 +12,8 @@ import numpy as np
 from keras_maskrcnn.images.pixels import PixelFormat
 from keras_maskrcnn.images.tiff_parts import TiffParts
 from keras_maskrcnn.inference.inputs import as_picture
+from keras_maskrcnn.inference.tiling.grid import Window
 from keras_maskrcnn.models.input_checks import RGB, check_picture
-from keras_maskrcnn.tiling.grid import Window
 
 _TIFF = (".tif", ".tiff")
 

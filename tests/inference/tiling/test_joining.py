@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
+from keras_maskrcnn.inference.tiling import Tiling
+from keras_maskrcnn.inference.tiling.pictures import as_large_picture
+from keras_maskrcnn.inference.tiling.predict import predict_tiled
 from keras_maskrcnn.outlines import Bitmap
 from keras_maskrcnn.results import Detections
-from keras_maskrcnn.tiling import Tiling
-from keras_maskrcnn.tiling.pictures import as_large_picture
-from keras_maskrcnn.tiling.predict import predict_tiled
 
 
 def find_connected(pictures, scale=1.0):

@@ -10,12 +10,12 @@ import numpy as np
 
 from keras_maskrcnn.images.input_size import InputSize
 from keras_maskrcnn.inference.inputs import network_inputs
+from keras_maskrcnn.inference.tiling.grid import Tile, Tiling
+from keras_maskrcnn.inference.tiling.joining import Joined, Piece, best_of_scales, join
+from keras_maskrcnn.inference.tiling.pictures import LargePicture
 from keras_maskrcnn.outlines import Bitmap
 from keras_maskrcnn.results import Detections
 from keras_maskrcnn.results.pixels import crops
-from keras_maskrcnn.tiling.grid import Tile, Tiling
-from keras_maskrcnn.tiling.joining import Joined, Piece, best_of_scales, join
-from keras_maskrcnn.tiling.pictures import LargePicture
 
 # From pictures of one scale, each `[h, w, C]` on the scale 0..255, to what is in each.
 Finder = Callable[[list[np.ndarray], float], list[Detections]]
@@ -84,7 +84,7 @@ def predict_tiled(
             batch = tiles[start : start + batch_size]
             results = find([picture.read(tile.window) for tile in batch], scale)
             for tile, found in zip(batch, results, strict=True):
-                pieces.extend(_pieces(tile, found, tiling.overlap / scale))
+                pieces.extend(_pieces(tile, found, tiling.pixels_shared / scale))
             done += len(batch)
             tell(done, count)
         by_scale.append(join(pieces))
