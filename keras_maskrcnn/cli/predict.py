@@ -26,7 +26,10 @@ from keras_maskrcnn.cli.quiet import start_tensorflow
 from keras_maskrcnn.images.formats import is_picture_name, named, picture_formats
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from keras_maskrcnn.images.pixels import PixelFormat
+    from keras_maskrcnn.results import Detections
 
 # Of many paths, how many are named.
 _NAMED = 5
@@ -109,7 +112,6 @@ def run(args: argparse.Namespace) -> int:
     import keras
     from PIL import Image
 
-    from keras_maskrcnn.data.reading import read_image
     from keras_maskrcnn.visualize import draw_detections
 
     output = Path(args.output)
@@ -121,15 +123,15 @@ def run(args: argparse.Namespace) -> int:
     overlays = _overlay_names(files)
     for file, overlay in zip(files, overlays, strict=True):
         try:
-            image = pixels.displayed(read_image(file, pixels))
             found = predict(file)
+            image, shown = _picture(args, file, found.above(thresholds, default), pixels)
         except ValueError as error:
             unread.append(str(error))
             bar.add(1)
             continue
         ids = category_ids(found.class_names)
         found = found.above(thresholds, default)
-        drawn = draw_detections(image, found, threshold=0.0)
+        drawn = draw_detections(image, shown, threshold=0.0)
         Image.fromarray(drawn).save(output / overlay)
         for result, name in zip(found.to_coco(image_ids[file], ids), found.names, strict=True):
             results.append({**result, "file_name": str(file), "category_name": str(name)})
@@ -146,6 +148,20 @@ def run(args: argparse.Namespace) -> int:
     if failed:
         print(f"{len(failed)} pictures or folders could not be read", file=sys.stderr)
     return 1 if failed else 0
+
+
+def _picture(
+    args: argparse.Namespace, file: Path, found: Detections, pixels: PixelFormat
+) -> tuple[np.ndarray, Detections]:
+    """What is drawn, and on what: of a picture that was looked at in tiles no more than fits."""
+    if args.tile is not None:
+        from keras_maskrcnn.inference.tiling.overview import overview
+        from keras_maskrcnn.inference.tiling.pictures import as_large_picture
+
+        return overview(as_large_picture(file, 0, pixels), found, pixels)
+    from keras_maskrcnn.data.reading import read_image
+
+    return pixels.displayed(read_image(file, pixels)), found
 
 
 def _write_counts(path: str, counts: list[tuple[str, str, int]]) -> None:

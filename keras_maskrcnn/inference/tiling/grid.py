@@ -64,7 +64,9 @@ class Tiling:
             height, width: of the picture, in pixels.
             scale: one of `scales`.
         """
-        rows, columns = (_spans(side, self.tile, self.pixels_shared, scale) for side in (height, width))
+        rows, columns = (
+            _spans(side, self.tile, self.pixels_shared, scale) for side in (height, width)
+        )
         return [
             Tile(
                 window=(x.start, y.start, x.stop, y.stop),
