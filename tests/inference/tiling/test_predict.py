@@ -60,7 +60,7 @@ def test_each_object_comes_from_a_tile(model, picture):
     for tile in tiles:
         x1, y1, x2, y2 = tile.window
         (part,) = model.predict(picture[y1:y2, x1:x2], tile=SIDE, overlap=16, verbose=0)
-        boxes.extend((part.boxes + (x1, y1, x1, y1)).tolist())
+        boxes.extend((part.boxes + np.array([x1, y1, x1, y1])).tolist())
     # Objects that no other tile shares have the box that a tile gave them.
     distances = np.abs(found.boxes[:, None] - np.array(boxes)).max(axis=-1).min(axis=1)
     assert (distances < 1e-3).mean() > 0.3
