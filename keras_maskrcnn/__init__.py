@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from keras_maskrcnn.doctor import validate
     from keras_maskrcnn.evaluation import CocoEvaluation, coco_metrics, evaluate_coco
     from keras_maskrcnn.inference.augmented import TestTimeAugmentation
+    from keras_maskrcnn.inference.tiling import Tiling
     from keras_maskrcnn.models.finite import NonFiniteError
     from keras_maskrcnn.models.loading import load_model
     from keras_maskrcnn.models.mask_rcnn import MaskRCNN
@@ -36,6 +37,7 @@ _PLACES = {
     "NonFiniteError": "models.finite",
     "PRESETS": "models.presets",
     "TestTimeAugmentation": "inference.augmented",
+    "Tiling": "inference.tiling",
     "WarmupSchedule": "schedules",
     "coco_metrics": "evaluation",
     "evaluate_coco": "evaluation",
@@ -55,6 +57,7 @@ __all__ = [
     "MaskRCNN",
     "NonFiniteError",
     "TestTimeAugmentation",
+    "Tiling",
     "WarmupSchedule",
     "coco_metrics",
     "evaluate_coco",

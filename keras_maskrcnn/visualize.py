@@ -11,9 +11,9 @@ from PIL import Image
 
 from keras_maskrcnn.drawing import CROWD_COLOR, Shape, color_shapes, draw_shapes
 from keras_maskrcnn.images.pixels import PixelFormat
-from keras_maskrcnn.ops.paste import paste_crop
 from keras_maskrcnn.outlines import Polygons
 from keras_maskrcnn.results import Detections
+from keras_maskrcnn.results.pixels import crops
 from keras_maskrcnn.results.texts import class_name
 
 if TYPE_CHECKING:
@@ -65,9 +65,8 @@ def draw_detections(
             texts=[f"{found.names[0]} {score}", found.names[0]] if several else [score],
             keypoints=_scaled(found.keypoints, scale),
         )
-        if found.mask_probabilities is not None:
-            size = (canvas.shape[0], canvas.shape[1])
-            shape.left, shape.top, values = paste_crop(found.mask_probabilities[0], shape.box, size)
+        if found.has_masks:
+            ((shape.left, shape.top, values),) = crops(found, scale)
             shape.mask = values >= 0.5
         shapes.append(shape)
     color_shapes(shapes, color_by or ("class" if several else "instance"))

@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from keras_maskrcnn.cli.data import DATA_HELP, data_arguments, read_coco, read_split
 from keras_maskrcnn.cli.options import (
+    check_tiling,
     load_model,
     model_arguments,
     say,
     size_arguments,
+    tile_arguments,
     tta_argument,
 )
 from keras_maskrcnn.cli.quiet import start_tensorflow
@@ -105,6 +107,7 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     )
     size_arguments(parser)
     tta_argument(parser)
+    tile_arguments(parser)
     return parser
 
 
@@ -133,6 +136,11 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _evaluate_model(args: argparse.Namespace) -> tuple[dict[str, Any], Compared]:
+    check_tiling(args)
+    for option in ("min_size", "max_size") if args.tile is not None else ():
+        if getattr(args, option) is not None:
+            name = "--" + option.replace("_", "-")
+            raise ValueError(f"Expected --tile without {name}: tiles are of the picture's own size")
     if args.tta and args.batch_size != 1:
         raise ValueError(
             "Expected --batch-size only without --tta, which looks at one picture at a time. "
@@ -161,6 +169,8 @@ def _evaluate_model(args: argparse.Namespace) -> tuple[dict[str, Any], Compared]
         max_detections=args.max_detections,
         save_results_to=args.save_results,
         augment=args.tta,
+        tile=args.tile,
+        overlap=args.overlap,
     )
     return {"model": args.model, "annotations": str(place)}, compared
 
@@ -181,6 +191,8 @@ def _evaluate_results(args: argparse.Namespace) -> tuple[dict[str, Any], Compare
         "max_size",
         "save_results",
         "tta",
+        "tile",
+        "overlap",
     ):
         # Those that are given: of `--tta`, True.
         if getattr(args, option) is not None and getattr(args, option) is not False:

@@ -180,6 +180,40 @@ def tta_argument(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def tile_arguments(parser: argparse.ArgumentParser) -> None:
+    """`--tile` and `--overlap`, of commands that look at pictures."""
+    parser.add_argument(
+        "--tile",
+        type=int,
+        metavar="PIXELS",
+        help="look at pictures in their own size, in tiles of this side, and join what is found: "
+        "for pictures too large to be seen at once",
+    )
+    parser.add_argument(
+        "--overlap",
+        type=int,
+        metavar="PIXELS",
+        help="of neighbouring tiles; objects up to this size are seen whole (default: an eighth)",
+    )
+
+
+def check_tiling(args: argparse.Namespace) -> None:
+    """Refuses what fits no tiling, before TensorFlow is loaded.
+
+    Raises:
+        ValueError: as said.
+    """
+    from keras_maskrcnn.inference.tiling import as_tiling
+
+    if args.overlap is not None and args.tile is None:
+        raise ValueError(f"Expected --overlap with --tile. Received: --overlap {args.overlap}")
+    if args.tile is not None and args.tta:
+        raise ValueError(
+            "Expected --tile without --tta, which looks at whole pictures. Received: both"
+        )
+    as_tiling(args.tile, args.overlap)
+
+
 def size_arguments(parser: argparse.ArgumentParser) -> None:
     """`--min-size` and `--max-size` for a model that is already trained."""
     parser.add_argument(

@@ -13,18 +13,23 @@ from typing import TYPE_CHECKING, Any
 
 from keras_maskrcnn.cli.data import display_argument
 from keras_maskrcnn.cli.options import (
+    check_tiling,
     load_model,
     model_arguments,
     refuse_weights_file,
     say,
     split_thresholds,
+    tile_arguments,
     tta_argument,
 )
 from keras_maskrcnn.cli.quiet import start_tensorflow
 from keras_maskrcnn.images.formats import is_picture_name, named, picture_formats
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from keras_maskrcnn.images.pixels import PixelFormat
+    from keras_maskrcnn.results import Detections
 
 # Of many paths, how many are named.
 _NAMED = 5
@@ -50,6 +55,7 @@ examples:
   maskrcnn predict mask_rcnn_R_50_FPN holiday.jpg
   maskrcnn predict runs/photos pictures/ --threshold 0.5 --threshold cat=0.8 --counts counts.csv
   maskrcnn predict runs/photos holiday.jpg --tta
+  maskrcnn predict runs/fields survey.tif --tile 1024 --overlap 256
   maskrcnn predict photos holiday.jpg --server http://localhost:8501
 """
 
@@ -77,6 +83,7 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
         "may be given several times",
     )
     tta_argument(parser)
+    tile_arguments(parser)
     parser.add_argument(
         "--counts", metavar="FILE", help="write the objects per picture and class as CSV"
     )
@@ -95,6 +102,7 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
 def run(args: argparse.Namespace) -> int:
     """Predicts, draws and writes; returns 1 when a picture could not be read."""
     thresholds, default = split_thresholds(args.threshold, _THRESHOLD)
+    check_tiling(args)
     files, skipped, missing = find_pictures(args.pictures)
     if skipped:
         say(f"Skipped {len(skipped)} that are no pictures: {_named(skipped)}")
@@ -104,7 +112,6 @@ def run(args: argparse.Namespace) -> int:
     import keras
     from PIL import Image
 
-    from keras_maskrcnn.data.reading import read_image
     from keras_maskrcnn.visualize import draw_detections
 
     output = Path(args.output)
@@ -116,15 +123,15 @@ def run(args: argparse.Namespace) -> int:
     overlays = _overlay_names(files)
     for file, overlay in zip(files, overlays, strict=True):
         try:
-            image = pixels.displayed(read_image(file, pixels))
             found = predict(file)
+            image, shown = _picture(args, file, found.above(thresholds, default), pixels)
         except ValueError as error:
             unread.append(str(error))
             bar.add(1)
             continue
         ids = category_ids(found.class_names)
         found = found.above(thresholds, default)
-        drawn = draw_detections(image, found, threshold=0.0)
+        drawn = draw_detections(image, shown, threshold=0.0)
         Image.fromarray(drawn).save(output / overlay)
         for result, name in zip(found.to_coco(image_ids[file], ids), found.names, strict=True):
             results.append({**result, "file_name": str(file), "category_name": str(name)})
@@ -143,6 +150,20 @@ def run(args: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
+def _picture(
+    args: argparse.Namespace, file: Path, found: Detections, pixels: PixelFormat
+) -> tuple[np.ndarray, Detections]:
+    """What is drawn, and on what: of a picture that was looked at in tiles no more than fits."""
+    if args.tile is not None:
+        from keras_maskrcnn.inference.tiling.overview import overview
+        from keras_maskrcnn.inference.tiling.pictures import as_large_picture
+
+        return overview(as_large_picture(file, 0, pixels), found, pixels)
+    from keras_maskrcnn.data.reading import read_image
+
+    return pixels.displayed(read_image(file, pixels)), found
+
+
 def _write_counts(path: str, counts: list[tuple[str, str, int]]) -> None:
     with open(path, "w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows([("picture", "class", "count"), *counts])
@@ -158,7 +179,14 @@ def _ask_model(args: argparse.Namespace) -> tuple[Callable[[Path], Any], PixelFo
     model = load_model(args.model, args.weights_file)
     display = None if args.display is None else tuple(args.display)
     pixels = dataclasses.replace(model.pixels, display=display)
-    return lambda file: model.predict(str(file), verbose=0, augment=args.tta)[0], pixels
+
+    def ask(file: Path) -> Any:
+        (found,) = model.predict(
+            str(file), verbose=0, augment=args.tta, tile=args.tile, overlap=args.overlap
+        )
+        return found
+
+    return ask, pixels
 
 
 def _ask_server(args: argparse.Namespace) -> tuple[Callable[[Path], Any], PixelFormat]:
@@ -170,8 +198,9 @@ def _ask_server(args: argparse.Namespace) -> tuple[Callable[[Path], Any], PixelF
     if args.display is not None:
         raise ValueError("Expected --display only without --server, whose models take RGB files")
     refuse_weights_file(args.weights_file, f"--server {args.server}")
-    if args.tta:
-        raise ValueError("Expected --tta only without --server, which looks at a picture once")
+    if args.tta or args.tile is not None:
+        name = "--tta" if args.tta else "--tile"
+        raise ValueError(f"Expected {name} only without --server, which looks at a picture once")
     client = Client(args.server, args.model)
     # The file is smaller than its pixels, and the server decodes it alike.
     return lambda file: client.predict(file)[0], PixelFormat()

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import keras
 
     from keras_maskrcnn.data.records import DetectionData
+    from keras_maskrcnn.inference.tiling import Tiling
 
 
 def evaluate_coco(
@@ -37,6 +38,8 @@ def evaluate_coco(
     save_results_to: str | os.PathLike[str] | None = None,
     progress: bool = True,
     augment: Any = False,
+    tile: int | Tiling | None = None,
+    overlap: int | None = None,
 ) -> CocoMetrics:
     """Run a model over a data set and score what it finds.
 
@@ -57,6 +60,8 @@ def evaluate_coco(
         progress: whether to show a progress bar.
         augment: test-time augmentation, as `MaskRCNN.predict` takes it. It has sizes of its own,
             and looks at one picture at a time.
+        tile, overlap: look at pictures tile by tile, as `MaskRCNN.predict` does; `batch_size` then
+            counts tiles.
 
     Returns:
         `CocoMetrics`.
@@ -64,7 +69,8 @@ def evaluate_coco(
     Raises:
         ValueError: when the data has a class that the model does not know, its pictures are of
             other channels or another range than the model's, or a picture cannot be read; for
-            `augment` with `min_size`, `max_size` or another `batch_size` than 1.
+            `augment` with `min_size`, `max_size` or another `batch_size` than 1; for `tile` with
+            `augment`, `min_size` or `max_size`.
         ImportError: without faster-coco-eval.
     """
     return compare_model(
@@ -78,6 +84,8 @@ def evaluate_coco(
         save_results_to=save_results_to,
         progress=progress,
         augment=augment,
+        tile=tile,
+        overlap=overlap,
     ).metrics
 
 
@@ -93,6 +101,8 @@ def compare_model(
     save_results_to: str | os.PathLike[str] | None = None,
     progress: bool = True,
     augment: Any = False,
+    tile: int | Tiling | None = None,
+    overlap: int | None = None,
 ) -> Compared:
     """What a model finds beside ground truth. Args, raises: as `evaluate_coco`."""
     # Before the model runs, not after.
@@ -106,6 +116,8 @@ def compare_model(
         max_size=max_size,
         progress=progress,
         augment=augment,
+        tile=tile,
+        overlap=overlap,
     )
     compared = compare_data(data, results, iou_types=iou_types, max_detections=max_detections)
     if save_results_to is not None:

@@ -18,6 +18,7 @@ from keras_maskrcnn.tensorflow_errors import plain_errors
 
 if TYPE_CHECKING:
     from keras_maskrcnn.data.records import DetectionData, ImageRecord
+    from keras_maskrcnn.inference.tiling import Tiling
 
 
 class CocoResults(list[dict[str, Any]]):
@@ -43,13 +44,15 @@ def coco_results(
     max_size: int | None = None,
     progress: bool = True,
     augment: Any = False,
+    tile: int | Tiling | None = None,
+    overlap: int | None = None,
 ) -> CocoResults:
     """Run a model over a data set.
 
     Args:
         model: a `MaskRCNN`.
         data: the pictures.
-        batch_size, min_size, max_size, progress, augment: as in `evaluate_coco`.
+        batch_size, min_size, max_size, progress, augment, tile, overlap: as in `evaluate_coco`.
 
     Returns:
         `CocoResults`, which `coco_metrics` and `analyse` take.
@@ -69,14 +72,19 @@ def coco_results(
         )
     classes = match_classes(model, data)
     model.pixels.require_like(data.pixels, f"the data set {data.name!r}")
-    if not augment:
+    if not augment and tile is None:
         pictures = _found(model, data, batch_size, min_size, max_size)
     elif min_size is None and max_size is None:
-        pictures = _found_augmented(model, data, augment)
-    else:
+        pictures = _predicted(model, data, batch_size, augment, tile, overlap)
+    elif augment:
         raise ValueError(
             "augment has sizes of its own: TestTimeAugmentation(min_sizes=..., max_size=...). "
             f"Received: augment={augment} with min_size={min_size}, max_size={max_size}"
+        )
+    else:
+        raise ValueError(
+            "tile looks at pictures in their own size, or in the scales of a Tiling. "
+            f"Received: tile={tile} with min_size={min_size}, max_size={max_size}"
         )
     bar = keras.utils.Progbar(len(data.records), verbose=int(progress), unit_name="picture")
     results = CocoResults()
@@ -116,17 +124,21 @@ def _found(
             yield record, found
 
 
-def _found_augmented(
-    model: Any, data: DetectionData, augment: Any
+def _predicted(
+    model: Any, data: DetectionData, batch_size: int, augment: Any, tile: Any, overlap: int | None
 ) -> Iterator[tuple[ImageRecord, Detections]]:
+    """What `predict` finds in each picture, one at a time."""
     for record in data.records:
-        yield record, model.predict(record.path, verbose=0, augment=augment)[0]
+        (found,) = model.predict(
+            record.path, batch_size, verbose=0, augment=augment, tile=tile, overlap=overlap
+        )
+        yield record, found
 
 
 def _predicted_types(found: Detections) -> Iterator[str]:
     """Which comparisons a model's results allow."""
     yield "bbox"
-    if found.mask_probabilities is not None:
+    if found.has_masks:
         yield "segm"
     if found.keypoints is not None:
         yield "keypoints"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import logging
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -15,6 +16,9 @@ from PIL import Image
 from keras_maskrcnn.data.records import DetectionData
 from keras_maskrcnn.inference.augmented import as_augmentation, predict_augmented
 from keras_maskrcnn.inference.inputs import as_picture, network_inputs
+from keras_maskrcnn.inference.tiling import Tiling, as_tiling
+from keras_maskrcnn.inference.tiling.pictures import as_large_picture
+from keras_maskrcnn.inference.tiling.predict import model_finder, predict_tiled
 from keras_maskrcnn.models.input_checks import SizeCheck, check_elements, check_images, shown
 from keras_maskrcnn.results import Detections, KnownPicture
 
@@ -22,16 +26,34 @@ logger = logging.getLogger("keras_maskrcnn")
 
 
 def predict_pictures(
-    model: Any, pictures: Any, batch_size: int, show: bool, augment: Any
+    model: Any,
+    pictures: Any,
+    batch_size: int,
+    show: bool,
+    augment: Any,
+    tile: Any = None,
+    overlap: int | None = None,
 ) -> list[Detections]:
     """`MaskRCNN.predict` for paths, arrays, Pillow's pictures and a `DetectionData`.
 
     Raises:
         TypeError, ValueError: for what is no picture, with its position.
     """
-    augmentation = as_augmentation(augment)
+    augmentation, tiling = as_augmentation(augment), as_tiling(tile, overlap)
+    if augmentation is not None and tiling is not None:
+        raise ValueError(
+            "augment looks at whole pictures in several sizes, tile at parts of their own: give "
+            f"one of them. Received: augment={augment}, tile={tiling}"
+        )
     items = _as_list(model, pictures)
     shown_as = pictures.pixels if isinstance(pictures, DetectionData) else model.pixels
+    if tiling is not None:
+        return [
+            dataclasses.replace(found, picture=KnownPicture(item, shown_as))
+            for item, found in zip(
+                items, _tiled(model, items, tiling, batch_size, show), strict=True
+            )
+        ]
     progress = keras.utils.Progbar(len(items), unit_name="picture") if show else None
     results: list[Detections] = []
     for start in range(0, len(items), batch_size):
@@ -83,7 +105,30 @@ def _predict_batch(model: Any, pictures: list[np.ndarray]) -> list[Detections]:
     return list(_unpack(model, outputs, inputs["image_sizes"], originals))
 
 
-def predict_dataset(model: Any, dataset: Any, show: bool, augment: Any = None) -> list[Detections]:
+def _tiled(
+    model: Any, items: list[Any], tiling: Tiling, batch_size: int, show: bool
+) -> Iterator[Detections]:
+    find = model_finder(model)
+    for position, item in enumerate(items):
+        bar = keras.utils.Progbar(None, verbose=int(show), unit_name="tile")
+        yield predict_tiled(
+            find,
+            as_large_picture(item, position, model.pixels),
+            tiling,
+            model.class_names,
+            batch_size,
+            tell=functools.partial(_show_tiles, bar),
+        )
+
+
+def _show_tiles(bar: keras.utils.Progbar, done: int, count: int) -> None:
+    bar.target = count
+    bar.update(done)
+
+
+def predict_dataset(
+    model: Any, dataset: Any, show: bool, augment: Any = None, tile: Any = None
+) -> list[Detections]:
     """`MaskRCNN.predict` for a data set of `(images, targets)`.
 
     Raises:
@@ -93,6 +138,11 @@ def predict_dataset(model: Any, dataset: Any, show: bool, augment: Any = None) -
         raise ValueError(
             "augment resizes the pictures as they are on disk: give predict their paths or the "
             f"DetectionData. Received: augment={augment} with batches"
+        )
+    if tile is not None:
+        raise ValueError(
+            "tile looks at the pictures as they are on disk: give predict their paths or the "
+            f"DetectionData. Received: tile={tile} with batches"
         )
     check_elements(dataset.element_spec, ("image_sizes", "original_sizes"))
     cardinality = int(dataset.cardinality())

@@ -24,6 +24,7 @@ from keras_maskrcnn.parts import describe, restore
 from keras_maskrcnn.tensorflow_errors import plain_errors
 
 if TYPE_CHECKING:
+    from keras_maskrcnn.inference.tiling import Tiling
     from keras_maskrcnn.results import Detections
 
 Tensor = Any
@@ -247,7 +248,13 @@ class MaskRCNN(PretrainedDetector):
 
     @plain_errors()
     def predict(
-        self, x: Any, batch_size: int = 1, verbose: Any = "auto", augment: Any = False
+        self,
+        x: Any,
+        batch_size: int = 1,
+        verbose: Any = "auto",
+        augment: Any = False,
+        tile: int | Tiling | None = None,
+        overlap: int | None = None,
     ) -> list[Any]:
         """Finds the objects of pictures.
 
@@ -256,12 +263,16 @@ class MaskRCNN(PretrainedDetector):
                 `DetectionData`, or a data set of `(images, targets)` as `fit` takes. Values of
                 arrays count as `value_range` says; without one, uint8 and floats are 0..255, and
                 uint16 is 0..65535.
-            batch_size: pictures per step, with `augment` those read at once; pictures of a data
-                set come batched.
+            batch_size: pictures per step, with `augment` those read at once, with `tile` tiles per
+                step; pictures of a data set come batched.
             verbose: `0` hides the progress bar.
             augment: test-time augmentation: `True` looks at each picture in several sizes and
                 mirrored, and merges what is found; a `TestTimeAugmentation` says which sizes. Each
                 size takes four times as long as no augmentation: two passes, each mirrored, too.
+            tile: look at pictures in their own size, in tiles of this side in pixels, of which no
+                more than `batch_size` are in memory (see `Tiling`, which may be given, too). Masks
+                are `Detections.outlines`, and objects that several tiles see are joined.
+            overlap: of neighbouring tiles, in pixels; an eighth of `tile` by default.
 
         Returns:
             one `Detections` per picture, in the pixels of the picture as given (of a data set: as
@@ -269,16 +280,17 @@ class MaskRCNN(PretrainedDetector):
             draws on it; of a data set of batches it does not.
 
         Raises:
-            TypeError, ValueError: for what is no picture, with its position; for `augment` with a
-                data set of `(images, targets)`, whose pictures have a size already.
+            TypeError, ValueError: for what is no picture, with its position; for `augment` or
+                `tile` with a data set of `(images, targets)`, whose pictures have a size already,
+                and for both at once.
         """
         # Pictures and results are not needed to build or train a model.
         from keras_maskrcnn.inference.predict import predict_dataset, predict_pictures
 
         show = verbose not in (0, "0")
         if hasattr(x, "element_spec"):
-            return predict_dataset(self, x, show, augment)
-        return predict_pictures(self, x, batch_size, show, augment)
+            return predict_dataset(self, x, show, augment, tile)
+        return predict_pictures(self, x, batch_size, show, augment, tile, overlap)
 
     @plain_errors()
     def describe(self, picture: Any, boxes: Any, classes: Any = None) -> Detections:

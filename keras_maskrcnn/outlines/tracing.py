@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from keras_maskrcnn.ops.paste import paste_crop
 from keras_maskrcnn.optional import needed_for
 from keras_maskrcnn.outlines.geometry import signed_area
 
@@ -18,20 +17,6 @@ with needed_for("an outline of a mask", "scikit-image"):
 # length, so that at most this part of the area changes hands; and never by more than a pixel.
 _AREA_PART = 0.04
 _PIXELS = 1.0
-
-
-def mask_polygons(
-    mask: np.ndarray, box: np.ndarray, image_size: tuple[int, int]
-) -> list[np.ndarray]:
-    """Outlines of one object that a model found: those of `crop_polygons`.
-
-    Args:
-        mask: float `[M, M]` probabilities on the box's grid.
-        box: `[4]` x1 y1 x2 y2, pixels of the picture.
-        image_size: `(h, w)` of the picture.
-    """
-    left, top, values = paste_crop(mask, box, image_size)
-    return crop_polygons(values, left, top, image_size)
 
 
 def crop_polygons(

@@ -13,6 +13,7 @@ import numpy as np
 from pycocotools import mask as coco_mask
 
 from keras_maskrcnn.optional import needed_for
+from keras_maskrcnn.results import pixels
 
 if TYPE_CHECKING:
     from keras_maskrcnn.results.detections import Detections
@@ -25,7 +26,7 @@ def to_coco(found: Detections, image_id: int, category_ids: Sequence[int]) -> li
             f"category_ids must hold an id for class {found.classes.max()}. "
             f"Received: category_ids={list(category_ids)}"
         )
-    rles = found.rles() if found.mask_probabilities is not None else None
+    rles = found.rles() if found.has_masks else None
     results = []
     for i, (x1, y1, x2, y2) in enumerate(found.boxes.tolist()):
         result: dict[str, Any] = {
@@ -55,7 +56,7 @@ def to_table(found: Detections) -> dict[str, list[Any]]:
         "x2": x2,
         "y2": y2,
     }
-    if found.mask_probabilities is not None:
+    if found.has_masks:
         table["mask_pixels"] = [int(coco_mask.area(rle)) for rle in found.rles()]
     return table
 
@@ -66,7 +67,7 @@ def to_supervision(found: Detections) -> Any:
         import supervision
     return supervision.Detections(
         xyxy=found.boxes,
-        mask=None if found.mask_probabilities is None else found.masks,
+        mask=found.masks if found.has_masks else None,
         confidence=found.scores,
         class_id=found.classes.astype(int),
         data={"class_name": found.names},
@@ -97,13 +98,13 @@ def to_labelme(found: Detections, image_path: str | os.PathLike[str]) -> dict[st
 
 
 def to_polygons(found: Detections) -> list[list[np.ndarray]]:
-    """The masks as polygons that people can edit, see `mask_polygons`; none without masks."""
+    """The masks as polygons that people can edit, see `crop_polygons`; none without masks."""
     # Only needed to trace outlines.
-    from keras_maskrcnn.outlines.tracing import mask_polygons
+    from keras_maskrcnn.outlines.tracing import crop_polygons
 
-    if found.mask_probabilities is None:
+    if not found.has_masks:
         return [[] for _ in found.boxes]
     return [
-        mask_polygons(mask, box, found.image_size)
-        for mask, box in zip(found.mask_probabilities, found.boxes, strict=True)
+        crop_polygons(values, left, top, found.image_size)
+        for left, top, values in pixels.crops(found)
     ]

@@ -11,8 +11,16 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from keras_maskrcnn.ops.paste import paste_masks, paste_rle
-from keras_maskrcnn.results import conversions, label_maps, padded, selections, showing, texts
+from keras_maskrcnn.outlines.raster import Raster
+from keras_maskrcnn.results import (
+    conversions,
+    label_maps,
+    padded,
+    pixels,
+    selections,
+    showing,
+    texts,
+)
 from keras_maskrcnn.results.picture import KnownPicture
 
 
@@ -30,10 +38,14 @@ class Detections:
         classes: `[D]` class indices `0..K-1`.
         scores: `[D]` in 0..1.
         mask_probabilities: `[D, M, M]` of each object's own class over its box, or `None`.
+            A model without a mask head has none; of a picture that was predicted tile by tile,
+            `outlines` has the masks.
         image_size: `(h, w)` of the original picture.
         class_names: `K` names; empty for `class_0 ...`.
         keypoints: `[D, J, 3]` x, y in continuous pixels of the original picture and a score, or
             `None`.
+        outlines: `D` outlines of whole pixels (`outlines.Bitmap`, `outlines.RLE`), in place of
+            probabilities, where a mask is more than a head's grid over its box; or `None`.
         extras: results `[D, ...]` of further heads by name, in the form in which the heads give
             them.
         picture: where the picture is, as `predict`, `describe` and `serving.Client` know it: what
@@ -57,6 +69,7 @@ class Detections:
     image_size: tuple[int, int]
     class_names: Sequence[str] = ()
     keypoints: np.ndarray | None = None
+    outlines: Sequence[Raster] | None = None
     extras: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
     picture: KnownPicture | None = None
 
@@ -79,6 +92,14 @@ class Detections:
             shapes["keypoints"] = (
                 points.ndim == 3 and len(points) == len(boxes) and points.shape[-1] == 3
             )
+        if self.outlines is not None:
+            object.__setattr__(self, "outlines", tuple(self.outlines))
+            if self.mask_probabilities is not None or len(self.outlines) != len(boxes):
+                raise ValueError(
+                    f"outlines must be one for each of the {len(boxes)} boxes, in place of "
+                    f"mask_probabilities. Received: {len(self.outlines)} outlines"
+                    + ("" if self.mask_probabilities is None else " beside mask_probabilities")
+                )
         extras = {name: np.asarray(value) for name, value in self.extras.items()}
         object.__setattr__(self, "extras", extras)
         shapes |= {name: value.shape[:1] == (len(boxes),) for name, value in extras.items()}
@@ -146,8 +167,14 @@ class Detections:
                 None if self.mask_probabilities is None else self.mask_probabilities[rows]
             ),
             keypoints=None if self.keypoints is None else self.keypoints[rows],
+            outlines=None if self.outlines is None else [self.outlines[row] for row in rows],
             extras={name: value[rows] for name, value in self.extras.items()},
         )
+
+    @property
+    def has_masks(self) -> bool:
+        """Whether the model that found them tells masks."""
+        return self.mask_probabilities is not None or self.outlines is not None
 
     @property
     def names(self) -> np.ndarray:
@@ -214,7 +241,7 @@ class Detections:
         Raises:
             ValueError: when the model has no mask head.
         """
-        return paste_masks(self._probabilities(), self.boxes, self.image_size)
+        return pixels.whole_masks(self)
 
     def rles(self) -> list[dict[str, Any]]:
         """The masks as COCO compressed run-length encodings, made one at a time.
@@ -225,10 +252,7 @@ class Detections:
         Raises:
             ValueError: when the model has no mask head.
         """
-        return [
-            paste_rle(mask, box, self.image_size)
-            for mask, box in zip(self._probabilities(), self.boxes, strict=True)
-        ]
+        return pixels.rles(self)
 
     def label_map(self) -> np.ndarray:
         """The masks as one picture without overlaps: a pixel is that of the best-scored object.
@@ -241,9 +265,7 @@ class Detections:
         Raises:
             ValueError: when the model has no mask head.
         """
-        return label_maps.paste_labels(
-            self._probabilities(), self.boxes, self.scores, self.image_size
-        )
+        return label_maps.label_map(self)
 
     def save_label_map(self, path: str | os.PathLike[str]) -> None:
         """Writes `label_map()` as a grey PNG file of 16 bits.
@@ -341,14 +363,6 @@ class Detections:
         >>> found[found.names == "car"].show(threshold=0.7)
         """
         showing.show(self, image, options)
-
-    def _probabilities(self) -> np.ndarray:
-        if self.mask_probabilities is None:
-            raise ValueError(
-                "These detections have no masks: the model was built without a mask head. "
-                "Received: mask_probabilities=None"
-            )
-        return self.mask_probabilities
 
     def __repr__(self) -> str:
         return texts.as_text(self)

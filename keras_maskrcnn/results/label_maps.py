@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from keras_maskrcnn.ops.paste import check_paste_arguments, paste_crop
+from keras_maskrcnn.results.pixels import crops
 
 if TYPE_CHECKING:
     from keras_maskrcnn.results.detections import Detections
@@ -20,34 +20,17 @@ if TYPE_CHECKING:
 MAX_OBJECTS = 65_535
 
 
-def paste_labels(
-    masks: np.ndarray,
-    boxes: np.ndarray,
-    scores: np.ndarray,
-    image_size: tuple[int, int],
-    threshold: float = 0.5,
-) -> np.ndarray:
-    """Paste masks over each other, the best score on top; of equal scores the first.
+def label_map(found: Detections) -> np.ndarray:
+    """See `Detections.label_map`; of equal scores the first is on top.
 
     Objects are pasted one by one within their boxes: a stack of pictures is never made.
-
-    Args:
-        masks, boxes, image_size, threshold: as in `paste_masks`.
-        scores: `[D]`.
-
-    Returns:
-        int32 `[h, w]`: 0 background, `i + 1` for object `i`.
-
-    Raises:
-        ValueError: as `paste_masks`.
     """
-    check_paste_arguments(masks, boxes, threshold)
-    labels = np.zeros(image_size, "int32")
-    best_first = np.argsort(-np.asarray(scores), kind="stable")
-    for i in best_first[::-1].tolist():
-        left, top, values = paste_crop(masks[i], boxes[i], image_size)
+    labels = np.zeros(found.image_size, "int32")
+    best_first = np.argsort(-found.scores, kind="stable")
+    worst_first = best_first[::-1].tolist()
+    for i, (left, top, values) in zip(worst_first, crops(found, rows=worst_first), strict=True):
         height, width = values.shape
-        labels[top : top + height, left : left + width][values >= threshold] = i + 1
+        labels[top : top + height, left : left + width][values >= 0.5] = i + 1
     return labels
 
 

@@ -101,7 +101,7 @@ def _table(found: Detections) -> str:
             zip(found.names, found.scores, found.boxes, strict=True)
         )
     ]
-    if found.mask_probabilities is not None:
+    if found.has_masks:
         head.append("mask pixels")
         for row, rle in zip(rows, found.rles(), strict=True):
             row.append(f"{int(coco_mask.area(rle)):,}")

@@ -44,7 +44,7 @@ def detections_answer(
         "score": shortest(found.scores),
         "box": shortest(found.boxes),
     }
-    if found.mask_probabilities is not None:
+    if found.has_masks:
         fields["mask"] = found.rles()
     if found.keypoints is not None:
         fields["keypoints"] = shortest(found.keypoints)

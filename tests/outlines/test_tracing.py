@@ -7,8 +7,13 @@ from pycocotools import mask as coco_mask
 from scipy.ndimage import gaussian_filter
 from skimage import measure
 
-from keras_maskrcnn.ops.paste import paste_masks
-from keras_maskrcnn.outlines.tracing import mask_polygons
+from keras_maskrcnn.ops.paste import paste_crop, paste_masks
+from keras_maskrcnn.outlines.tracing import crop_polygons
+
+
+def mask_polygons(mask, box, size):
+    left, top, values = paste_crop(mask, np.asarray(box), size)
+    return crop_polygons(values, left, top, size)
 
 
 def draw(polygons, size):

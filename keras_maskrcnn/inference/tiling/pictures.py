@@ -1,0 +1,72 @@
+"""Pictures of which a part is read at a time."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from keras_maskrcnn.images.pixels import PixelFormat
+from keras_maskrcnn.images.tiff_parts import TiffParts
+from keras_maskrcnn.inference.inputs import as_picture
+from keras_maskrcnn.inference.tiling.grid import Window
+from keras_maskrcnn.models.input_checks import RGB, check_picture
+
+_TIFF = (".tif", ".tiff")
+
+
+@dataclasses.dataclass(frozen=True)
+class LargePicture:
+    """A picture that need not be in memory.
+
+    Args:
+        shape: `(h, w)` in pixels.
+        read: from a window `(x1, y1, x2, y2)` within it to its pixels `[h, w, C]` on the scale
+            0..255.
+    """
+
+    shape: tuple[int, int]
+    read: Callable[[Window], np.ndarray]
+
+
+def as_large_picture(item: Any, position: int, pixels: PixelFormat = RGB) -> LargePicture:
+    """What `predict` was given, read part by part where that is possible.
+
+    Arrays are, such as those of `numpy.memmap`, and TIFF files of grey, RGB or many channels, whose
+    pixels lie in tiles or strips; of several pages (OME-TIFF, pyramids) the first. Of every other
+    file all is decoded.
+
+    Args:
+        item: a path, an array `[H, W, C]` or Pillow's picture; or a `LargePicture`.
+        position: of it, for messages.
+        pixels: of the model.
+
+    Raises:
+        TypeError, ValueError: for what is no picture, or a file that cannot be read.
+    """
+    if isinstance(item, LargePicture):
+        return item
+    if isinstance(item, str | Path):
+        if Path(item).suffix.lower() in _TIFF:
+            parts = TiffParts(item)
+            return LargePicture(parts.shape, lambda window: pixels.of_file(parts.read(window)))
+    elif hasattr(item, "shape"):
+        return _of_array(item, f"picture {position}", pixels)
+    whole = as_picture(item, position, pixels)
+    return LargePicture(
+        whole.shape[:2], lambda window: whole[window[1] : window[3], window[0] : window[2]]
+    )
+
+
+def _of_array(array: Any, name: str, pixels: PixelFormat) -> LargePicture:
+    if len(array.shape) != 3 or array.shape[2] != pixels.channels or 0 in array.shape:
+        check_picture(np.asarray(array), name, pixels)  # Raises.
+
+    def read(window: Window) -> np.ndarray:
+        x1, y1, x2, y2 = window
+        return pixels.of_array(np.asarray(array[y1:y2, x1:x2]))
+
+    return LargePicture(tuple(array.shape[:2]), read)
