@@ -332,7 +332,12 @@ def test_predict_by_class_counted_and_augmented(trained, scenes, tmp_path, capsy
     assert left == [name for name in names if name != first]
     _, augmented = call("--threshold", "0", "--tta")
     assert len(augmented) == 5 and augmented != scores
+    _, tiled = call("--threshold", "0", "--tile", "64", "--overlap", "16")
+    assert len(tiled) > 5  # Of several tiles, five at most of each.
+    assert Image.open(tmp_path / "found" / "000001.png").size == Image.open(picture).size
     words = ["predict", str(trained), picture, "--output", str(tmp_path / "found")]
+    assert main([*words, "--tile", "64", "--server", "http://localhost:1"]) == 2
+    assert "Expected --tile only without --server" in capsys.readouterr().err
     assert main([*words, "--threshold", "coins=0.5"]) == 2
     assert "Did you mean 'coin'? Received: 'coins'" in capsys.readouterr().err
     assert main([*words, "--tta", "--server", "http://localhost:1"]) == 2
