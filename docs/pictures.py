@@ -1,6 +1,6 @@
 """Makes docs/images/found.png, the picture of the README.
 
-    python docs/pictures.py                       # trains the demo first: ten minutes on 2 cores
+    python docs/pictures.py                       # trains the demo first: eight minutes
     python docs/pictures.py --run runs/demo       # with the model and the scenes of a demo
 
 What is drawn is what the model finds in validation scenes, by default the ones with most objects.

@@ -28,7 +28,7 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     parser.add_argument(
         "--output", default="runs/demo", metavar="FOLDER", help="run folder: %(default)s"
     )
-    parser.add_argument("--minutes", type=float, help="of training (default: the demo's 7)")
+    parser.add_argument("--minutes", type=float, help="of training (default: 6.3, of 8 in all)")
     parser.add_argument("--epochs", type=int, help="passes over the scenes, in place of a time")
     parser.add_argument("--scenes", type=int, help="training scenes (default: the demo's)")
     parser.add_argument("--seed", type=int, default=0, help="%(default)s")

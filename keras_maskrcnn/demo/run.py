@@ -23,7 +23,7 @@ from keras_maskrcnn.training import RunFolder, TrainingOptions, train_model
 # Of the scenes and of what the model sees, in pixels.
 SIZE = 160
 # Of training. With composing before and drawing after it, the demo takes 8.
-MINUTES = 7.0
+MINUTES = 6.3
 
 
 def run_demo(
