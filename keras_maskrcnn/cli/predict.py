@@ -124,14 +124,14 @@ def run(args: argparse.Namespace) -> int:
     for file, overlay in zip(files, overlays, strict=True):
         try:
             found = predict(file)
-            image, shown = _picture(args, file, found.above(thresholds, default), pixels)
+            image, shown = _picture(args, file, found, pixels)
         except ValueError as error:
             unread.append(str(error))
             bar.add(1)
             continue
         ids = category_ids(found.class_names)
         found = found.above(thresholds, default)
-        drawn = draw_detections(image, shown, threshold=0.0)
+        drawn = draw_detections(image, shown.above(thresholds, default), threshold=0.0)
         Image.fromarray(drawn).save(output / overlay)
         for result, name in zip(found.to_coco(image_ids[file], ids), found.names, strict=True):
             results.append({**result, "file_name": str(file), "category_name": str(name)})
