@@ -151,15 +151,12 @@ def best_of_scales(by_scale: Sequence[list[Joined]]) -> list[Joined]:
 def _resolve(group: list[Piece]) -> Joined | None:
     """The object that these pieces are, or `None` when another tile answers for it."""
     whole = [piece for piece in group if not piece.is_cut]
-    if whole:
-        best = max(whole, key=lambda piece: (piece.is_owned, piece.score))
-        # What only this tile has found, where another sees all of it.
-        if len(group) == 1 and best.is_small and not best.is_owned:
-            return None
-        return Joined(best, best.box, best.mask)
-    best = max(group, key=lambda piece: piece.score)
+    best = max(whole or group, key=lambda piece: (bool(whole) and piece.is_owned, piece.score))
+    # What only this tile has found, where another sees all of it.
     if len(group) == 1 and best.is_small and not best.is_owned:
         return None
+    if whole:
+        return Joined(best, best.box, best.mask)
     boxes = np.array([piece.box for piece in group])
     x1, y1 = boxes[:, :2].min(axis=0).tolist()
     x2, y2 = boxes[:, 2:].max(axis=0).tolist()

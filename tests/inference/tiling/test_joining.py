@@ -107,11 +107,12 @@ def test_touching_objects_of_two_classes_stay_two():
     assert as_set(tiled(values, 64, 20)) == as_set(whole(values))
 
 
-def test_what_another_tile_answers_for_is_left_out():
+@pytest.mark.parametrize("end", [61, 64], ids=["whole", "cut by the edge"])
+def test_what_another_tile_answers_for_is_left_out(end):
     """The first tile alone finds something small beyond the middle of the overlap: the second sees
     all of it, and says that there is nothing."""
     values = np.zeros((64, 108), int)
-    values[30:36, 55:62] = 1  # The overlap is 44 to 64, its middle 54.
+    values[30:36, 55:end] = 1  # The overlap is 44 to 64, its middle 54.
     calls = iter([True, False])
 
     def not_second(pictures, scale):
