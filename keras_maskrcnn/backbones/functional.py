@@ -118,9 +118,11 @@ class PadToStride(GeometryLayer):
         self.stride = stride
 
     def call(self, images: Tensor) -> Tensor:
-        _, height, width, _ = ops.shape(images)
+        batch, height, width, channels = ops.shape(images)
         below, right = -height % self.stride, -width % self.stride
-        return ops.pad(images, [[0, 0], [0, below], [0, right], [0, 0]])
+        padded = ops.pad(images, [[0, 0], [0, below], [0, right], [0, 0]])
+        # Padding by numbers that are not constant forgets the channels, which LiteRT must know.
+        return ops.reshape(padded, (batch, height + below, width + right, channels))
 
     def compute_output_spec(self, images: Any) -> keras.KerasTensor:
         sides = (None if side is None else side + -side % self.stride for side in images.shape[1:3])

@@ -13,6 +13,8 @@ from helpers import MASK, keypoint_head, tiny_model
 from onnx_operators import ALLOWED
 from openvino_process import in_openvino
 
+from keras_maskrcnn import MaskRCNN
+from keras_maskrcnn.demo.model import compact_settings
 from keras_maskrcnn.export import export_model
 
 from .conftest import distinct_model, make_picture
@@ -123,12 +125,27 @@ def test_onnx_of_a_picture_without_objects(tmp_path):
         np.testing.assert_array_equal(found["classes"], -1)
 
 
-def test_litert_equals_predict(model, tmp_path):
-    file = export_model(model, tmp_path / "model.tflite", "litert")
+def in_litert(file):
+    """What runs the file."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # another package will hold the interpreter
         interpreter = tf.lite.Interpreter(str(file))
-    assert_equals_predict(model, lambda x: interpreter.get_signature_runner()(**x), 1e-3)
+    return lambda inputs: interpreter.get_signature_runner()(**inputs)
+
+
+def test_litert_equals_predict(model, tmp_path):
+    file = export_model(model, tmp_path / "model.tflite", "litert")
+    assert_equals_predict(model, in_litert(file), 1e-3)
+
+
+def test_litert_of_a_backbone_that_pads(tmp_path):
+    """LiteRT must know the channels of what a Keras model as backbone sees."""
+    keras.utils.set_random_seed(0)
+    settings = compact_settings(96)
+    settings["box"]["score_threshold"] = 0.0
+    model = MaskRCNN(3, **settings)
+    file = export_model(model, tmp_path / "model.tflite", "litert")
+    assert_equals_predict(model, in_litert(file), 1e-3)
 
 
 def test_refusals_leave_nothing(model, tmp_path, monkeypatch):
