@@ -7,8 +7,11 @@ from typing import Any
 
 import numpy as np
 
-# Of a file, first page: what `read_part` needs not to translate.
+# Colours that need no translation, and bits of values that fill their type.
 _PLAIN = ("MINISBLACK", "RGB")
+_WHOLE_BITS = (8, 16, 32, 64)
+# Which way up a picture is stored: the tag, and upright.
+_ORIENTATION, _UPRIGHT = 274, 1
 
 
 class TiffParts:
@@ -19,7 +22,7 @@ class TiffParts:
 
     Raises:
         ValueError: where its pixels are not grey, RGB or channels side by side as they are stored,
-            or it is no TIFF file.
+            they lie turned or mirrored, or it is no TIFF file.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -31,10 +34,18 @@ class TiffParts:
             page: Any = self._file.pages[0].aspage()
         except (TiffFileError, IndexError, OSError) as error:
             raise ValueError(f"Cannot read the TIFF file {os.fspath(path)}: {error}") from error
-        if page.photometric.name not in _PLAIN or page.planarconfig != 1 or page.imagedepth != 1:
+        orientation = page.tags.valueof(_ORIENTATION, default=_UPRIGHT)
+        if (
+            page.photometric.name not in _PLAIN
+            or page.planarconfig != 1
+            or page.imagedepth != 1
+            or page.bitspersample not in _WHOLE_BITS
+            or orientation != _UPRIGHT
+        ):
             raise ValueError(
-                f"expected a TIFF file of grey, RGB or channels side by side. Received: "
-                f"{os.fspath(path)} of {page.photometric.name}"
+                f"expected an upright TIFF file of grey, RGB or channels side by side. Received: "
+                f"{os.fspath(path)} of {page.photometric.name}, {page.bitspersample} bits, "
+                f"orientation {orientation}"
             )
         self._page = page
         self.shape = (int(page.imagelength), int(page.imagewidth))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
@@ -51,8 +52,10 @@ def as_large_picture(item: Any, position: int, pixels: PixelFormat = RGB) -> Lar
         return item
     if isinstance(item, str | Path):
         if Path(item).suffix.lower() in _TIFF:
-            parts = TiffParts(item)
-            return LargePicture(parts.shape, lambda window: pixels.of_file(parts.read(window)))
+            # Whatever else a TIFF file may be is decoded as a whole, or refused in the usual words.
+            with contextlib.suppress(ValueError):
+                parts = TiffParts(item)
+                return LargePicture(parts.shape, lambda window: pixels.of_file(parts.read(window)))
     elif hasattr(item, "shape"):
         return _of_array(item, f"picture {position}", pixels)
     whole = as_picture(item, position, pixels)

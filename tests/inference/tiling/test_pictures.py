@@ -51,6 +51,21 @@ def test_tiff_of_other_depth(tmp_path, channels):
         np.testing.assert_array_equal(large.read((x1, y1, x2, y2)), whole[y1:y2, x1:x2])
 
 
+@pytest.mark.parametrize("kind", ["turned", "palette", "inverted"])
+def test_other_tiffs_are_decoded_whole(tmp_path, kind):
+    path = tmp_path / "a.tif"
+    if kind == "turned":
+        extra = [(274, "H", 1, 6, True)]
+        tifffile.imwrite(path, RGB, photometric="rgb", tile=(32, 32), extratags=extra)
+    elif kind == "palette":
+        Image.fromarray(RGB).quantize(16).save(path)
+    else:
+        tifffile.imwrite(path, RGB[..., 0], photometric="miniswhite", tile=(32, 32))
+    large, whole = as_large_picture(path, 0), read_image(path)
+    assert large.shape == whole.shape[:2]
+    np.testing.assert_array_equal(large.read((10, 20, 60, 90)), whole[20:90, 10:60])
+
+
 def test_only_what_is_asked_for_is_read(tmp_path):
     """A file that is cut off after its first row of tiles still gives that."""
     path = tmp_path / "a.tif"
