@@ -170,8 +170,8 @@ def test_sizes_reach_the_model(data):
 class AugmentedStub(StubModel):
     """Finds the objects only where it is asked to augment."""
 
-    def predict(self, path, verbose, augment):
-        assert augment == "twice" and verbose == 0
+    def predict(self, path, batch_size, *, verbose, augment, tile, overlap):
+        assert (batch_size, verbose, augment, tile, overlap) == (1, 0, "twice", None, None)
         (record,) = [r for r in self.data.records if r.path == path]
         self.position = self.data.records.index(record)
         size = record.height, record.width
