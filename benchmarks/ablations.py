@@ -4,15 +4,17 @@
     python benchmarks/ablations.py --output ablations.jsonl --only "pooler, stride 32" --seeds 1
 
 Each comparison changes one part of a compact model and nothing else: the same scenes, the same
-seeds, the same steps. Runs that are in the output are not run again. The table gives mean and range
-over the seeds, and the paper's numbers for the same comparison (He et al. 2017), whose models and
-pictures are two hundred times larger: signs and orders are to be compared, not sizes.
+seeds, the same steps. Runs that are in the output are not run again, and a model that several
+comparisons have is trained once. The table gives mean and range over the seeds, and the paper's
+numbers for the same comparison (He et al. 2017), whose models and pictures are two hundred times
+larger: signs and orders are to be compared, not sizes.
 """
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
+import json
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,7 +24,10 @@ import numpy as np
 from experiments import Run, mean_and_range, run_series
 from workers.describe import describe_machine
 
+# First features and proposals, then heads on what they have learnt: each all steps.
+ONE_BY_ONE = "one by one"
 SHOWN = ("mask_ap", "mask_ap50", "mask_ap75", "box_ap", "box_ap50", "box_ap75")
+BATCH = 8
 _ONE_MAP = {
     "rpn.anchor_sizes": ((16, 32, 64, 96, 128),),
     "rpn.channels": 128,
@@ -36,6 +41,7 @@ class Comparison:
 
     Args:
         variants: changes of the model by the name of each; see `models.settings.merge_arguments`.
+            `ONE_BY_ONE` is of the training.
         paper: mask AP, AP50, AP75 of each, or box AP where `shown` says so.
         source: where the paper has them.
         base: changes of all variants.
@@ -48,7 +54,12 @@ class Comparison:
     base: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     shown: tuple[str, ...] = SHOWN[:3]
 
+    def trained(self, variant: str) -> str:
+        """What tells a model from others, whatever comparisons it is in."""
+        return json.dumps({**self.base, **self.variants[variant]}, sort_keys=True)
 
+
+_RESNET = {"backbone": {"name": "resnet18", "norm": "batch", "freeze_at": 0}}
 _POOLERS = {name: {"pooler": name} for name in ("roi_align", "roi_warp", "roi_pool")}
 
 COMPARISONS = {
@@ -61,11 +72,7 @@ COMPARISONS = {
         },
         "table 2c",
         # Dilation is for stages of a residual network.
-        {
-            "backbone": {"name": "resnet18", "norm": "batch", "freeze_at": 0},
-            "neck": "dc5",
-            **_ONE_MAP,
-        },
+        {**_RESNET, "neck": "dc5", **_ONE_MAP},
     ),
     "pooler, stride 32": Comparison(
         _POOLERS,
@@ -73,9 +80,24 @@ COMPARISONS = {
         "table 2d",
         {"neck": "c5", **_ONE_MAP},
     ),
+    "features": Comparison(
+        {
+            "FPN": {},
+            "C4": {"neck": "c4", "rpn.anchor_sizes": _ONE_MAP["rpn.anchor_sizes"]},
+            "C4, 300 proposals": {
+                "neck": "c4",
+                "rpn.anchor_sizes": _ONE_MAP["rpn.anchor_sizes"],
+                "rpn.pre_nms_test": 400,
+                "rpn.proposals_test": 300,
+            },
+        },
+        {"FPN": (33.6, 55.2, 35.3), "C4": (30.3, 51.2, 31.5), "C4, 300 proposals": (30.3,)},
+        "table 2a; section 3.1 (300 proposals for C4)",
+        _RESNET,
+    ),
     "mask loss": Comparison(
         {
-            "sigmoid per class": {"mask.output": "sigmoid"},
+            "sigmoid per class": {},
             "softmax over classes": {"mask.output": "softmax"},
             "class-agnostic": {"mask.output": "class_agnostic"},
         },
@@ -101,6 +123,11 @@ COMPARISONS = {
         "table 3 (box AP)",
         shown=SHOWN[3:],
     ),
+    "end to end": Comparison(
+        {"all together": {}, "heads after proposals": {ONE_BY_ONE: True}},
+        {"all together": (37.6,), "heads after proposals": (37.0,)},
+        "table 8 (e2e training, ResNeXt-101; its proposals came from a network of their own)",
+    ),
     "box stages": Comparison(
         {"one": {}, "cascade": {"box": {"name": "cascade", "samples": 64, "dim": 256}}},
         {"one": (41.0, float("nan"), float("nan")), "cascade": (44.3,)},
@@ -110,7 +137,7 @@ COMPARISONS = {
 }
 
 
-def train(options: argparse.Namespace, comparison: str, variant: str, seed: int) -> Run:
+def train(options: argparse.Namespace, model: str, seed: int) -> Run:
     """One run: its numbers after the last step, its time and memory."""
     import keras
     from workers.describe import status_megabytes
@@ -120,40 +147,66 @@ def train(options: argparse.Namespace, comparison: str, variant: str, seed: int)
     from keras_maskrcnn.demo.model import compact_settings
     from keras_maskrcnn.evaluation import evaluate_coco
     from keras_maskrcnn.models.settings import merge_arguments
-    from keras_maskrcnn.schedules import WarmupSchedule
 
     train_data, val_data = (
         load_coco(options.scenes / f"instances_{split}.json", options.scenes / split)
         for split in ("train", "val")
     )
     keras.utils.set_random_seed(seed)
-    case = COMPARISONS[comparison]
-    arguments = compact_settings()
-    for changes in (case.base, case.variants[variant]):
-        # A neck of another kind takes the place of the pyramid.
-        arguments = merge_arguments(arguments, changes)
-    model = MaskRCNN(
+    changes = json.loads(model)
+    one_by_one = changes.pop(ONE_BY_ONE, False)
+    # A neck of another kind takes the place of the pyramid.
+    detector = MaskRCNN(
         num_classes=len(train_data.class_names),
         class_names=train_data.class_names,
         seed=seed,
-        **arguments,
+        **merge_arguments(compact_settings(), changes),
     )
-    steps = options.epochs * (options.train_scenes // 8)
-    rate = WarmupSchedule(1e-3, steps, steps // 20, "cosine")
-    model.compile(keras.optimizers.Adam(rate, global_clipnorm=10.0))
     batches = train_data.batches(
-        8, model=model, shuffle=True, augment="flip", seed=seed, drop_remainder=True, cache=True
-    )
+        BATCH, model=detector, shuffle=True, augment="flip", seed=seed, drop_remainder=True,
+        cache=True,
+    )  # fmt: skip
     start = time.monotonic()
-    history = model.fit(batches, epochs=options.epochs, verbose=2)
+    for part in ("features and proposals", "heads") if one_by_one else ("all",):
+        history = fit_part(options, detector, batches, part)
     seconds = time.monotonic() - start
-    metrics = evaluate_coco(model, val_data, batch_size=8, progress=False)
+    metrics = evaluate_coco(detector, val_data, batch_size=BATCH, progress=False)
     return {
         "loss": history.history["loss"][-1],
         "seconds": seconds,
         "peak_mb": status_megabytes("VmHWM"),
-        "parameters": model.count_params(),
+        "parameters": detector.count_params(),
         **{name: metrics[name] for name in SHOWN if name in metrics},
+    }
+
+
+def fit_part(options: argparse.Namespace, model: Any, batches: Any, part: str) -> Any:
+    """Trains `"all"`, or what one by one comes before or after."""
+    import keras
+
+    from keras_maskrcnn.models.objective import loss_names
+    from keras_maskrcnn.schedules import WarmupSchedule
+    from keras_maskrcnn.training.freezing import Freeze
+
+    rpn = model.network.rpn.loss_names
+    others = [name for name in loss_names(model.network) if name not in rpn]
+    without = {"all": [], "features and proposals": others, "heads": rpn}[part]
+    steps = options.epochs * (options.train_scenes // BATCH)
+    rate = WarmupSchedule(1e-3, steps, steps // 20, "cosine")
+    model.compile(
+        keras.optimizers.Adam(rate, global_clipnorm=10.0),
+        loss_weights=dict.fromkeys(without, 0.0),
+    )
+    if part == "heads":
+        Freeze(model, "all_but_heads").begin(0)
+    return model.fit(batches, epochs=options.epochs, verbose=2)
+
+
+def runs_of(case: Comparison, runs: list[Run]) -> dict[str, list[Run]]:
+    """The runs of each variant."""
+    return {
+        variant: [run for run in runs if run["model"] == case.trained(variant)]
+        for variant in case.variants
     }
 
 
@@ -161,8 +214,8 @@ def table(runs: list[Run]) -> str:
     """Mean and range over the seeds beside the paper's numbers, a block per comparison."""
     lines = []
     for name, case in COMPARISONS.items():
-        own = [run for run in runs if run["comparison"] == name]
-        if not own:
+        by_variant = runs_of(case, runs)
+        if not any(by_variant.values()):
             continue
         columns = [key.replace("_", " ").replace("ap", "AP") for key in case.shown]
         lines += [
@@ -172,8 +225,7 @@ def table(runs: list[Run]) -> str:
             f"| | seeds | {' | '.join(columns)} | paper | s | MB |",
             "|---|--:|" + "--:|" * (len(columns) + 3),
         ]
-        for variant in case.variants:
-            found = [run for run in own if run["variant"] == variant]
+        for variant, found in by_variant.items():
             if not found:
                 continue
             cells = [mean_and_range(run[key] for run in found) for key in case.shown]
@@ -191,17 +243,13 @@ def plot(runs: list[Run], file: Path) -> None:
     matplotlib.use("agg")
     import matplotlib.pyplot as plt
 
-    present = [name for name in COMPARISONS if any(run["comparison"] == name for run in runs)]
+    present = [name for name, case in COMPARISONS.items() if any(runs_of(case, runs).values())]
     figure, axes = plt.subplots(1, len(present), figsize=(3.4 * len(present), 3.6), squeeze=False)
     for axis, name in zip(axes[0], present, strict=True):
         case = COMPARISONS[name]
         for group, key in enumerate(case.shown):
-            for i, variant in enumerate(case.variants):
-                values = [
-                    100 * run[key]
-                    for run in runs
-                    if (run["comparison"], run["variant"]) == (name, variant)
-                ]
+            for i, (variant, found) in enumerate(runs_of(case, runs).items()):
+                values = [100 * run[key] for run in found]
                 if not values:
                     continue
                 place = group * (len(case.variants) + 1) + i
@@ -232,6 +280,7 @@ def main() -> None:
     parser.add_argument("--val-scenes", type=int, default=120)
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--jobs", type=int, default=1, help="runs at a time")
     parser.add_argument("--only", nargs="+", choices=COMPARISONS, default=list(COMPARISONS))
     parser.add_argument("--run", help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -243,19 +292,21 @@ def main() -> None:
             counts = {"train": options.train_scenes, "val": options.val_scenes}
             build_scenes(options.scenes, **counts, size=160, seed=7)
     # Seed by seed, so that what is there when it is stopped can be compared.
-    runs = [
-        {"comparison": name, "variant": variant, "seed": seed}
-        for seed in range(options.seeds)
+    models = dict.fromkeys(
+        COMPARISONS[name].trained(variant)
         for name in options.only
         for variant in COMPARISONS[name].variants
-    ]
+    )
+    runs = [{"model": model, "seed": seed} for seed in range(options.seeds) for model in models]
 
     def shown(found: list[Run]) -> str:
         if options.plot and found:
             plot(found, options.plot)
         return table(found)
 
-    run_series(__file__, runs, options.output, lambda run: train(options, **run), shown)
+    run_series(
+        __file__, runs, options.output, lambda run: train(options, **run), shown, jobs=options.jobs
+    )
 
 
 if __name__ == "__main__":

@@ -117,6 +117,7 @@ def main() -> None:
     parser.add_argument("--policies", nargs="+", choices=POLICIES, default=list(POLICIES))
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--output", type=Path, required=True, help="a line of JSON for each run")
+    parser.add_argument("--jobs", type=int, default=1, help="runs at a time")
     parser.add_argument("--run", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.run is None:
@@ -128,7 +129,9 @@ def main() -> None:
         for seed in range(options.seeds)
         for policy in options.policies
     ]
-    run_series(__file__, runs, options.output, lambda run: train(options, **run), table)
+    run_series(
+        __file__, runs, options.output, lambda run: train(options, **run), table, jobs=options.jobs
+    )
 
 
 if __name__ == "__main__":

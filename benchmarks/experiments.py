@@ -9,7 +9,9 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,8 @@ def run_series(
     output: Path,
     train: Callable[[Run], Run],
     table: Callable[[list[Run]], str],
+    *,
+    jobs: int = 1,
 ) -> None:
     """Carries out what has not been, and prints the table after each.
 
@@ -36,6 +40,10 @@ def run_series(
         output: the file of results.
         train: from what tells a run to its numbers.
         table: of all runs that have ended.
+        jobs: runs at a time: on a GPU, which one small model leaves idle most of the time.
+
+    Raises:
+        RuntimeError: when a run fails, after the others.
     """
     if "--run" in sys.argv:
         run = json.loads(sys.argv[sys.argv.index("--run") + 1])
@@ -43,11 +51,23 @@ def run_series(
         with output.open("a") as file:
             file.write(json.dumps(found) + "\n")
         return
-    for run in runs:
-        if not any(run.items() <= done.items() for done in read_runs(output)):
-            command = [sys.executable, script, *sys.argv[1:], "--run", json.dumps(run)]
-            subprocess.run(command, check=True)
+    missing = [run for run in runs if not any(run.items() <= x.items() for x in read_runs(output))]
+
+    # What draws figures may be one thread at a time.
+    showing = threading.Lock()
+
+    def carry_out(run: Run) -> int:
+        command = [sys.executable, script, *sys.argv[1:], "--run", json.dumps(run)]
+        code = subprocess.run(command, check=False).returncode
+        with showing:
             print(table(read_runs(output)), flush=True)
+        return code
+
+    with ThreadPoolExecutor(jobs) as pool:
+        codes = list(pool.map(carry_out, missing))
+    failed = [run for run, code in zip(missing, codes, strict=True) if code]
+    if failed:
+        raise RuntimeError(f"{len(failed)} of {len(missing)} runs failed: {failed}")
     print(table(read_runs(output)))
 
 
