@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 
 import numpy as np
 
@@ -32,16 +33,24 @@ class BlurAction(PixelAction):
         radius = int(4 * self.sigma + 0.5)
         if not radius:
             return image
-        weights = np.exp(-0.5 * (np.arange(-radius, radius + 1) / self.sigma) ** 2)
-        # Row i holds the weights from column i on, as the i-th pixel sees its neighbours.
-        band = np.zeros((_BLOCK, _BLOCK + 2 * radius), np.float32)
-        for row in range(_BLOCK):
-            band[row, row : row + 2 * radius + 1] = weights / weights.sum()
+        band = _band(self.sigma, radius)
         planes = to_planes(image)
         for plane in planes:
             _blur_rows(plane, band)
             _blur_columns(plane, np.ascontiguousarray(band.T))
         return from_planes(planes, image.dtype)
+
+
+# Pasting blurs a window of each object, all by the same sigma.
+@functools.lru_cache(maxsize=8)
+def _band(sigma: float, radius: int) -> np.ndarray:
+    """Row i holds the weights from column i on, as the i-th pixel sees its neighbours."""
+    weights = np.exp(-0.5 * (np.arange(-radius, radius + 1) / sigma) ** 2)
+    band = np.zeros((_BLOCK, _BLOCK + 2 * radius), np.float32)
+    for row in range(_BLOCK):
+        band[row, row : row + 2 * radius + 1] = weights / weights.sum()
+    band.setflags(write=False)
+    return band
 
 
 def _blur_rows(plane: np.ndarray, band: np.ndarray) -> None:
