@@ -38,6 +38,19 @@ DISTRIBUTIONS = ("tensorflow", "tensorflow-cpu", "tensorflow-gpu", "tf-nightly",
 GPU_CODE = ("arch=compute_75,code=sm_75", "arch=compute_80,code=sm_80",
             "arch=compute_90,code=sm_90", "arch=compute_90,code=compute_90")  # fmt: skip
 
+# A process of its own loads the library and tries the op.
+TRIAL = """
+import sys
+import tensorflow as tf
+
+pooled = tf.load_op_library(sys.argv[1]).maskrcnn_roi_align(
+    features=[tf.reshape(tf.range(25.0), (1, 5, 5, 1))], boxes=[[0.0, 0.0, 4.0, 4.0]],
+    batch_indices=[0], levels=[0], scales=[1.0], output_height=2, output_width=2,
+    sampling_ratio=2, aligned=False,
+)
+print("RoIAlign of a 5 x 5 ramp:", pooled.numpy().ravel().tolist())
+"""
+
 
 class BuildError(Exception):
     """The library cannot be built here; the message says why."""
@@ -316,14 +329,12 @@ def main() -> None:
     except BuildError as error:
         sys.exit(f"not built: {error}")
 
-    import tensorflow as tf
-
-    pooled = tf.load_op_library(str(library)).maskrcnn_roi_align(
-        features=[tf.reshape(tf.range(25.0), (1, 5, 5, 1))], boxes=[[0.0, 0.0, 4.0, 4.0]],
-        batch_indices=[0], levels=[0], scales=[1.0], output_height=2, output_width=2,
-        sampling_ratio=2, aligned=False,
-    )  # fmt: skip
-    print(f"{library}\nRoIAlign of a 5 x 5 ramp: {pooled.numpy().ravel().tolist()}")
+    # TensorFlow's log is of interest only where it fails.
+    trial = [sys.executable, "-c", TRIAL, str(library)]
+    done = subprocess.run(trial, capture_output=True, text=True, errors="replace")
+    if done.returncode:
+        sys.exit(f"built, but it does not run:\n{done.stderr}")
+    print(f"{library}\n{done.stdout}", end="")
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import logging
 import shutil
 import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -355,3 +356,14 @@ def test_library_tells_the_truth_about_itself():
 def test_builds_from_scratch(build):
     functions = compiled._Functions(build.build(use_cuda=False))
     assert functions.cuda_version() == ""
+
+
+def test_builder_says_what_it_tried_and_nothing_else():
+    if roi_align.roi_align_backend() != "compiled":
+        pytest.skip("the compiled op is not available here")
+    command = [sys.executable, FOLDER / "build.py"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    library, tried = done.stdout.splitlines()
+    assert Path(library).exists() and done.stderr == ""
+    # Samples of a bin average to its middle: rows and columns 1 and 3 of 0, 1, .. 24.
+    assert tried == "RoIAlign of a 5 x 5 ramp: [6.0, 8.0, 16.0, 18.0]"
