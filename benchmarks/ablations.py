@@ -160,7 +160,7 @@ def train(options: argparse.Namespace, model: str, seed: int) -> Run:
         num_classes=len(train_data.class_names),
         class_names=train_data.class_names,
         seed=seed,
-        **merge_arguments(compact_settings(), changes),
+        **merge_arguments(compact_settings(options.size), changes),
     )
     batches = train_data.batches(
         BATCH, model=detector, shuffle=True, augment="flip", seed=seed, drop_remainder=True,
@@ -276,9 +276,10 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True, help="a line of JSON for each run")
     parser.add_argument("--plot", type=Path, help="a picture of the numbers")
     parser.add_argument("--scenes", type=Path, default=Path("ablation_scenes"))
-    parser.add_argument("--train-scenes", type=int, default=400)
+    parser.add_argument("--size", type=int, default=128, help="of scenes, in pixels")
+    parser.add_argument("--train-scenes", type=int, default=800)
     parser.add_argument("--val-scenes", type=int, default=120)
-    parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--jobs", type=int, default=1, help="runs at a time")
     parser.add_argument("--only", nargs="+", choices=COMPARISONS, default=list(COMPARISONS))
@@ -290,7 +291,7 @@ def main() -> None:
         print(describe_machine(), flush=True)
         if not (options.scenes / "instances_val.json").exists():
             counts = {"train": options.train_scenes, "val": options.val_scenes}
-            build_scenes(options.scenes, **counts, size=160, seed=7)
+            build_scenes(options.scenes, **counts, size=options.size, seed=7)
     # Seed by seed, so that what is there when it is stopped can be compared.
     models = dict.fromkeys(
         COMPARISONS[name].trained(variant)

@@ -42,7 +42,7 @@ from keras_maskrcnn.ops.roi_pool import roi_pool
 
 BENCHMARKS = Path(keras_maskrcnn.__file__).parents[1] / "benchmarks"
 sys.path.insert(0, str(BENCHMARKS))
-from ablations import COMPARISONS, table  # noqa: E402
+from ablations import COMPARISONS, runs_of, table  # noqa: E402
 from experiments import read_runs  # noqa: E402
 
 SMALL = "SMALL" in os.environ
@@ -69,20 +69,21 @@ else:
 # worse. (Cascade R-CNN came later: it is better.) Points are seeds.
 
 # %%
-figure, axes = plt.subplots(2, 3, figsize=(11, 5.6), layout="constrained")
+figure, axes = plt.subplots(2, 4, figsize=(14, 5.6), layout="constrained")
 for axis, (name, case) in zip(axes.flat, COMPARISONS.items(), strict=True):
     key, (first, *others) = case.shown[0], case.variants
     seeds = {
-        (run["variant"], run["seed"]): 100 * run[key] for run in runs if run["comparison"] == name
+        variant: {run["seed"]: 100 * run[key] for run in found}
+        for variant, found in runs_of(case, runs).items()
     }
     for row, variant in enumerate(others):
         if variant in case.paper:
             paper = case.paper[variant][0] - case.paper[first][0]
             axis.barh(row - 0.2, paper, height=0.35, color="lightgrey", label="paper")
         own = [
-            value - seeds[first, seed]
-            for (kind, seed), value in seeds.items()
-            if kind == variant and (first, seed) in seeds
+            value - seeds[first][seed]
+            for seed, value in seeds[variant].items()
+            if seed in seeds[first]
         ]
         if own:
             axis.barh(row + 0.2, np.mean(own), height=0.35, color="tab:blue", label="here")
