@@ -30,8 +30,9 @@ def box_area(boxes: Tensor) -> Tensor:
 
 def pairwise_intersection(boxes1: Tensor, boxes2: Tensor) -> Tensor:
     """Intersection areas `[..., n, m]` of boxes `[..., n, 4]` and `[..., m, 4]`."""
-    x1, y1, x2, y2 = (boxes1[..., :, None, i] for i in range(4))
-    u1, v1, u2, v2 = (boxes2[..., None, :, i] for i in range(4))
+    # Not one slice with a new axis, which LiteRT does not know within a loop.
+    x1, y1, x2, y2 = (ops.expand_dims(boxes1[..., i], -1) for i in range(4))
+    u1, v1, u2, v2 = (ops.expand_dims(boxes2[..., i], -2) for i in range(4))
     width = ops.maximum(ops.minimum(x2, u2) - ops.maximum(x1, u1), 0.0)
     height = ops.maximum(ops.minimum(y2, v2) - ops.maximum(y1, v1), 0.0)
     return width * height
@@ -40,7 +41,8 @@ def pairwise_intersection(boxes1: Tensor, boxes2: Tensor) -> Tensor:
 def pairwise_iou(boxes1: Tensor, boxes2: Tensor) -> Tensor:
     """Intersection over union `[..., n, m]`; 0 for two boxes without area."""
     intersection = pairwise_intersection(boxes1, boxes2)
-    union = box_area(boxes1)[..., :, None] + box_area(boxes2)[..., None, :] - intersection
+    areas = ops.expand_dims(box_area(boxes1), -1), ops.expand_dims(box_area(boxes2), -2)
+    union = areas[0] + areas[1] - intersection
     return intersection / ops.where(union > 0.0, union, 1.0)
 
 

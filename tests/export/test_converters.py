@@ -138,6 +138,20 @@ def test_litert_equals_predict(model, tmp_path):
     assert_equals_predict(model, in_litert(file), 1e-3)
 
 
+@pytest.mark.slow  # Conversions.
+@pytest.mark.parametrize("nms", ["soft_gaussian", "soft_linear"])
+def test_soft_nms(nms, tmp_path):
+    """A loop over the boxes that are taken."""
+    model = distinct_model(**{"box.nms": nms})
+    file = export_model(model, tmp_path / "model.tflite", "litert")
+    assert_equals_predict(model, in_litert(file), 1e-3)
+    pytest.importorskip("tf2onnx", reason="needs tf2onnx")
+    file = export_model(model, tmp_path / "model.onnx", "onnx")
+    assert "Loop" in op_types(file)  # Not for TensorRT, which the documentation says.
+    assert_equals_predict(model, in_onnxruntime(file), 1e-4, batches(1))
+    assert_equals_predict(model, in_openvino(file), 1e-3, batches(1))
+
+
 def test_litert_of_a_backbone_that_pads(tmp_path):
     """LiteRT must know the channels of what a Keras model as backbone sees."""
     keras.utils.set_random_seed(0)
