@@ -30,6 +30,15 @@ MODELS = {
 }
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _whole_float32():
+    """A GPU multiplies in TF32 by itself: 10 bits, of which two graphs round unlike ones."""
+    was = tf.config.experimental.tensor_float_32_execution_enabled()
+    tf.config.experimental.enable_tensor_float_32_execution(False)
+    yield
+    tf.config.experimental.enable_tensor_float_32_execution(was)
+
+
 class TakesNoNotice(Mask):
     """A head whose losses take padding for RoIs."""
 

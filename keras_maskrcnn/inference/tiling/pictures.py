@@ -70,6 +70,8 @@ def _of_array(array: Any, name: str, pixels: PixelFormat) -> LargePicture:
 
     def read(window: Window) -> np.ndarray:
         x1, y1, x2, y2 = window
-        return pixels.of_array(np.asarray(array[y1:y2, x1:x2]))
+        part = np.asarray(array[y1:y2, x1:x2])
+        check_picture(part, f"{name}, pixels {x1}, {y1} to {x2}, {y2}", pixels)
+        return pixels.of_array(part)
 
     return LargePicture(tuple(array.shape[:2]), read)

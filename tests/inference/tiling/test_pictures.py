@@ -102,3 +102,10 @@ def test_refusals(tmp_path):
         as_large_picture(np.zeros((5, 5), "uint8"), 3)
     with pytest.raises(ValueError, match=r"none\.tif"):
         as_large_picture(tmp_path / "none.tif", 0)
+    # What is wrong in a part is found when that is read.
+    picture = np.zeros((40, 60, 3), "float32")
+    picture[30, 50] = np.nan
+    large = as_large_picture(picture, 3)
+    assert large.read((0, 0, 50, 30)).shape == (30, 50, 3)
+    with pytest.raises(ValueError, match="picture 3, pixels 40, 20 to 60, 40"):
+        large.read((40, 20, 60, 40))
