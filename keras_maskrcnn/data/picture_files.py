@@ -63,6 +63,15 @@ def open_picture_file(path: str | os.PathLike[str]) -> tuple[bytes, PictureHeade
         raise ValueError(f"Cannot read the picture {name}: {error}") from error
     if is_embedded(name):
         content = _embedded(content, name)
+    return content, check_content(content, name)
+
+
+def check_content(content: bytes, name: str) -> PictureHeader:
+    """The header of a picture file that was read, if it is in order and within the limits.
+
+    Raises:
+        ValueError: as `open_picture_file`, of the content.
+    """
     try:
         header = read_header(content)
     except ValueError as error:
@@ -80,7 +89,7 @@ def open_picture_file(path: str | os.PathLike[str]) -> tuple[bytes, PictureHeade
             f"of which {header.height} x {header.width} pixels of {header.channels} channels of "
             f"{header.bits} bits take {header.bytes}"
         )
-    return content, header
+    return header
 
 
 def read_picture_header(path: str | os.PathLike[str]) -> PictureHeader:

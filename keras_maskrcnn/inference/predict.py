@@ -60,7 +60,7 @@ def predict_pictures(
         part = items[start : start + batch_size]
         batch = [as_picture(item, start + i, model.pixels) for i, item in enumerate(part)]
         if augmentation is None:
-            found = _predict_batch(model, batch)
+            found = predict_batch(model, batch)
         else:
             found = [predict_augmented(model, picture, augmentation) for picture in batch]
         results.extend(
@@ -98,7 +98,8 @@ def _as_list(model: Any, pictures: Any) -> list[Any]:
     return list(pictures)
 
 
-def _predict_batch(model: Any, pictures: list[np.ndarray]) -> list[Detections]:
+def predict_batch(model: Any, pictures: list[np.ndarray]) -> list[Detections]:
+    """What is in pictures `[h, w, C]` on the scale 0..255, which the model sees side by side."""
     inputs = network_inputs(pictures, model.input_size)
     outputs = model.predict_on_batch(inputs)
     originals = [p.shape[:2] for p in pictures]
