@@ -24,6 +24,9 @@ import numpy as np
 
 from keras_maskrcnn.outlines.rle import encode_crop
 
+# Cells on either side of a grid, of which the pixels that it reaches may have a part.
+_BEYOND = 2
+
 
 def _axis_weights(start: float, end: float, side: int, length: int) -> tuple[int, np.ndarray]:
     """First pixel that the grid reaches along one axis, and `[pixels, M]` bilinear weights.
@@ -37,10 +40,13 @@ def _axis_weights(start: float, end: float, side: int, length: int) -> tuple[int
     centres = np.arange(first, max(first, last)) + 0.5
     u = (centres - start) / extent * side - 0.5
     low = np.floor(u)
-    fraction = (u - low).astype("float32")[:, None]
-    cell = np.arange(side) - low[:, None]  # 0 and 1 are the two cells around the pixel's centre.
-    weights = np.where(cell == 0, 1 - fraction, 0) + np.where(cell == 1, fraction, 0)
-    return first, weights.astype("float64")
+    fraction = (u - low).astype("float32")
+    # Of the two cells around the pixel's centre either may lie beyond the grid.
+    weights = np.zeros((len(u), side + 2 * _BEYOND))
+    pixel, cell = np.arange(len(u)), np.clip(low, -_BEYOND, side).astype(int) + _BEYOND
+    weights[pixel, cell] = 1 - fraction
+    weights[pixel, cell + 1] = fraction
+    return first, weights[:, _BEYOND:-_BEYOND]
 
 
 def paste_crop(
