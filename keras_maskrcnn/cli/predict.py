@@ -44,6 +44,8 @@ predictions.json holds all of them in COCO's results format, in pixels of the up
 pictures, with the picture's file and the class name added to each.
 Picture and category ids are those of --annotations, or else counted from 1.
 --counts FILE writes how many objects each picture has of each class, 0 included, as CSV.
+--geojson writes NAME.geojson beside each NAME.png: outlines in the reference system of a
+GeoTIFF or world file, or in pixels of a picture that has no georeference.
 
 With --server the pictures go to a TensorFlow Serving that holds the model, and none is loaded here.
 """
@@ -55,7 +57,7 @@ examples:
   maskrcnn predict mask_rcnn_R_50_FPN holiday.jpg
   maskrcnn predict runs/photos pictures/ --threshold 0.5 --threshold cat=0.8 --counts counts.csv
   maskrcnn predict runs/photos holiday.jpg --tta
-  maskrcnn predict runs/fields survey.tif --tile 1024 --overlap 256
+  maskrcnn predict runs/fields survey.tif --tile 1024 --overlap 256 --geojson
   maskrcnn predict photos holiday.jpg --server http://localhost:8501
 """
 
@@ -87,6 +89,11 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     parser.add_argument(
         "--counts", metavar="FILE", help="write the objects per picture and class as CSV"
     )
+    parser.add_argument(
+        "--geojson",
+        action="store_true",
+        help="write the outlines of each picture for maps, in its georeference where it has one",
+    )
     display_argument(parser)
     parser.add_argument(
         "--annotations", metavar="FILE", help="COCO JSON file to take ids from, by file name"
@@ -112,6 +119,7 @@ def run(args: argparse.Namespace) -> int:
     import keras
     from PIL import Image
 
+    from keras_maskrcnn.images.georeference import read_georeference
     from keras_maskrcnn.visualize import draw_detections
 
     output = Path(args.output)
@@ -123,6 +131,8 @@ def run(args: argparse.Namespace) -> int:
     overlays = _overlay_names(files)
     for file, overlay in zip(files, overlays, strict=True):
         try:
+            # Before the prediction, which may take long.
+            georeference = read_georeference(file) if args.geojson else None
             found = predict(file)
             image, shown = _picture(args, file, found, pixels)
         except ValueError as error:
@@ -133,6 +143,10 @@ def run(args: argparse.Namespace) -> int:
         found = found.above(thresholds, default)
         drawn = draw_detections(image, shown.above(thresholds, default), threshold=0.0)
         Image.fromarray(drawn).save(output / overlay)
+        if args.geojson:
+            collection = json.dumps(found.to_geojson(georeference, ids))
+            path = (output / overlay).with_suffix(".geojson")
+            path.write_text(collection + "\n", encoding="utf-8")
         for result, name in zip(found.to_coco(image_ids[file], ids), found.names, strict=True):
             results.append({**result, "file_name": str(file), "category_name": str(name)})
         counts += [(str(file), name, number) for name, number in found.counts().items()]

@@ -52,8 +52,11 @@ def pixel_outlines(mask: np.ndarray) -> list[list[int]]:
         steps.setdefault((x, y), []).append((0, 1))
 
     outlines = []
-    while steps:
-        position = next(iter(steps))
+    # A dictionary's first key is found by walking over all that were deleted before it: a list of
+    # them keeps the time in proportion to the length of the borders.
+    for position in list(steps):
+        if position not in steps:
+            continue
         direction = (0, 0)
         corners: list[int] = []
         # As many steps lead to a corner as from it, so the walk ends where it began.

@@ -21,11 +21,7 @@ if TYPE_CHECKING:
 
 def to_coco(found: Detections, image_id: int, category_ids: Sequence[int]) -> list[dict[str, Any]]:
     """See `Detections.to_coco`."""
-    if len(found) and found.classes.max() >= len(category_ids):
-        raise ValueError(
-            f"category_ids must hold an id for class {found.classes.max()}. "
-            f"Received: category_ids={list(category_ids)}"
-        )
+    check_category_ids(found, category_ids)
     rles = found.rles() if found.has_masks else None
     results = []
     for i, (x1, y1, x2, y2) in enumerate(found.boxes.tolist()):
@@ -42,6 +38,15 @@ def to_coco(found: Detections, image_id: int, category_ids: Sequence[int]) -> li
             result["keypoints"] = points.ravel().tolist()
         results.append(result)
     return results
+
+
+def check_category_ids(found: Detections, category_ids: Sequence[int]) -> None:
+    """`ValueError` unless there is an id for each class that was found."""
+    if len(found) and found.classes.max() >= len(category_ids):
+        raise ValueError(
+            f"category_ids must hold an id for class {found.classes.max()}. "
+            f"Received: category_ids={list(category_ids)}"
+        )
 
 
 def to_table(found: Detections) -> dict[str, list[Any]]:

@@ -11,9 +11,11 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from keras_maskrcnn.images.georeference import Georeference
 from keras_maskrcnn.outlines.raster import Raster
 from keras_maskrcnn.results import (
     conversions,
+    geojson,
     label_maps,
     padded,
     pixels,
@@ -323,6 +325,21 @@ class Detections:
             image_path: the picture, as seen from the folder of the JSON file.
         """
         return conversions.to_labelme(self, image_path)
+
+    def to_geojson(
+        self, georeference: Georeference | None = None, category_ids: Sequence[int] | None = None
+    ) -> dict[str, Any]:
+        """The objects as a GeoJSON FeatureCollection, ready for `json.dump`; see `results.geojson`.
+
+        Args:
+            georeference: of the picture, as `images.georeference.read_georeference` reads it; by
+                default coordinates are pixels.
+            category_ids: of each class index; by default counted from 1.
+
+        Raises:
+            ValueError: when `category_ids` is too short.
+        """
+        return geojson.to_geojson(self, georeference, category_ids)
 
     def plot(self, image: Any = None, **options: Any) -> Image.Image:
         """Draws the objects over their picture, in its own size.

@@ -1,11 +1,18 @@
-"""Which pictures `predict` takes, and what it calls its results."""
+"""Which pictures `predict` takes, what it calls its results, and GeoJSON among these."""
 
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
+import tifffile
+from PIL import Image
 
+from keras_maskrcnn.cli import main, predict
 from keras_maskrcnn.cli.predict import _ids, _named, _overlay_names, find_pictures
+from keras_maskrcnn.images.georeference import Georeference
+from keras_maskrcnn.images.pixels import PixelFormat
+from keras_maskrcnn.results import Detections
 
 
 def test_files_and_folders_once_each(tmp_path):
@@ -58,3 +65,75 @@ def test_ids_from_annotations(tmp_path):
         _ids(str(annotations), [tmp_path / "b.jpg"])
     with pytest.raises(ValueError, match="cow"):
         category_ids(["cow"])
+
+
+def geotiff(path):
+    """Half a metre a pixel, in UTM."""
+    keys = (1, 1, 0, 3, 1024, 0, 1, 1, 1025, 0, 1, 1, 3072, 0, 1, 32633)
+    tags = {33550: (0.5, 0.5, 0), 33922: (0, 0, 0, 500000, 4600000, 0)}
+    extra = [(tag, "d", len(values), values, True) for tag, values in tags.items()]
+    extra.append((34735, "H", len(keys), keys, True))
+    path.parent.mkdir(exist_ok=True)
+    tifffile.imwrite(path, np.zeros((8, 9, 3), "uint8"), photometric="rgb", extratags=extra)
+    return path
+
+
+def found_in(file):
+    """A box at a place that is the file's own."""
+    shift = len(str(file.parent.name))
+    boxes = [[shift, 1, shift + 2, 4], [0, 0, 1, 1]]
+    return Detections(boxes, [1, 0], [0.9, 0.1], None, (8, 9), ("cat", "dog"))
+
+
+@pytest.fixture
+def command(monkeypatch, tmp_path):
+    """`maskrcnn predict` with a stand-in for the model."""
+    asked = []
+
+    def ask(file):
+        asked.append(file)
+        return found_in(file)
+
+    monkeypatch.setattr(predict, "_ask_model", lambda args: (ask, PixelFormat()))
+
+    def call(*words):
+        words = ["predict", "m.keras", *map(str, words), "--output", str(tmp_path / "found")]
+        return main(words), asked
+
+    return call
+
+
+def test_geojson(command, tmp_path):
+    """On the map where the picture is, else in pixels; of equal stems each has its own."""
+    pictures = [geotiff(tmp_path / "x" / "a.tif"), tmp_path / "yy" / "a.png", tmp_path / "b.png"]
+    for path in pictures[1:]:
+        path.parent.mkdir(exist_ok=True)
+        Image.new("RGB", (9, 8)).save(path)
+    assert command(*pictures, "--geojson")[0] == 0
+    names = ["x_a.tif", "yy_a.png", "b"]
+    assert sorted(path.name for path in (tmp_path / "found").iterdir()) == sorted(
+        [f"{name}.{kind}" for name in names for kind in ("png", "geojson")] + ["predictions.json"]
+    )
+    on_map = Georeference([[0.5, 0, 500000], [0, -0.5, 4600000]], 32633, True)
+    for path, name, place in zip(pictures, names, (on_map, None, None), strict=True):
+        written = json.loads((tmp_path / "found" / f"{name}.geojson").read_text())
+        assert written == found_in(path)[:1].to_geojson(place)
+        assert written["features"][0]["properties"]["category_id"] == 2
+
+
+def test_geojson_only_where_asked_for(command, tmp_path):
+    assert command(geotiff(tmp_path / "a.tif"))[0] == 0
+    assert not list((tmp_path / "found").glob("*.geojson"))
+
+
+def test_broken_georeference(command, tmp_path, capsys):
+    """It is told before a prediction that may take an hour, and the rest goes on."""
+    good, bad = geotiff(tmp_path / "good.tif"), tmp_path / "bad.png"
+    Image.new("RGB", (9, 8)).save(bad)
+    (tmp_path / "bad.pgw").write_text("nothing")
+    code, asked = command(bad, good, "--geojson")
+    assert (code, asked) == (1, [good])
+    assert f"Cannot read the georeference in {tmp_path / 'bad.pgw'}" in capsys.readouterr().err
+    assert (tmp_path / "found" / "good.geojson").is_file()
+    # Without the option a georeference is of no account.
+    assert command(bad)[0] == 0

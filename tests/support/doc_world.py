@@ -52,7 +52,8 @@ class TinyBackbone(Backbone):
 
 
 def write_data(folder: Path) -> None:
-    """`photos` of three classes, `people` with keypoints, `boxes`, `fields` of four channels."""
+    """`photos` of three classes, `people` with keypoints, `boxes`, `fields` of four channels, and
+    single pictures."""
     rng = np.random.default_rng(0)
     _write_coco(folder / "photos", rng)
     _write_coco(folder / "people", rng, keypoints=True)
@@ -64,6 +65,7 @@ def write_data(folder: Path) -> None:
         Image.open(picture).save(folder / name)
     shutil.copy(picture, folder / "b.png")
     shutil.copy(folder / "fields" / "val" / "0.tif", folder / "field.tif")
+    _write_geotiff(folder / "survey.tif", rng)
     (folder / "found").mkdir()
     result = {
         "image_id": 1,
@@ -125,6 +127,20 @@ def _write_picture(stem: Path, channels: int, rng: np.random.Generator) -> str:
     pixels = rng.integers(0, 4095, (SIDE, SIDE, channels), dtype=np.uint16)
     tifffile.imwrite(stem.with_suffix(".tif"), pixels, photometric="minisblack", planarconfig=1)
     return f"{stem.name}.tif"
+
+
+def _write_geotiff(path: Path, rng: np.random.Generator) -> None:
+    """Half a metre a pixel, in UTM's zone 33 north."""
+    import tifffile
+
+    keys = (1, 1, 0, 3, 1024, 0, 1, 1, 1025, 0, 1, 1, 3072, 0, 1, 32633)
+    tags = [
+        (33550, "d", 3, (0.5, 0.5, 0), True),
+        (33922, "d", 6, (0, 0, 0, 500000, 4600000, 0), True),
+        (34735, "H", len(keys), keys, True),
+    ]
+    pixels = rng.integers(0, 255, (SIDE, SIDE, 3), dtype=np.uint8)
+    tifffile.imwrite(path, pixels, photometric="rgb", extratags=tags)
 
 
 def _small(**arguments: Any) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from PIL import Image
 
 from keras_maskrcnn import MaskRCNN, Tiling, evaluate_coco
 from keras_maskrcnn.data import DetectionData, ImageRecord, Instance
+from keras_maskrcnn.images.georeference import Georeference
 
 SIDE = 96
 
@@ -45,6 +46,13 @@ def test_one_tile_is_the_picture_in_its_own_size(model, picture):
     np.testing.assert_allclose(found.scores, expected.scores, atol=1e-6)
     assert found.rles() == expected.rles()
     assert found.names.tolist() == expected.names.tolist()
+    on_map = Georeference([[0.5, 0, 500000], [0, -0.5, 4600000]], 32633, True)
+    for place in (None, on_map):
+        tiled, whole = (d.to_geojson(place)["features"] for d in (found, expected))
+        assert [f["geometry"] for f in tiled] == [f["geometry"] for f in whole]
+        for one, other in zip(tiled, whole, strict=True):
+            score = pytest.approx(one["properties"]["score"], abs=1e-6)
+            assert other["properties"] == {**one["properties"], "score": score}
     assert found.picture.read().tobytes() == small.tobytes()
 
 
