@@ -27,8 +27,8 @@ def archive_arguments(parser: argparse.ArgumentParser) -> None:
     """`--input` and what belongs to it."""
     group = parser.add_argument_group(
         "archives of pictures",
-        "With --input nothing is drawn, and the output folder receives tables, part by part, while "
-        "pictures are decoded ahead in little memory. The same command goes on after a kill.",
+        "With --input nothing is drawn: the output folder receives tables of pictures and\n"
+        "objects, part by part, in little memory. The same command goes on after a kill.",
     )
     group.add_argument(
         "--input",
@@ -108,7 +108,7 @@ def run_archive(args: argparse.Namespace, threshold: float) -> int:
         print(f"{path}: {reason}", file=sys.stderr)
     if summary.unread:
         print(
-            f"{len(summary.unread)} pictures could not be read: the tables of pictures name them",
+            f"Pictures that could not be read: {len(summary.unread)}, named in the tables",
             file=sys.stderr,
         )
     return 1 if summary.unread else 0

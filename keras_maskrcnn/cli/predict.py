@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from keras_maskrcnn.cli.archive import archive_arguments, check_archive, run_archive
 from keras_maskrcnn.cli.data import display_argument
 from keras_maskrcnn.cli.options import (
     check_tiling,
@@ -47,6 +48,7 @@ Picture and category ids are those of --annotations, or else counted from 1.
 --geojson writes NAME.geojson beside each NAME.png: outlines in the reference system of a
 GeoTIFF or world file, or in pixels of a picture that has no georeference.
 
+With --input an archive of pictures becomes tables: see below.
 With --server the pictures go to a TensorFlow Serving that holds the model, and none is loaded here.
 """
 
@@ -58,6 +60,7 @@ examples:
   maskrcnn predict runs/photos pictures/ --threshold 0.5 --threshold cat=0.8 --counts counts.csv
   maskrcnn predict runs/photos holiday.jpg --tta
   maskrcnn predict runs/fields survey.tif --tile 1024 --overlap 256 --geojson
+  maskrcnn predict runs/photos --input archive/ --output found --format parquet
   maskrcnn predict photos holiday.jpg --server http://localhost:8501
 """
 
@@ -72,7 +75,7 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     model_arguments(parser, more="; the model's name on the --server")
-    parser.add_argument("pictures", nargs="+", help="picture files, or folders of them")
+    parser.add_argument("pictures", nargs="*", help="picture files, or folders of them")
     parser.add_argument(
         "--output", default="predictions", metavar="FOLDER", help="output folder: %(default)s"
     )
@@ -103,11 +106,15 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
         metavar="URL",
         help="TensorFlow Serving: http://HOST:8501 (REST), grpc://HOST:8500, https or grpcs",
     )
+    archive_arguments(parser)
     return parser
 
 
 def run(args: argparse.Namespace) -> int:
     """Predicts, draws and writes; returns 1 when a picture could not be read."""
+    check_archive(args)
+    if args.input is not None:
+        return run_archive(args, _THRESHOLD)
     thresholds, default = split_thresholds(args.threshold, _THRESHOLD)
     check_tiling(args)
     files, skipped, missing = find_pictures(args.pictures)

@@ -8,15 +8,15 @@ import threading
 from pathlib import Path
 
 import numpy as np
+import picture_archive
 import pytest
 from helpers import tiny_model
+from picture_archive import BROKEN, CLASSES, find_squares, make_archive, stub_model
 from PIL import Image
 
 from keras_maskrcnn.inference.many import predict as many
 from keras_maskrcnn.inference.many import predict_many, reading
 from keras_maskrcnn.inference.many.tables import ENCODERS
-
-from .archive import BROKEN, CLASSES, find_squares, make_archive, stub_model
 
 COUNT = 23
 
@@ -140,8 +140,7 @@ def test_arguments(archive, tmp_path, options, told):
 def test_killed_and_resumed(archive, tmp_path):
     folder, _ = archive
     predict(folder, tmp_path / "whole")
-    script = Path(__file__).with_name("archive.py")
-    command = [sys.executable, script, folder, tmp_path / "out", "0.05"]
+    command = [sys.executable, picture_archive.__file__, folder, tmp_path / "out", "0.05"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     # Seven batches are more than two parts.
     for _ in range(7):

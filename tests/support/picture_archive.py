@@ -1,6 +1,6 @@
 """Archives for tests, and what finds their squares without a network.
 
-python archive.py SOURCE OUTPUT SECONDS   # looks at an archive, waiting so long in each batch
+python picture_archive.py SOURCE OUTPUT SECONDS   # looks at an archive, so long in each batch
 """
 
 import sys
