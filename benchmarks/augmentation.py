@@ -20,9 +20,10 @@ import numpy as np
 from PIL import Image
 from workers.describe import describe_machine, status_megabytes
 
+from keras_maskrcnn.data.detection_data import DetectionData
 from keras_maskrcnn.data.loading import PictureLoader
 from keras_maskrcnn.data.pipeline import resize_image
-from keras_maskrcnn.data.records import DetectionData, ImageRecord, Instance
+from keras_maskrcnn.data.records import ImageRecord, Instance
 from keras_maskrcnn.data.transforms import (
     Sample,
     Transform,

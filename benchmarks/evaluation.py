@@ -28,7 +28,8 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 from workers.describe import describe_machine
 
-from keras_maskrcnn.data.records import DetectionData, ImageRecord, Instance
+from keras_maskrcnn.data.detection_data import DetectionData
+from keras_maskrcnn.data.records import ImageRecord, Instance
 from keras_maskrcnn.evaluation import coco_metrics
 from keras_maskrcnn.evaluation.metrics import PREFIXES
 from keras_maskrcnn.outlines import Polygons

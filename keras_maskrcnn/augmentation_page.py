@@ -12,8 +12,8 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from keras_maskrcnn.checks import at_least
+from keras_maskrcnn.data.detection_data import DetectionData
 from keras_maskrcnn.data.loading import PictureLoader
-from keras_maskrcnn.data.records import DetectionData
 from keras_maskrcnn.data.transforms import added_objects, make_transforms
 from keras_maskrcnn.drawing import CROWD_COLOR, Shape, color_shapes, draw_shapes
 from keras_maskrcnn.label_placing import label_font

@@ -7,7 +7,7 @@ from PIL import Image
 
 from keras_maskrcnn.augmentation_page import augmentation_page
 from keras_maskrcnn.cli.main import main
-from keras_maskrcnn.data.records import DetectionData
+from keras_maskrcnn.data.detection_data import DetectionData
 from keras_maskrcnn.data.writers import save_dataset
 
 TILE, GAP, CAPTION = 120, 12, 26

@@ -15,7 +15,7 @@ from keras_maskrcnn.cli.options import parse_settings
 from keras_maskrcnn.names import AUGMENTATIONS, VAL_FRACTION
 
 if TYPE_CHECKING:
-    from keras_maskrcnn.data.records import DetectionData
+    from keras_maskrcnn.data.detection_data import DetectionData
 
 logger = logging.getLogger("keras_maskrcnn")
 Data = TypeVar("Data")

@@ -13,7 +13,7 @@ from keras_maskrcnn.cli.quiet import start_tensorflow
 if TYPE_CHECKING:
     import keras
 
-    from keras_maskrcnn.data.records import DetectionData
+    from keras_maskrcnn.data.detection_data import DetectionData
 
 
 def model_arguments(parser: argparse.ArgumentParser, more: str = "", **options: Any) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from keras_maskrcnn.cli.data import described, read_coco, read_split
 
 if TYPE_CHECKING:
-    from keras_maskrcnn.data.records import DetectionData
+    from keras_maskrcnn.data.detection_data import DetectionData
 
 # Options that say how data are read and split.
 READING = ("format", "format_set", "val_fraction", "seed")

@@ -20,7 +20,7 @@ from keras_maskrcnn.cli.train_parser import add_parser
 if TYPE_CHECKING:
     import keras
 
-    from keras_maskrcnn.data.records import DetectionData
+    from keras_maskrcnn.data.detection_data import DetectionData
     from keras_maskrcnn.training import RunFolder, TrainingOptions, TrainingState
 
 __all__ = ["add_parser", "run"]

@@ -16,7 +16,7 @@ from keras_maskrcnn.models.saved import is_saved_model, model_file, saved_argume
 if TYPE_CHECKING:
     import keras
 
-    from keras_maskrcnn.data.records import DetectionData
+    from keras_maskrcnn.data.detection_data import DetectionData
     from keras_maskrcnn.training import TrainingOptions
 
 # Of a model that was trained, of how pictures are read.

@@ -13,7 +13,7 @@ from keras_maskrcnn.cli.data import data_arguments, reading_choice
 from keras_maskrcnn.cli.options import load_model, say, size_arguments
 
 if TYPE_CHECKING:
-    from keras_maskrcnn.data.records import DetectionData
+    from keras_maskrcnn.data.detection_data import DetectionData
     from keras_maskrcnn.doctor import Report
     from keras_maskrcnn.images.input_size import InputSize
 

@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from keras_maskrcnn.data.detection_data import DetectionData
 from keras_maskrcnn.data.formats.reader import FORMATS, Reader, run_reader
 from keras_maskrcnn.data.formats.source import Source
 from keras_maskrcnn.data.garbage import no_garbage_collection
-from keras_maskrcnn.data.records import DetectionData
 from keras_maskrcnn.images.pixels import PixelFormat
 
 _CLASSES_SHOWN = 20

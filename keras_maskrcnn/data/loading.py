@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from keras_maskrcnn.data.detection_data import DetectionData
 from keras_maskrcnn.data.picture_files import read_picture_header
 from keras_maskrcnn.data.reading import read_picture
-from keras_maskrcnn.data.records import DetectionData
 from keras_maskrcnn.data.transforms.base import (
     Sample,
     Surroundings,

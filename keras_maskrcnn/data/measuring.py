@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from keras_maskrcnn.checks import at_least
+from keras_maskrcnn.data.detection_data import DetectionData
 from keras_maskrcnn.data.reading import read_picture
-from keras_maskrcnn.data.records import DetectionData, ImageRecord
+from keras_maskrcnn.data.records import ImageRecord
 
 # Pictures per core that are held at a time.
 _AHEAD = 2

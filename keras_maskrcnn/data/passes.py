@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from keras_maskrcnn.data.records import DetectionData
+from keras_maskrcnn.data.detection_data import DetectionData
 
 # Pictures that are sorted by aspect ratio together, in batches: enough for batches of like
 # shape, few enough that a batch is no fixed company.

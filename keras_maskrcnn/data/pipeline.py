@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from keras_maskrcnn.data.detection_data import DetectionData
 from keras_maskrcnn.data.loading import PictureLoader
 from keras_maskrcnn.data.passes import (
     count_repeats,
@@ -23,7 +24,6 @@ from keras_maskrcnn.data.passes import (
     draw_sizes,
     pass_length,
 )
-from keras_maskrcnn.data.records import DetectionData
 from keras_maskrcnn.data.sampling import SAMPLINGS
 from keras_maskrcnn.data.transforms.base import Transform, added_objects, make_transforms
 

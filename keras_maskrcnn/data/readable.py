@@ -6,8 +6,9 @@ import dataclasses
 import os
 from concurrent.futures import ThreadPoolExecutor
 
+from keras_maskrcnn.data.detection_data import DetectionData
 from keras_maskrcnn.data.reading import read_picture
-from keras_maskrcnn.data.records import DetectionData, ImageRecord
+from keras_maskrcnn.data.records import ImageRecord
 from keras_maskrcnn.images.pixels import PixelFormat
 
 

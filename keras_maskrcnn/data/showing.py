@@ -19,7 +19,8 @@ from keras_maskrcnn.results.texts import class_name
 from keras_maskrcnn.visualize import draw_instances
 
 if TYPE_CHECKING:
-    from keras_maskrcnn.data.records import DetectionData, ImageRecord
+    from keras_maskrcnn.data.detection_data import DetectionData
+    from keras_maskrcnn.data.records import ImageRecord
 
 # In a notebook's own view: pictures of a data set and their longer side; that of a record's; lines
 # of tables, and of what was left out.

@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from keras_maskrcnn.data.datasets import dataset_splits, load_dataset
+from keras_maskrcnn.data.detection_data import DetectionData
 from keras_maskrcnn.data.formats.reader import SPLITS
-from keras_maskrcnn.data.records import DetectionData, ImageRecord
+from keras_maskrcnn.data.records import ImageRecord
 from keras_maskrcnn.names import VAL_FRACTION
 
 _TRAIN = re.compile(r"train(ing)?\d*$", re.IGNORECASE)

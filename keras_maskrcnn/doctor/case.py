@@ -8,7 +8,8 @@ from functools import cached_property
 
 import numpy as np
 
-from keras_maskrcnn.data.records import DetectionData, ImageRecord, Instance
+from keras_maskrcnn.data.detection_data import DetectionData
+from keras_maskrcnn.data.records import ImageRecord, Instance
 from keras_maskrcnn.doctor.findings import Finding, Kind, Place
 from keras_maskrcnn.doctor.pictures import PictureFacts
 from keras_maskrcnn.images.input_size import InputSize

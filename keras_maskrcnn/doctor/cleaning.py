@@ -7,7 +7,8 @@ import operator
 from collections import defaultdict
 from collections.abc import Iterable
 
-from keras_maskrcnn.data.records import DetectionData, ImageRecord, Instance
+from keras_maskrcnn.data.detection_data import DetectionData
+from keras_maskrcnn.data.records import ImageRecord, Instance
 from keras_maskrcnn.doctor.findings import Finding, Fix
 from keras_maskrcnn.doctor.report import Report
 

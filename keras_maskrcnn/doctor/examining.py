@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras_maskrcnn.doctor.checks  # noqa: F401  They register themselves.
-from keras_maskrcnn.data.records import DetectionData
+from keras_maskrcnn.data.detection_data import DetectionData
 from keras_maskrcnn.doctor.case import Case
 from keras_maskrcnn.doctor.pictures import progress_line, read_facts
 from keras_maskrcnn.doctor.report import Report, make_report

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from keras_maskrcnn.data.records import DetectionData
+from keras_maskrcnn.data.detection_data import DetectionData
 from keras_maskrcnn.doctor.case import CHECKS, Case
 from keras_maskrcnn.doctor.findings import Finding, Kind, Severity
 from keras_maskrcnn.doctor.statistics import (

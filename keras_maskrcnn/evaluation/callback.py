@@ -9,7 +9,7 @@ import keras
 from keras_maskrcnn.evaluation.coco import evaluate_coco
 
 if TYPE_CHECKING:
-    from keras_maskrcnn.data.records import DetectionData
+    from keras_maskrcnn.data.detection_data import DetectionData
 
 
 class CocoEvaluation(keras.callbacks.Callback):

@@ -22,7 +22,7 @@ from keras_maskrcnn.evaluation.truth import truth_of_data
 if TYPE_CHECKING:
     import keras
 
-    from keras_maskrcnn.data.records import DetectionData
+    from keras_maskrcnn.data.detection_data import DetectionData
     from keras_maskrcnn.inference.tiling import Tiling
 
 

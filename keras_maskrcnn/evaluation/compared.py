@@ -11,7 +11,7 @@ from keras_maskrcnn.evaluation.metrics import CocoMetrics, summarize
 from keras_maskrcnn.images.pixels import PixelFormat
 
 if TYPE_CHECKING:
-    from keras_maskrcnn.data.records import DetectionData
+    from keras_maskrcnn.data.detection_data import DetectionData
     from keras_maskrcnn.evaluation.checks import Size
     from keras_maskrcnn.evaluation.scoring import Scores
 

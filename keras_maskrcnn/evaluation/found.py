@@ -17,7 +17,8 @@ from keras_maskrcnn.results import Detections
 from keras_maskrcnn.tensorflow_errors import plain_errors
 
 if TYPE_CHECKING:
-    from keras_maskrcnn.data.records import DetectionData, ImageRecord
+    from keras_maskrcnn.data.detection_data import DetectionData
+    from keras_maskrcnn.data.records import ImageRecord
     from keras_maskrcnn.inference.tiling import Tiling
 
 

@@ -10,7 +10,8 @@ from keras_maskrcnn.data.formats.problems import ItemError
 from keras_maskrcnn.evaluation.checks import encode_outline
 
 if TYPE_CHECKING:
-    from keras_maskrcnn.data.records import DetectionData, ImageRecord, Instance
+    from keras_maskrcnn.data.detection_data import DetectionData
+    from keras_maskrcnn.data.records import ImageRecord, Instance
 
 
 def truth_of_data(data: DetectionData, iou_type: str) -> list[dict[str, Any]]:

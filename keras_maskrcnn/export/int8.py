@@ -26,7 +26,7 @@ from keras_maskrcnn.export.runtime import OnnxRunner
 from keras_maskrcnn.optional import needed_for
 
 if TYPE_CHECKING:
-    from keras_maskrcnn.data.records import DetectionData
+    from keras_maskrcnn.data.detection_data import DetectionData
     from keras_maskrcnn.evaluation.metrics import CocoMetrics
 
 _QUANTIZED = ("Conv", "Gemm", "MatMul")

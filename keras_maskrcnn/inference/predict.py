@@ -13,7 +13,7 @@ import keras
 import numpy as np
 from PIL import Image
 
-from keras_maskrcnn.data.records import DetectionData
+from keras_maskrcnn.data.detection_data import DetectionData
 from keras_maskrcnn.inference.augmented import as_augmentation, predict_augmented
 from keras_maskrcnn.inference.inputs import as_picture, network_inputs
 from keras_maskrcnn.inference.tiling import Tiling, as_tiling

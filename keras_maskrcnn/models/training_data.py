@@ -11,7 +11,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_maskrcnn.data.records import DetectionData
+from keras_maskrcnn.data.detection_data import DetectionData
 from keras_maskrcnn.images.pixels import PixelFormat
 from keras_maskrcnn.models.input_checks import (
     SizeCheck,

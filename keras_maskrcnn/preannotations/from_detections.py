@@ -6,7 +6,8 @@ import os
 from collections.abc import Sequence
 
 from keras_maskrcnn.checks import fraction
-from keras_maskrcnn.data.records import DetectionData, ImageRecord, Instance
+from keras_maskrcnn.data.detection_data import DetectionData
+from keras_maskrcnn.data.records import ImageRecord, Instance
 from keras_maskrcnn.data.writers.base import SCORE
 from keras_maskrcnn.outlines import Polygons
 from keras_maskrcnn.preannotations.ordering import places_in_order

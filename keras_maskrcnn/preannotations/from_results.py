@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from keras_maskrcnn.checks import fraction, one_of
+from keras_maskrcnn.data.detection_data import DetectionData
 from keras_maskrcnn.data.formats.checks import (
     check_box,
     check_entry,
@@ -24,7 +25,7 @@ from keras_maskrcnn.data.formats.picture_tree import PictureTree
 from keras_maskrcnn.data.formats.problems import ItemError, shown
 from keras_maskrcnn.data.formats.reader import Reader, run_reader
 from keras_maskrcnn.data.formats.source import Source
-from keras_maskrcnn.data.records import DetectionData, ImageRecord, Instance
+from keras_maskrcnn.data.records import ImageRecord, Instance
 from keras_maskrcnn.data.writers.base import SCORE
 from keras_maskrcnn.names import ORDERS
 from keras_maskrcnn.outlines import Outline, Polygons

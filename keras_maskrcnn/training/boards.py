@@ -13,7 +13,7 @@ from keras_maskrcnn.training.folder import RunFolder
 from keras_maskrcnn.training.predictions import draw_predictions
 
 if TYPE_CHECKING:
-    from keras_maskrcnn.data.records import DetectionData
+    from keras_maskrcnn.data.detection_data import DetectionData
 
 # Pictures whose predictions are shown, small enough to be looked at beside each other.
 _PICTURES = 4

@@ -19,7 +19,7 @@ from keras_maskrcnn.training.weights_only import copy_without_optimizer
 if TYPE_CHECKING:
     import keras
 
-    from keras_maskrcnn.data.records import DetectionData
+    from keras_maskrcnn.data.detection_data import DetectionData
     from keras_maskrcnn.training.averages import WeightAverages
 
 logger = logging.getLogger("keras_maskrcnn")

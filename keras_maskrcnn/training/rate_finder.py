@@ -21,7 +21,7 @@ from keras_maskrcnn.training.optimizers import with_rate
 from keras_maskrcnn.training.options import TrainingOptions
 
 if TYPE_CHECKING:
-    from keras_maskrcnn.data.records import DetectionData
+    from keras_maskrcnn.data.detection_data import DetectionData
 
 # Times the smallest loss so far, from which on a smoothed loss counts as exploded.
 _EXPLODED = 4.0

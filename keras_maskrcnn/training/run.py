@@ -29,7 +29,7 @@ from keras_maskrcnn.training.state import TrainingState
 from keras_maskrcnn.training.timing import TimedBar, TimedRun
 
 if TYPE_CHECKING:
-    from keras_maskrcnn.data.records import DetectionData
+    from keras_maskrcnn.data.detection_data import DetectionData
 
 logger = logging.getLogger("keras_maskrcnn")
 

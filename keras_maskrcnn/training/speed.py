@@ -20,7 +20,7 @@ import tensorflow as tf
 from keras_maskrcnn.checks import at_least
 
 if TYPE_CHECKING:
-    from keras_maskrcnn.data.records import DetectionData
+    from keras_maskrcnn.data.detection_data import DetectionData
 
 _HEADER = ("", "pictures", "first, s", "median, s", "fastest, s", "slowest, s", "pictures/s", "MB")
 

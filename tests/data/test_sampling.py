@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from helpers import make_data
 
+from keras_maskrcnn.data.detection_data import DetectionData
 from keras_maskrcnn.data.passes import count_repeats, describe_pass, draw_pictures, pass_length
-from keras_maskrcnn.data.records import DetectionData, ImageRecord, Instance
+from keras_maskrcnn.data.records import ImageRecord, Instance
 from keras_maskrcnn.data.sampling import SAMPLINGS, ClassBalanced, Every, RepeatFactor
 
 

@@ -5,7 +5,7 @@ import pytest
 from doctor_data import data_of, pixels, record, save, thing
 
 from keras_maskrcnn import notebook
-from keras_maskrcnn.data.records import DetectionData
+from keras_maskrcnn.data.detection_data import DetectionData
 from keras_maskrcnn.visualize import draw_instances
 
 HOSTILE = "<script>alert(1)</script>"

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from keras_maskrcnn.data.records import DetectionData
+from keras_maskrcnn.data.detection_data import DetectionData
 from keras_maskrcnn.evaluation.classes import match_classes
 from keras_maskrcnn.results import Detections
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from keras_maskrcnn.data.records import DetectionData, ImageRecord
+from keras_maskrcnn.data.detection_data import DetectionData
+from keras_maskrcnn.data.records import ImageRecord
 from keras_maskrcnn.images.input_size import InputSize
 from keras_maskrcnn.images.pixels import PixelFormat
 from keras_maskrcnn.inference.describe import describe_boxes

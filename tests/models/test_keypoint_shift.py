@@ -7,7 +7,8 @@ from helpers import batch, keypoint_head, tiny_model, training_outputs
 from parity.golden_models import first_come_sampling
 from PIL import Image
 
-from keras_maskrcnn.data.records import DetectionData, ImageRecord, Instance
+from keras_maskrcnn.data.detection_data import DetectionData
+from keras_maskrcnn.data.records import ImageRecord, Instance
 from keras_maskrcnn.evaluation import evaluate_coco
 from keras_maskrcnn.images.input_size import InputSize
 from keras_maskrcnn.images.pixels import PixelFormat

@@ -12,7 +12,7 @@ from helpers import batch, get_state, make_data, set_state, to_dataset
 from PIL import Image
 
 from keras_maskrcnn.data import pipeline
-from keras_maskrcnn.data.records import DetectionData
+from keras_maskrcnn.data.detection_data import DetectionData
 from keras_maskrcnn.evaluation import evaluate_coco
 from keras_maskrcnn.models import training_data
 

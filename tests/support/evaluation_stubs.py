@@ -4,7 +4,8 @@ import keras
 import numpy as np
 from PIL import Image
 
-from keras_maskrcnn.data.records import DetectionData, ImageRecord, Instance
+from keras_maskrcnn.data.detection_data import DetectionData
+from keras_maskrcnn.data.records import ImageRecord, Instance
 from keras_maskrcnn.images.input_size import InputSize
 from keras_maskrcnn.outlines import Polygons
 

@@ -13,7 +13,8 @@ import tensorflow as tf
 from PIL import Image
 
 from keras_maskrcnn import MaskRCNN
-from keras_maskrcnn.data.records import DetectionData, ImageRecord, Instance
+from keras_maskrcnn.data.detection_data import DetectionData
+from keras_maskrcnn.data.records import ImageRecord, Instance
 from keras_maskrcnn.images.input_size import InputSize
 from keras_maskrcnn.models.settings import merge_arguments
 from keras_maskrcnn.outlines import Polygons

@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from keras_maskrcnn.data.detection_data import DetectionData
 from keras_maskrcnn.data.formats.checks import (
     NUMBERS,
     check_area,
@@ -34,7 +35,7 @@ from keras_maskrcnn.data.formats.picture_tree import PictureTree
 from keras_maskrcnn.data.formats.problems import ItemError, MissingPictureError, shown
 from keras_maskrcnn.data.formats.reader import FORMATS, run_reader
 from keras_maskrcnn.data.formats.source import Source
-from keras_maskrcnn.data.records import DetectionData, ImageRecord, Instance
+from keras_maskrcnn.data.records import ImageRecord, Instance
 from keras_maskrcnn.images.pixels import PixelFormat
 
 CROWD = ("auto", "keep", "objects")

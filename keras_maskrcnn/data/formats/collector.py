@@ -9,12 +9,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from keras_maskrcnn.data.detection_data import DetectionData
 from keras_maskrcnn.data.formats.checks import clip_box
 from keras_maskrcnn.data.formats.frames import OTHER_SIZE, Frames
 from keras_maskrcnn.data.formats.making import Part, bounds_of, made_outline
 from keras_maskrcnn.data.formats.outlines import check_polygons
 from keras_maskrcnn.data.formats.problems import ItemError, Problems, require_unique, shown
-from keras_maskrcnn.data.records import DetectionData, ImageRecord, Instance
+from keras_maskrcnn.data.records import ImageRecord, Instance
 from keras_maskrcnn.outlines import Bitmap
 
 Box = tuple[float, float, float, float]

@@ -9,10 +9,10 @@ from inspect import signature
 from typing import Any, ClassVar, TypeVar
 
 from keras_maskrcnn.checks import nearest
+from keras_maskrcnn.data.detection_data import DetectionData
 from keras_maskrcnn.data.formats.collector import Collector
 from keras_maskrcnn.data.formats.source import Source
 from keras_maskrcnn.data.garbage import no_garbage_collection
-from keras_maskrcnn.data.records import DetectionData
 
 SPLITS = ("train", "training", "val", "valid", "validation", "test")
 

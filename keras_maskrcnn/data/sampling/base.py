@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from keras_maskrcnn.checks import at_least, fraction
-from keras_maskrcnn.data.records import DetectionData
+from keras_maskrcnn.data.detection_data import DetectionData
 from keras_maskrcnn.parts import DataRegistry, Part
 
 SAMPLINGS = DataRegistry("sampling")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from keras_maskrcnn.data.records import DetectionData
+from keras_maskrcnn.data.detection_data import DetectionData
 from keras_maskrcnn.data.sampling.base import SAMPLINGS, Sampling, pictures_with
 
 

@@ -14,7 +14,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from keras_maskrcnn.checks import fraction, nearest
-from keras_maskrcnn.data.records import DetectionData, Instance, WithInstances
+from keras_maskrcnn.data.detection_data import DetectionData
+from keras_maskrcnn.data.records import Instance, WithInstances
 from keras_maskrcnn.data.transforms.policies import POLICIES
 from keras_maskrcnn.parts import DataRegistry, Part
 

@@ -9,8 +9,9 @@ from pathlib import Path, PurePath
 from typing import ClassVar, TypeVar
 
 from keras_maskrcnn.checks import one_of
+from keras_maskrcnn.data.detection_data import DetectionData
 from keras_maskrcnn.data.formats.problems import Problems
-from keras_maskrcnn.data.records import DetectionData, ImageRecord, Instance
+from keras_maskrcnn.data.records import ImageRecord, Instance
 
 # Attribute of an object that a model found, 0..1.
 SCORE = "score"

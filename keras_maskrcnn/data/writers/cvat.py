@@ -8,8 +8,9 @@ from xml.etree.ElementTree import Element, SubElement, tostring
 
 import numpy as np
 
+from keras_maskrcnn.data.detection_data import DetectionData
 from keras_maskrcnn.data.formats.problems import ItemError, Problems
-from keras_maskrcnn.data.records import DetectionData, ImageRecord, Instance
+from keras_maskrcnn.data.records import ImageRecord, Instance
 from keras_maskrcnn.data.writers.base import SCORE, Part, Writer, item_of, register
 from keras_maskrcnn.data.writers.regions import leave_out, region_of
 from keras_maskrcnn.outlines import Bitmap

@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from keras_maskrcnn.data.detection_data import DetectionData
 from keras_maskrcnn.data.formats.problems import ItemError, Problems
-from keras_maskrcnn.data.records import DetectionData, ImageRecord
+from keras_maskrcnn.data.records import ImageRecord
 from keras_maskrcnn.data.writers.base import Part, Writer, item_of, register
 from keras_maskrcnn.data.writers.regions import leave_out, region_of, visible_keypoints
 from keras_maskrcnn.outlines import Bitmap

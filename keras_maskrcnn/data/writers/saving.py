@@ -8,10 +8,11 @@ from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path, PurePath
 
+from keras_maskrcnn.data.detection_data import DetectionData
 from keras_maskrcnn.data.formats.frames import picture_header
 from keras_maskrcnn.data.formats.problems import ItemError, Problems, count_reasons
 from keras_maskrcnn.data.formats.reader import SPLITS
-from keras_maskrcnn.data.records import DetectionData, ImageRecord
+from keras_maskrcnn.data.records import ImageRecord
 from keras_maskrcnn.data.writers.base import Part, Writer, find_writer
 from keras_maskrcnn.data.writers.picture_files import picture_names, place_picture
 from keras_maskrcnn.images.orientation import upright_size

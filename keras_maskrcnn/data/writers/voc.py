@@ -9,9 +9,10 @@ from xml.etree.ElementTree import Element, SubElement, indent, tostring
 import numpy as np
 from PIL import Image
 
+from keras_maskrcnn.data.detection_data import DetectionData
 from keras_maskrcnn.data.formats.problems import ItemError, Problems
 from keras_maskrcnn.data.formats.voc_palette import voc_palette
-from keras_maskrcnn.data.records import DetectionData, ImageRecord, Instance
+from keras_maskrcnn.data.records import ImageRecord, Instance
 from keras_maskrcnn.data.writers.base import UNDIVIDED, Part, Writer, item_of, register
 from keras_maskrcnn.data.writers.regions import leave_out
 from keras_maskrcnn.outlines import Bitmap, Polygons

@@ -23,7 +23,7 @@ from keras_maskrcnn.evaluation.files import compare_files
 from keras_maskrcnn.evaluation.metrics import CocoMetrics
 
 if TYPE_CHECKING:
-    from keras_maskrcnn.data.records import DetectionData
+    from keras_maskrcnn.data.detection_data import DetectionData
 
 # Error types, crowding and confusion have no meaning for keypoints.
 _EXPLAINED = ("bbox", "segm")

@@ -9,10 +9,10 @@ from format_files import ORIENTATION, write_json
 from PIL import Image
 
 from keras_maskrcnn.data import ImageRecord, Instance, load_coco, load_dataset, save_dataset
+from keras_maskrcnn.data.detection_data import DetectionData
 from keras_maskrcnn.data.formats.frames import Frames
 from keras_maskrcnn.data.formats.problems import ItemError
 from keras_maskrcnn.data.reading import read_image
-from keras_maskrcnn.data.records import DetectionData
 from keras_maskrcnn.images.orientation import upright
 from keras_maskrcnn.outlines import Polygons
 
