@@ -28,7 +28,8 @@ def pixel_outlines(mask: np.ndarray) -> list[list[int]]:
     """Polygons along the pixels' edges.
 
     Drawn by `pycocotools`, or by any rule that asks for pixel centres, they give the mask back.
-    Pixels that touch only at a corner belong to different polygons.
+    Pixels that touch only at a corner belong to different polygons. Where a hole touches its part's
+    outer edge at a corner, one walk may go around both; `rings.pixel_polygons` takes them apart.
 
     Args:
         mask: bool `[h, w]`.
