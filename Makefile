@@ -8,11 +8,12 @@ SETUP_FILES := setup.cfg setup.py pyproject.toml
 # Without a compiler the op's twin of stock TensorFlow operations serves.
 BUILD_OP = $(BIN)/python custom_ops/build.py || echo "no compiled op: see custom_ops/README.md"
 
-.PHONY: help install install-dev demo test parity notebooks check format docs dist clean
+.PHONY: help install install-dev demo test test-scale parity notebooks check format docs dist clean
 
 help:
 	@echo "make demo     install, then train and evaluate on composed scenes (no network needed after installation)"
 	@echo "make test     install, then lint, format check, type check and tests"
+	@echo "make test-scale   tests with packages that slice pictures, in an environment of their own (1 GB)"
 	@echo "make parity   print how far every number is from torchvision's and detectron2's (ten minutes)"
 	@echo "make notebooks   execute the notebooks, and write them with their figures (half an hour)"
 	@echo "make check    lint, format check and type check"
@@ -47,6 +48,17 @@ demo: install
 
 test: check
 	$(BIN)/python tests/suite.py
+
+# What is installed for development, and packages beside it that the suite does without.
+$(VENV)/scale/.installed: $(SETUP_FILES) | $(VENV)/.installed-dev
+	$(BIN)/python -m venv $(VENV)/scale
+	$(VENV)/scale/bin/python -c 'import site, sys; open(site.getsitepackages()[0] + "/dev.pth", "w").write(f"import site; site.addsitedir({sys.argv[1]!r})")' \
+		"$$($(BIN)/python -c 'import site; print(site.getsitepackages()[0])')"
+	$(VENV)/scale/bin/python -m pip install --quiet supervision sahi
+	@touch $@
+
+test-scale: $(VENV)/scale/.installed
+	$(VENV)/scale/bin/python -m pytest -q -rs tests/inference/test_slicers.py
 
 parity: install-dev
 	$(BIN)/python tests/parity/table.py

@@ -26,6 +26,7 @@ DISTRIBUTIONS = {
     "h11": "uvicorn",
     # Named in the message of `needed_for`; nobody who does not have it wants it.
     "supervision": None,
+    "sahi": None,
     # As TensorBoard, which is installed where its folders are looked at.
     "tensorboard": None,
     # Imported only where a notebook has imported it.
