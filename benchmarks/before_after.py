@@ -20,7 +20,7 @@ from pathlib import Path
 from end_to_end import CPU_CASES, WORKERS, Worker
 from workers.describe import describe_machine
 
-CASES = [case for case in CPU_CASES if not case.compile and case.size != (800, 1088)]
+CASES = [case for case in CPU_CASES if not case.int8 and case.size != (800, 1088)]
 PASTE = [case for case in CPU_CASES if case.kind == "paste"]
 
 

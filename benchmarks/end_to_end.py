@@ -1,17 +1,21 @@
-"""Times whole models beside torchvision's, on the same machine, with the same weights.
+"""Times whole models beside torchvision and other runtimes, on one machine, with the same weights.
 
     python benchmarks/end_to_end.py --torchvision /path/to/python
     python benchmarks/end_to_end.py --torchvision /path/to/python --only training --rounds 5
+    python benchmarks/end_to_end.py --torchvision /path/to/python --output rivals \
+        --rivals torchvision torch-compile onnxruntime openvino openvino-torchvision
     python benchmarks/end_to_end.py --device gpu          # where this Python has torchvision too
     TF_CUDNN_USE_AUTOTUNE=0 python benchmarks/end_to_end.py --device gpu --output no_trials
 
-Each side runs in a process of its own; repetitions alternate between them (A B A B). Printed are
-the medians and the median of the ratios of neighbours, and the peak memory of either process, on a
-GPU that of what it allocated there. There, pictures and targets lie on the GPU beforehand, results
-are waited for and fetched, and both sides may compute float32 in TF32.
-Weights are torchvision's network with random values, read from its checkpoint, so both find the
+Each side runs in a process of its own; repetitions alternate between them (A B C A B C). Printed
+are the medians and the median of the ratios of neighbours, and the peak memory of each process, on
+a GPU that of what it allocated there. There, pictures and targets lie on the GPU beforehand,
+results are waited for and fetched, and all sides may compute float32 in TF32.
+Weights are torchvision's network with random values, read from its checkpoint, so all find the
 same. The floor is the time that the case's multiplications take at the rate of one large matrix
 product of the same dtype, measured in between. Tables go to `benchmarks/results/`.
+Rivals run in the Python of `--torchvision`, and only on the CPU but for torchvision. ONNX files are
+written by this Python (`pip install "maskrcnn-keras[int8]"`), torchvision's by its own.
 """
 
 from __future__ import annotations
@@ -24,19 +28,34 @@ import statistics
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from sides import (
+    OURS,
+    RIVALS,
+    WORKERS,
+    OnnxFiles,
+    Side,
+    absent,
+    present,
+    process_environment,
+    reason,
+)
 from workers.describe import describe_machine
-from workers.floor import environment, matmul_rate, multiplications
+from workers.floor import matmul_rate, multiplications
 
-WORKERS = Path(__file__).resolve().parent / "workers"
 RESULTS = Path(__file__).parent / "results"
 
 
 @dataclasses.dataclass(frozen=True)
 class Case:
-    """One row of the table."""
+    """One row of the table.
+
+    Args:
+        int8: whether rivals run an int8 file; ours, which has none, computes in `dtype`.
+    """
 
     kind: str
     size: tuple[int, int]
@@ -44,7 +63,12 @@ class Case:
     dtype: str = "float32"
     objects: int = 8
     backbone: str = "resnet50"
-    compile: bool = False
+    int8: bool = False
+
+    @property
+    def form(self) -> str:
+        """Of the numbers with which a rival computes."""
+        return "int8" if self.int8 else self.dtype
 
     @property
     def name(self) -> str:
@@ -52,7 +76,7 @@ class Case:
         if self.kind == "paste":
             return f"paste {self.objects} masks, {self.size[0]}x{self.size[1]}"
         with_objects = f", {self.objects} objects each" if self.kind == "training" else ""
-        beside = ", beside torch.compile" if self.compile else ""
+        beside = ", beside int8" if self.int8 else ""
         body = "" if self.backbone == "resnet50" else f"{self.backbone}, "
         return f"{self.kind}, {body}{shape}, {self.dtype}{with_objects}{beside}"
 
@@ -64,7 +88,7 @@ CPU_CASES = [
         for batch in (1, 4)
         for dtype in ("float32", "bfloat16")
     ),
-    Case("inference", (800, 1088), compile=True),
+    *(Case("inference", size, dtype="bfloat16", int8=True) for size in ((512, 512), (800, 1088))),
     *(Case("training", (512, 512), 2, dtype) for dtype in ("float32", "bfloat16")),
     Case("paste", (800, 1088), objects=100),
 ]
@@ -81,8 +105,6 @@ class Worker:
     """A process that repeats one case."""
 
     def __init__(self, python: str, script: Path, case: dict[str, Any]) -> None:
-        # The package of the script's own checkout, whatever this Python has installed.
-        paths = [str(script.parents[2]), os.environ.get("PYTHONPATH", "")]
         self.log = tempfile.TemporaryFile("w+")  # noqa: SIM115  # Closed with the process.
         self.process = subprocess.Popen(
             [python, str(script)],
@@ -90,9 +112,7 @@ class Worker:
             stdout=subprocess.PIPE,
             stderr=None if os.environ.get("BENCHMARK_VERBOSE") else self.log,
             text=True,
-            env=os.environ
-            | environment(case["device"])
-            | {"PYTHONPATH": os.pathsep.join(filter(None, paths))},
+            env=process_environment(script, case["device"]),
         )
         self.software = self.ask(case).get("software", "")
 
@@ -118,72 +138,96 @@ class Worker:
         return peak
 
 
-def measure(case: Case, pythons: dict[str, str], weights: str, device: str, rounds: int) -> Any:
-    """Times, results and peaks of one case, per side."""
-    order = {**dataclasses.asdict(case), "weights": weights, "device": device}
-    workers = {
-        side: Worker(python, WORKERS / f"{side}_worker.py", order)
-        for side, python in pythons.items()
-    }
-    seconds: dict[str, list[float]] = {side: [] for side in workers}
+def measure(
+    case: Case, rivals: Mapping[str, Side], python: str, order: dict[str, Any], rounds: int
+) -> dict[str, Any]:
+    """Times, results and peaks of one case, per side; a rival that fails is left out.
+
+    Args:
+        rivals: by name.
+        python: that runs them.
+        order: the case as workers get it.
+    """
+    files = OnnxFiles(Path(order["weights"]).parent, python)
+    workers = {"ours": Worker(sys.executable, WORKERS / OURS.worker, order)}
+    failed = {}
+    for name, side in rivals.items():
+        if not side.can(case):
+            continue
+        try:
+            extra = dict(side.settings)
+            if side.network:
+                extra |= {"network": side.network, "file": files.path(side.network, case, order)}
+            workers[name] = Worker(python, WORKERS / side.worker, order | extra)
+        except RuntimeError as error:
+            failed[name] = reason(str(error))
+    seconds: dict[str, list[float]] = {name: [] for name in workers}
     results = {}
     for _ in range(rounds):
-        for side, worker in workers.items():
+        for name, worker in workers.items():
             answer = worker.ask("run")
-            seconds[side].append(answer["seconds"])
-            results[side] = answer["result"]
+            seconds[name].append(answer["seconds"])
+            results[name] = answer["result"]
     return {
         "name": case.name,
         "seconds": seconds,
         "results": results,
-        "software": workers["torchvision"].software,
-        "peak": {side: worker.close() for side, worker in workers.items()},
+        "failed": failed,
+        "software": [worker.software for name, worker in workers.items() if name != "ours"],
+        "peak": {name: worker.close() for name, worker in workers.items()},
     }
 
 
 def row(case: Case, measured: dict[str, Any], rates: dict[str, float]) -> dict[str, Any]:
-    """What the table shows of a case."""
-    ours = measured["seconds"]["keras"]
-    theirs = measured["seconds"].get("torchvision")
+    """What the table shows of a case: seconds, ratios to ours and bytes, by side."""
+    ours = measured["seconds"]["ours"]
     floor = None
     if case.kind in ("inference", "training"):
         floor = multiplications(case) / rates[case.dtype]
     return {
         "case": measured["name"],
-        "ours": statistics.median(ours),
-        "torchvision": statistics.median(theirs) if theirs else None,
-        "ratio": statistics.median(b / a for a, b in zip(ours, theirs, strict=True))
-        if theirs
-        else None,
+        "seconds": {name: statistics.median(times) for name, times in measured["seconds"].items()},
+        "ratio": {
+            name: statistics.median(b / a for a, b in zip(ours, times, strict=True))
+            for name, times in measured["seconds"].items()
+            if name != "ours"
+        },
         "floor": floor,
-        "peak": measured["peak"]["keras"],
-        "torchvision_peak": measured["peak"].get("torchvision"),
+        "peak": measured["peak"],
         "found": measured["results"],
+        "failed": measured["failed"],
     }
 
 
-def as_table(rows: list[dict[str, Any]]) -> str:
-    """Markdown."""
-    lines = [
-        "| case | ours, ms | torchvision, ms | torchvision / ours | floor, ms | "
-        "peak, MB | torchvision's, MB |",
-        "| :-- | --: | --: | --: | --: | --: | --: |",
-    ]
+def as_table(rows: list[dict[str, Any]], rivals: Mapping[str, Side]) -> str:
+    """Markdown; below it, which rival could not run which case, and why."""
+    titles = [side.title for side in rivals.values()]
+    heads = ["case", "ours, ms"]
+    heads += [head for title in titles for head in (f"{title}, ms", f"{title} / ours")]
+    heads += ["floor, ms", "peak, MB", *(f"{title}'s, MB" for title in titles)]
+    lines = [heads, [":--", *["--:"] * (len(heads) - 1)]]
     for r in rows:
-        cells = [r["case"], f"{1000 * r['ours']:.0f}"]
-        cells.append("" if r["torchvision"] is None else f"{1000 * r['torchvision']:.0f}")
-        cells.append("" if r["ratio"] is None else f"{r['ratio']:.2f}")
-        cells.append("" if r["floor"] is None else f"{1000 * r['floor']:.0f}")
-        cells.append(f"{r['peak'] / 2**20:.0f}")
-        cells.append(
-            "" if r["torchvision_peak"] is None else f"{r['torchvision_peak'] / 2**20:.0f}"
-        )
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+        cells = [r["case"], _cell(r["seconds"]["ours"], 1000)]
+        for name in rivals:
+            cells += [_cell(r["seconds"].get(name), 1000), _cell(r["ratio"].get(name), digits=2)]
+        cells += [_cell(r["floor"], 1000)]
+        cells += [_cell(r["peak"].get(name), 2**-20) for name in ("ours", *rivals)]
+        lines.append(cells)
+    notes = [
+        f'- {rivals[name].title} did not run "{r["case"]}": {why}'
+        for r in rows
+        for name, why in r["failed"].items()
+    ]
+    table = [f"| {' | '.join(cells)} |" for cells in lines]
+    return "\n".join([*table, *([""] if notes else []), *notes])
 
 
-def plot(rows: list[dict[str, Any]], title: str, path: Path) -> None:
-    """Bars of how many times as long torchvision takes, where there is matplotlib."""
+def _cell(value: float | None, factor: float = 1.0, digits: int = 0) -> str:
+    return "" if value is None else f"{factor * value:.{digits}f}"
+
+
+def plot(rows: list[dict[str, Any]], rivals: Mapping[str, Side], title: str, path: Path) -> None:
+    """Bars of how many times as long each rival takes, where there is matplotlib."""
     try:
         import matplotlib
     except ModuleNotFoundError:
@@ -193,12 +237,15 @@ def plot(rows: list[dict[str, Any]], title: str, path: Path) -> None:
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    compared = [r for r in rows if r["ratio"] is not None][::-1]
-    figure, axes = plt.subplots(figsize=(9, 0.8 + 0.36 * len(compared)), layout="constrained")
-    bars = axes.barh([r["case"] for r in compared], [r["ratio"] for r in compared], color="#4477aa")
-    axes.bar_label(bars, fmt="%.2f", padding=3)
+    bars = [(r["case"], name, ratio) for r in rows for name, ratio in r["ratio"].items()][::-1]
+    several = len(rivals) > 1
+    labels = [f"{case}: {rivals[name].title}" if several else case for case, name, _ in bars]
+    figure, axes = plt.subplots(figsize=(9, 0.8 + 0.36 * len(bars)), layout="constrained")
+    drawn = axes.barh(labels, [ratio for *_, ratio in bars], color="#4477aa")
+    axes.bar_label(drawn, fmt="%.2f", padding=3)
     axes.axvline(1.0, color="black", linewidth=1)
-    axes.set_xlabel("time of torchvision / ours")
+    whose = "the other" if several else next(iter(rivals.values())).title
+    axes.set_xlabel(f"time of {whose} / ours")
     axes.set_title(title, fontsize=8, loc="right", wrap=True)
     axes.spines[["top", "right"]].set_visible(False)
     axes.margins(x=0.08)
@@ -212,6 +259,13 @@ def main() -> None:
     )
     parser.add_argument("--torchvision", default=sys.executable, help="a Python with torchvision")
     parser.add_argument(
+        "--rivals",
+        nargs="+",
+        choices=tuple(RIVALS),
+        default=["torchvision"],
+        help="who is timed beside ours; one whose packages are missing is left out",
+    )
+    parser.add_argument(
         "--only", nargs="+", default=[""], metavar="TEXT", help="cases whose name contains one"
     )
     parser.add_argument(
@@ -220,15 +274,19 @@ def main() -> None:
     parser.add_argument("--device", choices=("cpu", "gpu"), default="cpu")
     parser.add_argument("--output", help="name of the result: end_to_end, or end_to_end_gpu")
     options = parser.parse_args()
+    if absent(("torch", "torchvision"), options.torchvision):
+        parser.error(f"{options.torchvision} has no torchvision, which makes the weights")
     on_gpu = options.device == "gpu"
+    rivals = present(options.rivals, options.torchvision, options.device)
     rounds = options.rounds or (30 if on_gpu else 5)
     output = options.output or ("end_to_end_gpu" if on_gpu else "end_to_end")
     cases = [
         case
         for case in (GPU_CASES if on_gpu else CPU_CASES)
         if any(text in case.name for text in options.only)
+        # Ours alone is in the table without int8.
+        and (not case.int8 or any(side.can(case) for side in rivals.values()))
     ]
-    pythons = {"keras": sys.executable, "torchvision": options.torchvision}
     device = "cuda" if on_gpu else "cpu"
     machine = describe_machine(options.device)
     print(machine, flush=True)
@@ -236,23 +294,28 @@ def main() -> None:
     target = RESULTS / f"{output}.md"
     rows: list[dict[str, Any]] = []
     rates: dict[str, float] = {}
+    software: dict[str, None] = {}
     with tempfile.TemporaryDirectory() as folder:
-        weights = {}
         for case in cases:
-            if case.backbone not in weights:
-                path = weights[case.backbone] = f"{folder}/{case.backbone}.pth"
+            weights = Path(folder) / f"{case.backbone}.pth"
+            if not weights.exists():
                 script = str(WORKERS / "torchvision_worker.py")
-                subprocess.run([options.torchvision, script, path, case.backbone], check=True)
+                command = [options.torchvision, script, str(weights), case.backbone]
+                subprocess.run(command, check=True)
             # A CPU's changes with what else runs on the machine.
             if not on_gpu or case.dtype not in rates:
                 rates[case.dtype] = matmul_rate(case.dtype, device)
-            measured = measure(case, pythons, weights[case.backbone], device, rounds)
+            order = {**dataclasses.asdict(case), "weights": str(weights), "device": device}
+            measured = measure(case, rivals, options.torchvision, order, rounds)
             rows.append(row(case, measured, rates))
-            print(as_table(rows[-1:]).splitlines()[-1], rows[-1]["found"], flush=True)
+            print(*as_table(rows[-1:], rivals).splitlines()[2:], sep="\n")
+            print(rows[-1]["found"], flush=True)
             # At once: a later case may not fit this machine.
-            heading = f"{machine}; beside {measured['software']}"
-            target.write_text(f"{heading}\n\n{as_table(rows)}\n", encoding="utf-8")
-    plot(rows, machine.replace("; tensorflow", ";\ntensorflow"), target.with_suffix(".png"))
+            software |= dict.fromkeys(", ".join(measured["software"]).split(", "))
+            heading = f"{machine}; beside {', '.join(filter(None, software))}"
+            target.write_text(f"{heading}\n\n{as_table(rows, rivals)}\n", encoding="utf-8")
+    title = machine.replace("; tensorflow", ";\ntensorflow")
+    plot(rows, rivals, title, target.with_suffix(".png"))
     print(target)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from worker import CLASSES, converse, objects, picture
+from worker import CLASSES, converse, detections, objects, picture
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -42,8 +42,14 @@ def prepare(case: dict[str, Any]) -> Callable[[], Any]:
     images = np.stack([picture(height, width, seed) for seed in range(batch)]).astype("float32")
     if case["kind"] == "inference":
         inputs = tf.constant(images)  # On the GPU, where there is one.
-        # Keras waits for all results, and copies them to the host.
-        return lambda: model.predict_on_batch(inputs)["counts"].tolist()
+
+        def infer() -> dict[str, list[Any]]:
+            # Keras waits for all results, and copies them to the host.
+            found = model.predict_on_batch(inputs)
+            pairs = zip(found["scores"], found["counts"], strict=True)
+            return detections(scores[:count] for scores, count in pairs)
+
+        return infer
 
     boxes, classes = zip(
         *(objects(height, width, case["objects"], seed) for seed in range(batch)), strict=True
@@ -88,6 +94,6 @@ def gpu_peak() -> int:
 if __name__ == "__main__":
     converse(
         lambda case: (paste if case["kind"] == "paste" else prepare)(case),
-        gpu_peak,
         ("tensorflow", "keras"),
+        gpu_peak,
     )

@@ -1,4 +1,4 @@
-"""torchvision's side of the end-to-end benchmark; run by a Python that has torchvision."""
+"""torchvision's sides of the end-to-end benchmark; run by a Python that has torchvision."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from random_weights import random_tensor
 from torchvision.models.detection import MaskRCNN, transform
 from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
 from torchvision.ops import misc
-from worker import CLASSES, converse, objects, picture
+from worker import CLASSES, converse, detections, objects, picture
 
 
 def build(min_size: int, max_size: int, backbone: str = "resnet50") -> MaskRCNN:
@@ -40,6 +40,37 @@ def save_weights(path: str | os.PathLike[str], backbone: str = "resnet50") -> No
     torch.save(build(800, 1333, backbone).state_dict(), path)
 
 
+def build_for(case: dict[str, Any]) -> MaskRCNN:
+    """The network of a case, whose pictures keep their size."""
+    # The masks as the head gives them, 28 x 28: pasting is timed apart.
+    transform.paste_masks_in_image = lambda masks, *_: masks
+    return build(min(case["size"]), max(case["size"]), case["backbone"])
+
+
+def tensors(case: dict[str, Any]) -> list[torch.Tensor]:
+    """float32 `[3, H, W]`, 0..1: the pictures of a case."""
+    pictures = [picture(*case["size"], seed) for seed in range(case["batch"])]
+    return [torch.from_numpy(one).permute(2, 0, 1) / 255 for one in pictures]
+
+
+def compile_parts(model: MaskRCNN) -> None:
+    """`torch.compile` of all that is made of tensors alone.
+
+    Choosing boxes between these parts depends on their number, so compiling the whole model would
+    split there anyway.
+    """
+    heads = model.roi_heads
+    for part in (
+        model.backbone,
+        model.rpn.head,
+        heads.box_head,
+        heads.box_predictor,
+        heads.mask_head,
+        heads.mask_predictor,
+    ):
+        part.compile()
+
+
 def prepare(case: dict[str, Any]) -> Callable[[], Any]:
     """One repetition of a case as a function."""
     torch.set_num_threads(len(os.sched_getaffinity(0)))
@@ -52,16 +83,10 @@ def prepare(case: dict[str, Any]) -> Callable[[], Any]:
         torch.backends.cudnn.allow_tf32 = True
         torch.backends.cudnn.benchmark = case["kind"] == "inference"
     (height, width), batch = case["size"], case["batch"]
-    # The masks as the head gives them, 28 x 28: pasting is timed apart.
-    transform.paste_masks_in_image = lambda masks, *_: masks
-    model = build(min(height, width), max(height, width), case["backbone"])
-    model = model.to(device, memory_format=torch.channels_last)
+    model = build_for(case).to(device, memory_format=torch.channels_last)
     if case.get("compile"):
-        model.backbone = torch.compile(model.backbone)
-    images = [
-        torch.from_numpy(picture(height, width, seed)).permute(2, 0, 1).to(device) / 255
-        for seed in range(batch)
-    ]
+        compile_parts(model)
+    images = [image.to(device) for image in tensors(case)]
 
     def precision() -> contextlib.AbstractContextManager:
         if case["dtype"] == "float32":
@@ -75,13 +100,13 @@ def prepare(case: dict[str, Any]) -> Callable[[], Any]:
     if case["kind"] == "inference":
         model.eval()
 
-        def infer() -> list[int]:
+        def infer() -> dict[str, list[Any]]:
             with torch.no_grad(), precision():
                 found = model(images)
             wait()
             # To the host, as Keras does.
             found = [{name: value.cpu() for name, value in one.items()} for one in found]
-            return [len(one["boxes"]) for one in found]
+            return detections(one["scores"] for one in found)
 
         return infer
 
@@ -139,6 +164,6 @@ if __name__ == "__main__":
     else:
         converse(
             lambda case: (paste if case["kind"] == "paste" else prepare)(case),
-            torch.cuda.max_memory_allocated,
             ("torch", "torchvision"),
+            torch.cuda.max_memory_allocated,
         )

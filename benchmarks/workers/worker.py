@@ -1,4 +1,4 @@
-"""What both sides of the end-to-end benchmark share: the conversation with it, and the inputs.
+"""What all sides of the end-to-end benchmark share: the conversation with it, and the inputs.
 
 A worker reads one JSON object per line and answers with one. The first names the case; each later
 one asks for a repetition or the peak of the memory: of the process, or on a GPU of what it
@@ -11,7 +11,7 @@ import json
 import resource
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -44,18 +44,31 @@ def objects(height: int, width: int, count: int, seed: int = 0) -> tuple[np.ndar
     return boxes, random.integers(0, CLASSES, count)
 
 
+def detections(scores: Iterable[Any]) -> dict[str, list[Any]]:
+    """How many objects each picture has, and the best score, by which sides are compared.
+
+    Args:
+        scores: `[N]` of each picture, of what was found.
+    """
+    pictures = [np.asarray(one, "float32") for one in scores]
+    return {
+        "found": [len(one) for one in pictures],
+        "best": [round(float(one.max(initial=0.0)), 4) for one in pictures],
+    }
+
+
 def converse(
     prepare: Callable[[dict[str, Any]], Callable[[], Any]],
-    gpu_peak: Callable[[], int],
     packages: tuple[str, ...],
+    gpu_peak: Callable[[], int] | None = None,
 ) -> None:
     """Serves one case.
 
     Args:
         prepare: makes of a case a function that does one repetition and returns when all of it is
             done; what it returns (counts, say) goes along with the seconds.
-        gpu_peak: bytes that were allocated on the GPU at most.
         packages: whose versions the first answer tells.
+        gpu_peak: bytes that were allocated on the GPU at most, of a side that can run there.
     """
     answers, sys.stdout = sys.stdout, sys.stderr  # what libraries print is no answer
     run: Callable[[], Any] | None = None
@@ -69,7 +82,7 @@ def converse(
             answer: dict[str, Any] = {"software": versions(*packages)}
         elif order == "peak":
             resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-            answer = {"peak": gpu_peak() if device == "cuda" else resident}
+            answer = {"peak": gpu_peak() if gpu_peak and device == "cuda" else resident}
         else:
             start = time.perf_counter()
             result = run()

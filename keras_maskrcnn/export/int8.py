@@ -121,7 +121,7 @@ def export_int8(
         whole, small = Path(scratch) / f"float32{target.suffix}", Path(scratch) / "int8.onnx"
         export_model(model, whole, "onnx", **options)
         chosen = _spread(calibration, pictures)
-        _quantize(whole, small, _network_inputs(model, chosen))
+        quantize(whole, small, _network_inputs(model, chosen))
         before, after = (
             evaluate_coco(OnnxRunner(file, model), validation, progress=progress)  # type: ignore[arg-type]
             for file in (whole, small)
@@ -158,7 +158,13 @@ def _network_inputs(model: Any, data: DetectionData) -> Iterator[dict[str, np.nd
         yield {"images": np.asarray(images), "image_sizes": sizes}
 
 
-def _quantize(source: Path, target: Path, inputs: Iterator[dict[str, np.ndarray]]) -> None:
+def quantize(source: Path, target: Path, inputs: Iterator[dict[str, np.ndarray]]) -> None:
+    """Writes the int8 form of a float32 file.
+
+    Args:
+        source, target: ONNX files.
+        inputs: of the network, by which the ranges of values are found.
+    """
     from onnxruntime import quantization
 
     class Reader(quantization.CalibrationDataReader):

@@ -44,7 +44,7 @@ def stubs(monkeypatch):
         seen.calibrated = list(inputs)
         target.write_bytes(b"int8")
 
-    monkeypatch.setattr(int8, "_quantize", quantize)
+    monkeypatch.setattr(int8, "quantize", quantize)
     return seen
 
 
