@@ -5,7 +5,7 @@
 
 MODEL was trained by `maskrcnn demo`. Unseen scenes of 160 pixels are set into cells of a plain
 ground, which tiles cut anywhere. The picture is written as a TIFF of tiles by a process of its own
-and read part by part. "alone" is each scene by itself: no seam, nothing around it.
+and read part by part. "a tile for each scene" has no seam: each lies in the middle of one.
 `--beside` names packages that slice pictures, as far as they are installed, on the same tiles; they
 hold the whole picture, and masks of its size, so a side of some thousand pixels is their limit.
 """
@@ -112,25 +112,30 @@ class Truth:
         )
 
 
-def alone(model: Any, truth: Truth) -> list[dict[str, Any]]:
-    """Each distinct scene by itself; what is found, wherever it lies."""
-    from keras_maskrcnn.data.reading import read_image
+def alone(model: Any, truth: Truth, options: argparse.Namespace) -> list[dict[str, Any]]:
+    """Each scene in the middle of a tile of its own; what is found with its centre in the scene."""
+    from keras_maskrcnn.inference.tiling.pictures import as_large_picture
+    from keras_maskrcnn.inference.tiling.predict import model_finder
     from keras_maskrcnn.results.pixels import crops
 
-    pictures = [read_image(record.path) for record in truth.scenes.records]
-    seen = model.predict(pictures, batch_size=8, verbose=0)
+    picture = as_large_picture(truth.picture, 0, model.pixels)
+    side = truth.size[0]
+    find = model_finder(model)
     results = []
     for cell in truth.cells:
-        found = seen[cell["scene"]]
-        x, y = cell["left"], cell["top"]
-        masks = crops(found)
-        for row, (left, top, values) in zip(
-            found.to_coco(1, truth.category_ids), masks, strict=True
-        ):
-            mask = truth.run_lengths(values >= 0.5, left + x, top + y)
+        x, y = (
+            min(max(0, cell[name] + (CELL - options.tile) // 2), side - options.tile)
+            for name in ("left", "top")
+        )
+        (found,) = find([picture.read((x, y, x + options.tile, y + options.tile))], 1.0)
+        rows = zip(found.to_coco(1, truth.category_ids), crops(found), strict=True)
+        for row, (left, top, values) in rows:
             bx, by, width, height = row["bbox"]
-            rle = mask.to_coco(*truth.size)
-            results.append({**row, "bbox": [bx + x, by + y, width, height], "segmentation": rle})
+            across, down = bx + x + width / 2 - cell["left"], by + y + height / 2 - cell["top"]
+            if 0 <= across < CELL and 0 <= down < CELL:
+                mask = truth.run_lengths(values >= 0.5, left + x, top + y).to_coco(*truth.size)
+                box = [bx + x, by + y, width, height]
+                results.append({**row, "bbox": box, "segmentation": mask})
     return results
 
 
@@ -212,7 +217,7 @@ def main() -> None:
             print(f"| {' | '.join(cells)} |", flush=True)
 
         tell("tiles", lambda: tiled(model, truth, options))
-        tell("scenes alone", lambda: alone(model, truth))
+        tell("a tile for each scene", lambda: alone(model, truth, options))
         for package in options.beside:
             tell(package, lambda package=package: BESIDE[package](model, truth, options))
 
