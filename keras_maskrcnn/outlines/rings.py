@@ -6,7 +6,6 @@ Legend: `V` vertices, `h w` pixels of a crop.
 from __future__ import annotations
 
 import numpy as np
-from scipy import ndimage
 
 from keras_maskrcnn.outlines.cells import pixel_outlines
 from keras_maskrcnn.outlines.geometry import signed_area
@@ -29,6 +28,8 @@ def pixel_polygons(mask: np.ndarray) -> list[list[np.ndarray]]:
         mask's top left corner; the last is not the first one again. The first ring is the outer
         one, of positive `signed_area`; the others are its holes and run the other way round.
     """
+    from scipy import ndimage  # Predicting needs none of it.
+
     # Pixels are neighbours by their edges, as for `pixel_outlines`.
     labels, count = ndimage.label(mask)
     parts: list[list[np.ndarray]] = [[] for _ in range(count)]
