@@ -153,7 +153,7 @@ def _registered():
     for module in pkgutil.walk_packages(keras_maskrcnn.__path__, f"{PACKAGE}."):
         try:
             importlib.import_module(module.name)
-        except ModuleNotFoundError as error:
+        except ImportError as error:
             assert not str(error.name).startswith(PACKAGE)
     return {
         name.removeprefix(f"{PACKAGE}>"): item
