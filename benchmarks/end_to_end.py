@@ -21,6 +21,7 @@ written by this Python (`pip install "maskrcnn-keras[int8]"`), torchvision's by 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import json
 import os
@@ -119,8 +120,9 @@ class Worker:
     def ask(self, order: Any) -> dict[str, Any]:
         """Its answer to one order."""
         assert self.process.stdin is not None and self.process.stdout is not None
-        self.process.stdin.write(json.dumps(order) + "\n")
-        self.process.stdin.flush()
+        with contextlib.suppress(BrokenPipeError):  # It has ended: its log says why.
+            self.process.stdin.write(json.dumps(order) + "\n")
+            self.process.stdin.flush()
         answer = self.process.stdout.readline()
         if not answer:
             code = self.process.wait()

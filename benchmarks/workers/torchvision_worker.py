@@ -106,7 +106,7 @@ def prepare(case: dict[str, Any]) -> Callable[[], Any]:
             wait()
             # To the host, as Keras does.
             found = [{name: value.cpu() for name, value in one.items()} for one in found]
-            return detections(one["scores"] for one in found)
+            return detections(one["scores"].float() for one in found)  # NumPy has no bfloat16
 
         return infer
 

@@ -109,3 +109,14 @@ def test_reason(end_to_end):
     assert sides.reason(log) == "pkg.OpError: bad more"
     assert sides.reason("ended with -9:\nsome warning\n") == "some warning"
     assert len(sides.reason("ValueError: " + "x" * 900)) < 320
+
+
+def test_worker_that_ends_early_says_why(end_to_end, tmp_path):
+    script = tmp_path / "benchmarks" / "workers" / "worker.py"
+    script.parent.mkdir(parents=True)
+    answers = "input()\nprint('{}', flush=True)\n"
+    script.write_text(f"{answers}raise SystemExit('out of patience')\n", encoding="utf-8")
+    worker = end_to_end.Worker(sys.executable, script, {"device": "cpu"})
+    worker.process.wait()
+    with pytest.raises(RuntimeError, match="ended with 1:\nout of patience"):
+        worker.ask("run")
