@@ -1,14 +1,12 @@
 """What every layer, model and schedule owes: a config that holds all its constructor takes."""
 
-import importlib
 import inspect
 import json
-import pkgutil
 
 import keras
 import pytest
+from helpers import import_all_modules
 
-import keras_maskrcnn
 from keras_maskrcnn.layers.geometry import GeometryLayer
 from keras_maskrcnn.parts import DataRegistry, Part, setting_names
 
@@ -150,11 +148,7 @@ MODEL = "MaskRCNN"
 
 def _registered():
     """Classes of the package by name, those of optional packages where these are installed."""
-    for module in pkgutil.walk_packages(keras_maskrcnn.__path__, f"{PACKAGE}."):
-        try:
-            importlib.import_module(module.name)
-        except ImportError as error:
-            assert not str(error.name).startswith(PACKAGE)
+    import_all_modules()
     return {
         name.removeprefix(f"{PACKAGE}>"): item
         for name, item in keras.saving.get_custom_objects().items()

@@ -7,10 +7,10 @@ import sys
 
 from keras_maskrcnn.cli.options import load_model, say, split_thresholds
 
-_PART_SIZE = 1000
-_BATCH_SIZE = 8
 # Of many pictures that could not be read, how many are named.
 _NAMED = 5
+# What is of archives alone, with the names that `predict_many` has for it.
+_OF_INPUT = {"format": "--format", "part_size": "--part-size", "batch_size": "--batch-size"}
 # What goes with pictures that are drawn one by one.
 _NOT_WITH_INPUT = {
     "counts": "--counts",
@@ -41,14 +41,12 @@ def archive_arguments(parser: argparse.ArgumentParser) -> None:
         choices=("jsonl", "parquet"),
         help="of the tables (default: jsonl, lines of JSON)",
     )
-    group.add_argument(
-        "--part-size", type=int, metavar="N", help=f"pictures a part (default: {_PART_SIZE})"
-    )
+    group.add_argument("--part-size", type=int, metavar="N", help="pictures a part (default: 1000)")
     group.add_argument(
         "--batch-size",
         type=int,
         metavar="N",
-        help=f"pictures that the model sees side by side (default: {_BATCH_SIZE})",
+        help="pictures that the model sees side by side (default: 8)",
     )
 
 
@@ -61,8 +59,7 @@ def check_archive(args: argparse.Namespace) -> None:
     if args.input is None:
         if not args.pictures:
             raise ValueError("Expected pictures, or --input for an archive of them")
-        alone = {"format": "--format", "part_size": "--part-size", "batch_size": "--batch-size"}
-        _refuse(args, alone, "only with --input")
+        _refuse(args, _OF_INPUT, "only with --input")
     elif args.pictures:
         raise ValueError(
             f"Expected pictures or --input. Received: {args.pictures[0]} and --input {args.input}"
@@ -74,8 +71,9 @@ def check_archive(args: argparse.Namespace) -> None:
 def _refuse(args: argparse.Namespace, options: dict[str, str], when: str) -> None:
     for name, option in options.items():
         # Neither given nor set.
-        if getattr(args, name) not in (None, False):
-            raise ValueError(f"Expected {option} {when}")
+        value = getattr(args, name)
+        if value is not None and value is not False:
+            raise ValueError(f"Expected {option} {when}. Received: {option} {value}")
 
 
 def run_archive(args: argparse.Namespace, threshold: float) -> int:
@@ -90,14 +88,13 @@ def run_archive(args: argparse.Namespace, threshold: float) -> int:
 
     from keras_maskrcnn.inference.many import predict_many
 
+    given = {name: getattr(args, name) for name in _OF_INPUT if getattr(args, name) is not None}
     bar = keras.utils.Progbar(len(paths), unit_name="picture")
     summary = predict_many(
         model,
         paths,
         args.output,
-        batch_size=args.batch_size or _BATCH_SIZE,
-        part_size=args.part_size or _PART_SIZE,
-        format=args.format or "jsonl",
+        **given,
         threshold=default,
         class_thresholds=thresholds,
         tell=lambda done, _: bar.update(done),

@@ -8,7 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from keras_maskrcnn.cli.data import DATA_HELP, augment_argument, data_arguments, read_split
-from keras_maskrcnn.cli.options import augment_choice, load_model, model_arguments, say
+from keras_maskrcnn.cli.options import (
+    augment_choice,
+    load_model,
+    model_arguments,
+    pictures_argument,
+    say,
+)
 
 _DESCRIPTION = f"""\
 Measure how fast a model predicts on this machine, and with --data how fast it trains: median of
@@ -39,9 +45,7 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     model_arguments(parser)
-    parser.add_argument(
-        "pictures", nargs="*", help="picture files to predict on (default: one of noise)"
-    )
+    pictures_argument(parser, "picture files to predict on (default: one of noise)")
     parser.add_argument(
         "--size",
         type=int,

@@ -42,6 +42,14 @@ def weights_file_argument(parser: Any) -> None:
     )
 
 
+def pictures_argument(parser: argparse.ArgumentParser, help: str) -> None:
+    """Picture files, which may be none, before or after options."""
+    action = parser.add_argument("pictures", nargs="+", default=[], help=help)
+    # What may be none (`"*"`) counts as given, with nothing, where an option follows the argument
+    # before it, and pictures after the option are then unknown arguments.
+    action.required = False
+
+
 def is_preset(choice: str | Path | None) -> bool:
     """Whether a word names a published model; a file or folder of that name goes before."""
     from keras_maskrcnn.models.presets import PRESETS

@@ -17,6 +17,7 @@ from keras_maskrcnn.cli.options import (
     check_tiling,
     load_model,
     model_arguments,
+    pictures_argument,
     refuse_weights_file,
     say,
     split_thresholds,
@@ -75,7 +76,7 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     model_arguments(parser, more="; the model's name on the --server")
-    parser.add_argument("pictures", nargs="*", help="picture files, or folders of them")
+    pictures_argument(parser, "picture files, or folders of them")
     parser.add_argument(
         "--output", default="predictions", metavar="FOLDER", help="output folder: %(default)s"
     )

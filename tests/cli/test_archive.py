@@ -15,7 +15,7 @@ from keras_maskrcnn.inference.many import predict as many
     [
         ([], "Expected pictures, or --input"),
         (["a.jpg", "--input", "b"], r"pictures or --input. Received: a\.jpg and --input b"),
-        (["a.jpg", "--part-size", "3"], "--part-size only with --input"),
+        (["a.jpg", "--part-size", "0"], "--part-size only with --input. Received: --part-size 0"),
         (["a.jpg", "--format", "parquet"], "--format only with --input"),
         *(
             (["--input", "b", *words.split()], f"{words.split()[0]} only with pictures")
@@ -59,5 +59,8 @@ def test_archive(tmp_path, capsys, monkeypatch):
     assert "1 objects in 3 pictures (20 more were there): " in capsys.readouterr().out
     assert main([*command[:-1], "0.3"]) == 2
     assert "results of another job" in capsys.readouterr().err
+    for option in ("--batch-size", "--part-size"):
+        assert main([*command, option, "0"]) == 2
+        assert f"{option[2:].replace('-', '_')} must be at least 1" in capsys.readouterr().err
     assert main([*command[:3], str(tmp_path / "none")]) == 2
     assert "Expected pictures: a folder" in capsys.readouterr().err

@@ -1,8 +1,10 @@
 """Settings by name."""
 
+import argparse
+
 import pytest
 
-from keras_maskrcnn.cli.options import parse_settings, split_thresholds
+from keras_maskrcnn.cli.options import parse_settings, pictures_argument, split_thresholds
 
 
 def test_settings():
@@ -23,3 +25,22 @@ def test_thresholds():
     for word in ("cat", "cat=", "cat=high"):
         with pytest.raises(ValueError, match=f"NAME=SCORE. Received: --threshold {word}$"):
             split_thresholds([word], 0.5)
+
+
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        ("model", []),
+        ("model --output out", []),
+        ("model a.png b.png --output out", ["a.png", "b.png"]),
+        ("model --output out a.png b.png", ["a.png", "b.png"]),
+        ("--output out model a.png", ["a.png"]),
+    ],
+)
+def test_pictures_before_and_after_options(words, found):
+    parser = argparse.ArgumentParser()
+    parser.add_argument("model")
+    pictures_argument(parser, "those")
+    parser.add_argument("--output")
+    args = parser.parse_args(words.split())
+    assert (args.model, args.pictures) == ("model", found)

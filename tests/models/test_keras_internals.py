@@ -2,9 +2,7 @@
 
 import ast
 import configparser
-import importlib
 import inspect
-import pkgutil
 import sys
 from importlib import metadata
 from pathlib import Path
@@ -12,7 +10,7 @@ from pathlib import Path
 import keras
 import pytest
 import tensorflow as tf
-from helpers import run_python
+from helpers import import_all_modules, run_python
 from packaging.requirements import Requirement
 
 import keras_maskrcnn
@@ -90,8 +88,7 @@ def test_the_scan_finds(source):
 
 
 def test_no_class_replaces_a_private_method_of_a_foreign_one():
-    for module in pkgutil.walk_packages([str(PACKAGE)], "keras_maskrcnn."):
-        importlib.import_module(module.name)
+    import_all_modules()
     found = []
     for name, module in list(sys.modules.items()):
         if not name.startswith("keras_maskrcnn"):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +14,7 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
+import keras_maskrcnn
 from keras_maskrcnn import MaskRCNN
 from keras_maskrcnn.data.detection_data import DetectionData
 from keras_maskrcnn.data.records import ImageRecord, Instance
@@ -175,3 +178,12 @@ def run_python(script: str, *arguments: Any, wait: bool = True) -> Any:
     output = process.communicate()[0]
     assert process.returncode == 0, output
     return output
+
+
+def import_all_modules() -> None:
+    """Imports the whole package, of modules for optional packages those that are installed."""
+    for module in pkgutil.walk_packages(keras_maskrcnn.__path__, "keras_maskrcnn."):
+        try:
+            importlib.import_module(module.name)
+        except ImportError as error:
+            assert not str(error.name).startswith("keras_maskrcnn")

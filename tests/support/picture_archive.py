@@ -45,7 +45,7 @@ def stub_model(weights: float = 0.0) -> SimpleNamespace:
     """All that is asked of a model beside its finding."""
     values = SimpleNamespace(numpy=lambda: np.float32(weights))
     size = InputSize(64, 96, 32)
-    return SimpleNamespace(pixels=RGB, input_size=size, class_names=CLASSES, variables=[values])
+    return SimpleNamespace(pixels=RGB, input_size=size, class_names=CLASSES, weights=[values])
 
 
 def find_squares(_: SimpleNamespace, pictures: list[np.ndarray]) -> list[Detections]:

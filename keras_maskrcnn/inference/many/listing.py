@@ -47,7 +47,8 @@ def _listed(source: str) -> Iterator[str]:
     remote = is_remote(source)
     if source.lower().endswith(".txt"):
         yield from _lines(source, remote)
-    elif glob.has_magic(source):
+    # What is there may have brackets in its name.
+    elif glob.has_magic(source) and (remote or not Path(source).exists()):
         yield from sorted(_matching(source, remote))
     elif remote:
         yield from _within_remote(source)

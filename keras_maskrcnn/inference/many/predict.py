@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
-from keras_maskrcnn.checks import at_least, fraction
+from keras_maskrcnn.checks import at_least, fraction, known_names
 from keras_maskrcnn.inference.many.listing import list_pictures
 from keras_maskrcnn.inference.many.parts import Parts, digest
 from keras_maskrcnn.inference.many.reading import Read, Unread, in_batches, read_ahead
@@ -89,15 +89,22 @@ def predict_many(
     """
     at_least(1, batch_size=batch_size, part_size=part_size)
     fraction(threshold=threshold)
-    ids = category_ids or range(1, len(model.class_names) + 1)
+    names = list(model.class_names)
+    ids = list(range(1, len(names) + 1) if category_ids is None else category_ids)
+    if len(ids) != len(names):
+        raise ValueError(
+            f"category_ids must hold an id for each of {len(names)} classes. "
+            f"Received: category_ids={ids}"
+        )
     limits = dict(class_thresholds or {})
+    known_names("class_thresholds", limits, names)
     paths = list_pictures(source)
     job = {
         "pictures": len(paths),
         "list": digest(*paths),
-        "model": digest(*(variable.numpy().tobytes() for variable in model.variables)),
-        "classes": list(model.class_names),
-        "category_ids": list(ids),
+        "model": digest(*(weight.numpy().tobytes() for weight in model.weights)),
+        "classes": names,
+        "category_ids": ids,
         "part_size": part_size,
         "threshold": threshold,
         "class_thresholds": limits,

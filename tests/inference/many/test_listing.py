@@ -39,6 +39,8 @@ def test_folders_lists_and_patterns(folder, start):
 def test_below_and_given(folder):
     assert names(list_pictures(f"{folder}/**/*.tif"), folder) == ["c/e/f.tif"]
     assert list_pictures(folder / "b.png") == [str(folder / "b.png")]
+    (folder / "c[1].png").write_bytes(b"")
+    assert list_pictures(folder / "c[1].png") == [str(folder / "c[1].png")]
     assert list_pictures(["z", folder / "b.png", "z"]) == ["z", str(folder / "b.png")]
 
 

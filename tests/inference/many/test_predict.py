@@ -130,6 +130,8 @@ def test_another_job_is_refused(archive, tmp_path, change, told):
         ({"batch_size": 0}, "batch_size"),
         ({"threshold": 2}, "threshold"),
         ({"format": "csv"}, "csv"),
+        ({"category_ids": [1]}, r"an id for each of \d classes. Received: category_ids=\[1\]"),
+        ({"class_thresholds": {"gray": 0.5}}, "Did you mean 'grey'"),
     ],
 )
 def test_arguments(archive, tmp_path, options, told):
