@@ -1,25 +1,24 @@
 """What a part costs: time and memory of a training step, beside the default's.
 
-python benchmarks/parts.py
-python benchmarks/parts.py --only default cascade --runs 3 --side 512
+python benchmarks/parts.py --output parts.jsonl
+python benchmarks/parts.py --output parts.jsonl --only default cascade --rounds 3 --side 512
 
-Each measurement is a process of its own, and all parts come once in each run, so that what the
-machine does meanwhile meets all of them. Printed are medians over the runs, and their ratios to the
-default.
+Each measurement is a process of its own, and all parts come once in each round, so that what the
+machine does meanwhile meets all of them. Printed are medians over the rounds, and their ratios to
+the default. What is in the output is not measured again.
 """
 
 from __future__ import annotations
 
 import argparse
 import itertools
-import json
 import os
 import statistics
-import subprocess
-import sys
 import time
+from pathlib import Path
 from typing import Any
 
+from experiments import Run, run_series
 from workers.describe import describe_machine, status_megabytes
 from workers.random_batch import PICTURES, random_batch
 
@@ -62,7 +61,7 @@ PARTS: dict[str, dict[str, Any]] = {
 }
 
 
-def measure(part: str, side: int) -> dict[str, float]:
+def measure(part: str, side: int) -> Run:
     """Seconds of a step (the median of those after the first), peak in MB, parameters."""
     import keras
     import tensorflow as tf
@@ -85,23 +84,24 @@ def measure(part: str, side: int) -> dict[str, float]:
     }
 
 
-def table(runs: dict[str, list[dict[str, float]]]) -> str:
+def table(runs: list[Run]) -> str:
     """A line for each part that has been measured."""
     lines = [
-        "| part | million parameters | s a step | / default | peak, MB | / default |",
-        "|---|--:|--:|--:|--:|--:|",
+        "| part | million parameters | s a step | / default | peak, MB | / default | rounds |",
+        "|---|--:|--:|--:|--:|--:|--:|",
     ]
+    found = {part: [run for run in runs if run["part"] == part] for part in PARTS}
     medians = {
-        part: {key: statistics.median(run[key] for run in own) for key in own[0]}
-        for part, own in runs.items()
+        part: {key: statistics.median(run[key] for run in own) for key in ("s", "MB", "parameters")}
+        for part, own in found.items()
         if own
     }
     base = medians.get("default")
-    for part, found in medians.items():
-        ratios = {k: f"{found[k] / base[k]:.2f}" if base else "-" for k in ("s", "MB")}
+    for part, own in medians.items():
+        ratios = {k: f"{own[k] / base[k]:.2f}" if base else "-" for k in ("s", "MB")}
         lines.append(
-            f"| {part} | {found['parameters'] / 1e6:.1f} | {found['s']:.2f} | {ratios['s']} | "
-            f"{found['MB']:.0f} | {ratios['MB']} |"
+            f"| {part} | {own['parameters'] / 1e6:.1f} | {own['s']:.2f} | {ratios['s']} | "
+            f"{own['MB']:.0f} | {ratios['MB']} | {len(found[part])} |"
         )
     return "\n".join(lines)
 
@@ -110,23 +110,27 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    parser.add_argument("--output", type=Path, required=True, help="a line of JSON for each run")
     parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS), metavar="PART")
     parser.add_argument("--side", type=int, default=320, help="pixels of both sides of a picture")
-    parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--worker", choices=PARTS, help=argparse.SUPPRESS)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--run", help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.worker:
-        print(json.dumps(measure(options.worker, options.side)))
-        return
-    print(f"{describe_machine()}\n{PICTURES} pictures of {options.side} x {options.side}")
-    runs: dict[str, list[dict[str, float]]] = {part: [] for part in options.only}
-    for _ in range(options.runs):
-        for part, own in runs.items():
-            command = [sys.executable, __file__, "--side", str(options.side), "--worker", part]
-            output = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
-            own.append(json.loads(output.splitlines()[-1]))
-            print(part, own[-1], file=sys.stderr, flush=True)
-    print(table(runs))
+    side = options.side
+    if options.run is None:
+        print(f"{describe_machine()}\n{PICTURES} pictures of {side} x {side}")
+    runs = [
+        {"part": part, "round": number, "side": side}
+        for number in range(options.rounds)
+        for part in options.only
+    ]
+    run_series(
+        __file__,
+        runs,
+        options.output,
+        lambda run: measure(run["part"], run["side"]),
+        lambda found: table([run for run in found if run["side"] == side]),
+    )
 
 
 if __name__ == "__main__":

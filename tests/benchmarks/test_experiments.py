@@ -17,9 +17,10 @@ def scripts(monkeypatch):
     monkeypatch.syspath_prepend(BENCHMARKS)
     import ablations
     import experiments
+    import parts
 
-    yield ablations, experiments
-    for name in ("ablations", "experiments"):
+    yield SimpleNamespace(ablations=ablations, experiments=experiments, parts=parts)
+    for name in ("ablations", "experiments", "parts"):
         del sys.modules[name]
 
 
@@ -41,7 +42,7 @@ run_series(__file__, runs, Path(sys.argv[2]), train, table, jobs=2)
 
 
 def test_what_is_there_is_not_run_again_and_a_failure_stops_no_other(scripts, tmp_path, capfd):
-    _, experiments = scripts
+    experiments = scripts.experiments
     script, output = tmp_path / "series.py", tmp_path / "runs.jsonl"
     script.write_text(SCRIPT)
 
@@ -60,7 +61,7 @@ def test_what_is_there_is_not_run_again_and_a_failure_stops_no_other(scripts, tm
 
 
 def test_a_model_of_several_comparisons_is_one_run(scripts):
-    ablations, _ = scripts
+    ablations = scripts.ablations
     cases = ablations.COMPARISONS
     default = cases["mask loss"].trained("sigmoid per class")
     for name, variant in (
@@ -70,9 +71,12 @@ def test_a_model_of_several_comparisons_is_one_run(scripts):
         ("box stages", "one"),
     ):
         assert cases[name].trained(variant) == default
-    assert cases["features"].trained("FPN") != default  # Another backbone.
+    assert cases["features"].trained("pyramid") == default
+    for name in ("stride 16", "stride 32"):
+        pooled = cases[f"pooler, {name}"].trained("roi_align")
+        assert cases["features"].trained(f"{name} alone") == pooled != default
     models = [case.trained(variant) for case in cases.values() for variant in case.variants]
-    assert len(set(models)) == len(models) - 4
+    assert len(set(models)) == len(models) - 7
 
     numbers = dict.fromkeys(ablations.SHOWN, 0.3) | {"seconds": 1, "peak_mb": 2}
     runs = [
@@ -82,7 +86,7 @@ def test_a_model_of_several_comparisons_is_one_run(scripts):
     ]
     table = ablations.table(runs).splitlines()
     heads = [line for line in table if line.startswith("**")]
-    assert heads[0].startswith("**mask loss**") and len(heads) == 5
+    assert heads[0].startswith("**features**") and len(heads) == 6
     (mlp,) = [line for line in table if line.startswith("| MLP")]
     assert mlp.split(" | ")[1:3] == ["1", "20.0 (20.0 to 20.0)"]
     (fcn,) = [line for line in table if line.startswith("| FCN |")]
@@ -91,15 +95,12 @@ def test_a_model_of_several_comparisons_is_one_run(scripts):
 
 def test_parts_trained_one_by_one(scripts, tmp_path):
     """First features and proposals alone, then heads alone."""
-    from keras_maskrcnn import MaskRCNN
-    from keras_maskrcnn.data import load_coco
-    from keras_maskrcnn.demo.model import compact_settings
-    from keras_maskrcnn.demo.scenes import build_scenes
+    from helpers import make_data, tiny_model
 
-    ablations, _ = scripts
-    build_scenes(tmp_path, train=8, val=1, size=64, seed=0)
-    data = load_coco(tmp_path / "instances_train.json", tmp_path / "train")
-    model = MaskRCNN(len(data.class_names), **compact_settings(64))
+    ablations = scripts.ablations
+    data = make_data(tmp_path, [(64, 64)] * 8)
+    # The gradient of a backbone takes long to trace; the pyramid has what both parts read.
+    model = tiny_model(backbone={"norm": "frozen", "freeze_at": 5})
     batches = data.batches(8, model=model)
     options = SimpleNamespace(epochs=2, train_scenes=8)
 
@@ -112,3 +113,14 @@ def test_parts_trained_one_by_one(scripts, tmp_path):
 
     first, second = changed("features and proposals"), changed("heads")
     assert first and second and not first & second
+
+
+def test_costs_beside_the_default(scripts):
+    def run(part, seconds, megabytes):
+        return {"part": part, "s": seconds, "MB": megabytes, "parameters": 2_500_000}
+
+    runs = [run("default", s, 1000) for s in (2.0, 9.0, 1.0)]
+    first, _, default, cascade = scripts.parts.table([run("cascade", 3.0, 1500), *runs]).split("\n")
+    assert first.startswith("| part | million parameters | s a step")
+    assert default == "| default | 2.5 | 2.00 | 1.00 | 1000 | 1.00 | 3 |"
+    assert cascade == "| cascade | 2.5 | 3.00 | 1.50 | 1500 | 1.50 | 1 |"
