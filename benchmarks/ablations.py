@@ -188,12 +188,11 @@ def train(options: argparse.Namespace, model: str, seed: int) -> Run:
 def register_neck() -> None:
     """Makes the stage before the last a neck: `"c4_map"`."""
     from keras_maskrcnn.necks.base import NECKS
-    from keras_maskrcnn.necks.c5 import C5
+    from keras_maskrcnn.necks.c5 import DC5
 
     @NECKS.register("c4_map")
-    class C4Map(C5):
-        rpn_strides = (16,)
-        roi_strides = (16,)
+    class C4Map(DC5):
+        """Of the same stride, but without the dilated stage."""
 
         def build_backbone(self, backbone: Any, dtype: Any) -> Any:
             return backbone.build_maps(("C4",), dtype)
@@ -263,8 +262,11 @@ def plot(runs: list[Run], file: Path) -> None:
     import matplotlib.pyplot as plt
 
     present = [name for name, case in COMPARISONS.items() if any(runs_of(case, runs).values())]
-    figure, axes = plt.subplots(1, len(present), figsize=(3.4 * len(present), 3.6), squeeze=False)
-    for axis, name in zip(axes[0], present, strict=True):
+    rows = -(-len(present) // 4)
+    figure, axes = plt.subplots(rows, 4, figsize=(14, 3.8 * rows), squeeze=False)
+    for axis in axes.flat[len(present) :]:
+        axis.set_axis_off()
+    for axis, name in zip(axes.flat, present, strict=False):
         case = COMPARISONS[name]
         for group, key in enumerate(case.shown):
             for i, (variant, found) in enumerate(runs_of(case, runs).items()):
@@ -282,7 +284,9 @@ def plot(runs: list[Run], file: Path) -> None:
         ]
         axis.set_xticks(middles, [k.replace("_ap", " AP") for k in case.shown])
         axis.set_title(name, fontsize=10)
-        axis.legend(fontsize=7, loc="upper right")
+        # Above what is drawn, which fills the rest.
+        axis.set_ylim(0, 1.35 * axis.get_ylim()[1])
+        axis.legend(fontsize=8, loc="upper left")
         axis.spines[["top", "right"]].set_visible(False)
     figure.tight_layout()
     figure.savefig(file, dpi=120)

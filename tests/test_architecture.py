@@ -3,7 +3,6 @@
 import ast
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -29,30 +28,21 @@ def test_no_file_is_long():
     assert {name: length for name, length in lengths.items() if length > 400} == {}
 
 
-def test_help_needs_neither_tensorflow_nor_keras():
-    script = """
+@pytest.mark.parametrize("words", [[], ["train"]])
+def test_help_imports_nothing_that_takes_long(words):
+    script = f"""
 import sys
 from keras_maskrcnn.cli import main
 try:
-    main(["train", "--help"])
+    main({[*words, "--help"]})
 except SystemExit:
     pass
-print(sorted({"tensorflow", "keras", "numpy"} & set(sys.modules)))
+print(sorted({{"tensorflow", "keras", "numpy", "PIL", "scipy"}} & set(sys.modules)))
 """
     result = subprocess.run(
         [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True
     )
     assert result.stdout.splitlines()[-1] == "[]", result.stdout[-500:] + result.stderr
-
-
-def test_help_is_quick():
-    script = "from keras_maskrcnn.cli import main; main(['--help'])"
-    times = []
-    for _ in range(3):
-        start = time.perf_counter()
-        subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True)
-        times.append(time.perf_counter() - start)
-    assert min(times) < 0.5
 
 
 READS = ("search", "match", "fullmatch", "findall", "finditer", "startswith", "endswith", "find")

@@ -70,10 +70,12 @@ def check_archive(args: argparse.Namespace) -> None:
 
 def _refuse(args: argparse.Namespace, options: dict[str, str], when: str) -> None:
     for name, option in options.items():
-        # Neither given nor set.
         value = getattr(args, name)
-        if value is not None and value is not False:
-            raise ValueError(f"Expected {option} {when}. Received: {option} {value}")
+        # Neither given nor set.
+        if value is None or value is False:
+            continue
+        received = option if value is True else f"{option} {value}"
+        raise ValueError(f"Expected {option} {when}. Received: {received}")
 
 
 def run_archive(args: argparse.Namespace, threshold: float) -> int:

@@ -18,7 +18,11 @@ from keras_maskrcnn.inference.many import predict as many
         (["a.jpg", "--part-size", "0"], "--part-size only with --input. Received: --part-size 0"),
         (["a.jpg", "--format", "parquet"], "--format only with --input"),
         *(
-            (["--input", "b", *words.split()], f"{words.split()[0]} only with pictures")
+            (
+                ["--input", "b", *words.split()],
+                f"{words.split()[0]} only with pictures, not with --input. "
+                f"Received: {words.split()[0]}{' .+' if len(words.split()) > 1 else '$'}",
+            )
             for words in (
                 *("--tta", "--tile 64", "--geojson", "--counts c.csv", "--annotations a.json"),
                 *("--server http://localhost", "--display 0 0 0"),

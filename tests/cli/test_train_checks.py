@@ -87,12 +87,10 @@ CASES = [
 ]
 
 SCRIPT = """
-import json, sys, time
+import json, sys
 from keras_maskrcnn.cli import main
 for words in json.load(open("words.json")):
-    begin = time.perf_counter()
-    code = main(["train", *words])
-    print(code, round(time.perf_counter() - begin, 2), flush=True)
+    print(main(["train", *words]), flush=True)
     print("---", file=sys.stderr, flush=True)
 """
 
@@ -144,26 +142,22 @@ def python(script, folder):
 
 @pytest.fixture(scope="module")
 def answers(folder):
-    """Exit code, seconds and error of each case, from one process in which TensorFlow is broken."""
+    """Exit code and error of each case, from one process in which TensorFlow is broken."""
     lines = [words if {"--output", "--resume"} & set(words) else [*words, *OUTPUT]
              for words, _ in CASES]  # fmt: skip
     (folder / "words.json").write_text(json.dumps(lines))
     done = python(SCRIPT, folder)
     assert done.returncode == 0, done.stdout + done.stderr
     assert not (folder / "new").exists()
-    told = [line.split() for line in done.stdout.splitlines()]
-    errors = done.stderr.split("---\n")[:-1]
-    return list(zip(told, errors, strict=True))
+    return list(zip(done.stdout.split(), done.stderr.split("---\n")[:-1], strict=True))
 
 
 @pytest.mark.parametrize("number", range(len(CASES)), ids=[" ".join(words) for words, _ in CASES])
 def test_told_in_one_line_without_tensorflow(answers, number):
-    (code, seconds), error = answers[number]
+    code, error = answers[number]
     assert code == "2"
     assert error.startswith("maskrcnn train: error: ") and error.count("\n") == 1
     assert CASES[number][1] in error
-    # The first has Python's imports in it.
-    assert float(seconds) < (3 if number == 0 else 1)
 
 
 @pytest.mark.parametrize(
