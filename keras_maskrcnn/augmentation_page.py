@@ -62,7 +62,7 @@ def augmentation_page(
     rng = np.random.default_rng(seed)
     shown = np.sort(rng.choice(shown, min(pictures, len(shown)), replace=False))
     transforms = make_transforms(augment)
-    slots = data.max_objects + added_objects(transforms, data)
+    slots = data.max_objects + added_objects(transforms, data.max_objects)
     loaders = [
         PictureLoader(data, chosen, seed, slots, max_size, False, not data.missing_outlines, False)
         for chosen in ((), transforms)
