@@ -39,13 +39,13 @@ class CropRecord(ImageRecord):
         whole: the picture.
         window: `(x1, y1, x2, y2)` within it, in whole pixels.
         scale: by which what is in the window is resized.
-        numbers: of the instances of `whole` whose boxes reach into the window.
+        near: int64, numbers of the instances of `whole` whose boxes reach into the window.
         enough: an area, in square pixels of the crop, that counts as an object whatever part it is.
     """
 
     whole: ImageRecord
     window: Window
-    _numbers: np.ndarray
+    near: np.ndarray
     _enough: float
 
     def __init__(
@@ -53,7 +53,7 @@ class CropRecord(ImageRecord):
         whole: ImageRecord,
         window: Window,
         scale: float,
-        numbers: np.ndarray,
+        near: np.ndarray,
         enough: float,
     ) -> None:
         x1, y1, x2, y2 = window
@@ -64,7 +64,7 @@ class CropRecord(ImageRecord):
             "width": max(1, round((x2 - x1) * scale)),
             "whole": whole,
             "window": window,
-            "_numbers": numbers,
+            "near": near,
             "_enough": enough,
         }
         for name, value in fields.items():
@@ -82,10 +82,11 @@ class CropRecord(ImageRecord):
             InstanceMover(matrix, old, new, MIN_VISIBLE, self._enough),
             InstanceMover(matrix, old, new),
         ]
-        near = [whole.instances[number] for number in self._numbers]
         # One by one: the order of instances stays.
         return tuple(
-            moved for instance in near for moved in movers[instance.is_crowd].instances([instance])
+            moved
+            for instance in (whole.instances[number] for number in self.near)
+            for moved in movers[instance.is_crowd].instances([instance])
         )
 
     @property

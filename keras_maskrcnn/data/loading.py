@@ -207,20 +207,13 @@ class PictureLoader:
             return self.samples[index]
         record = self._records(epoch)[index]
         if isinstance(record, CropRecord):
-            image = self._cut(record)
+            image = read_crop(self.windows, record)
         else:
             image = read_picture(record, self.data.pixels)
         sample = Sample(image, record.instances, tuple(self.data.keypoint_flip_pairs))
         if self.cache:
             self.samples[index] = sample
         return sample
-
-    def _cut(self, crop: CropRecord) -> np.ndarray:
-        image = self.windows.read(crop.whole, crop.window)
-        if image.shape[:2] == (crop.height, crop.width):
-            return image
-        # As `predict` resizes its tiles.
-        return resize_image(image, (crop.height, crop.width)).numpy()
 
     def _masks(
         self, index: int, read: Sample, sample: Sample, turn: np.ndarray | None
@@ -249,6 +242,14 @@ class PictureLoader:
         for row, (outline, box) in enumerate(outlines):
             masks[row] = outline.draw_whole(*sides) if self.whole_masks else outline.draw(box)
         return masks
+
+
+def read_crop(windows: PictureWindows, crop: CropRecord) -> np.ndarray:
+    """The pixels of a crop `[h, w, C]`, on the scale 0..255; resized as `predict` resizes tiles."""
+    image = windows.read(crop.whole, crop.window)
+    if image.shape[:2] == (crop.height, crop.width):
+        return image
+    return resize_image(image, (crop.height, crop.width)).numpy()
 
 
 def _has_depth(data: DetectionData) -> bool:

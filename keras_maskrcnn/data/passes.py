@@ -124,7 +124,7 @@ def draw_groups(sizes: np.ndarray, limit: int, seed: int, epoch: int) -> np.ndar
 
     Args:
         sizes: `[files]`: what each takes in memory while it is read, in bytes; may be 0.
-        limit: what those of a group should take together.
+        limit: what those of a group take together at most; a larger one is alone with others of 0.
         seed: seed of the run.
         epoch: number of the pass.
 
@@ -132,10 +132,15 @@ def draw_groups(sizes: np.ndarray, limit: int, seed: int, epoch: int) -> np.ndar
         int64 `[files]`: the group of each; group 0 comes first.
     """
     order = np.random.default_rng([seed, epoch, 5]).permutation(len(sizes))
-    before = np.cumsum(sizes[order]) - sizes[order]
     groups = np.empty(len(sizes), np.int64)
-    groups[order] = before // limit
-    return np.unique(groups, return_inverse=True)[1]
+    group, taken = 0, 0
+    for file in order.tolist():
+        size = int(sizes[file])
+        if size and taken and taken + size > limit:
+            group, taken = group + 1, 0
+        groups[file] = group
+        taken += size
+    return groups
 
 
 def draw_order_of_groups(

@@ -55,9 +55,8 @@ def open_parts(
     try:
         parts = kind(path)
     except ValueError:
-        with contextlib.suppress(OSError, ValueError):
-            if read_picture_header(path).pixels > MAX_PIXELS:
-                raise
+        if _is_too_large(path):
+            raise
         return None
     if pixels.channels > 3 and parts.channels != pixels.channels:
         parts.close()  # A page for each channel, perhaps.
@@ -195,6 +194,13 @@ def _of_parts(
         raise ValueError(
             f"Image id {record.image_id}: Cannot decode the picture {record.path}: {error}"
         ) from error
+
+
+def _is_too_large(path: str | os.PathLike[str]) -> bool:
+    try:
+        return read_picture_header(path).pixels > MAX_PIXELS
+    except (OSError, ValueError):
+        return False
 
 
 def _has_bytes(path: str) -> bool:
