@@ -42,11 +42,9 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     parser.add_argument(
         "--draws", type=int, metavar="N", default=4, help="passes shown of each: %(default)s"
     )
+    parser.add_argument("--min-size", type=int, metavar="PIXELS", help="as in train (default: 800)")
     parser.add_argument(
-        "--min-size", type=int, metavar="PIXELS", default=800, help="as in train: %(default)s"
-    )
-    parser.add_argument(
-        "--max-size", type=int, metavar="PIXELS", default=1333, help="as in train: %(default)s"
+        "--max-size", type=int, metavar="PIXELS", help="as in train (default: 1333)"
     )
     tile_arguments(parser, "show crops of this side, as train --tile makes them")
     parser.add_argument(
@@ -67,6 +65,13 @@ def run(args: argparse.Namespace) -> int:
     if args.data is None:
         raise ValueError("Expected --data FOLDER")
     augment = augment_choice(args.augment)
+    sizes = {"min_size": args.min_size, "max_size": args.max_size}
+    given = {name: size for name, size in sizes.items() if size is not None}
+    if args.tile is not None and given:
+        raise ValueError(
+            "Expected --min-size and --max-size only without --tile, which shows pictures in their "
+            f"own size. Received: --tile {args.tile} with {given}"
+        )
     data = read_split(args)
 
     from keras_maskrcnn.augmentation_page import augmentation_page
@@ -78,8 +83,7 @@ def run(args: argparse.Namespace) -> int:
         args.output,
         pictures=args.pictures,
         draws=args.draws,
-        min_size=args.min_size,
-        max_size=args.max_size,
+        **given,
         seed=args.seed,
         tiling=as_tiling(args.tile, args.overlap),
     )
