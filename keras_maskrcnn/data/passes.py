@@ -51,11 +51,11 @@ def count_repeats(pictures: np.ndarray) -> np.ndarray:
 
 def describe_pass(data: DetectionData, pictures: np.ndarray, called: str = "pictures") -> str:
     """What the pictures of a pass hold, in one line."""
-    records = [data.records[index] for index in pictures]
-    empty = sum(not record.objects for record in records)
-    counts = Counter(o.category for record in records for o in record.objects)
+    shown = [data.records[index].objects for index in pictures]
+    empty = sum(not found for found in shown)
+    counts = Counter(o.category for found in shown for o in found)
     objects = ", ".join(f"{name} {counts[k]}" for k, name in enumerate(data.class_names))
-    return f"{len(records)} {called}, {empty} without objects; objects: {objects}"
+    return f"{len(shown)} {called}, {empty} without objects; objects: {objects}"
 
 
 def draw_sizes(count: int, min_sizes: Sequence[int], seed: int, epoch: int) -> np.ndarray:

@@ -29,7 +29,7 @@ _PARTS: dict[str, type[TiffParts | ArrayParts]] = {
 }
 # What decoded pictures may take in memory together, in bytes; the latest one always may.
 DECODED_BYTES = 1 << 30
-# Rows that are read at a time where all of a picture is checked.
+# Rows that are read at a time where all of a picture is.
 _ROWS = 512
 
 
@@ -155,19 +155,28 @@ class _Decoded:
         return 0 if image is None else image.nbytes
 
 
-def check_windows(record: ImageRecord, pixels: PixelFormat) -> None:
-    """Reads all of a picture, part by part where that is possible.
+def read_bands(record: ImageRecord, pixels: PixelFormat) -> Iterator[np.ndarray]:
+    """Reads all of a picture from top to bottom, part by part where that is possible.
+
+    Yields:
+        `[h, W, C]` on the scale 0..255.
 
     Raises:
         ValueError: as `PictureWindows.read`.
     """
     with _parts(record, pixels) as parts:
         if parts is None:
-            read_picture(record, pixels)
+            yield read_picture(record, pixels)
             return
         for top in range(0, record.height, _ROWS):
             bottom = min(top + _ROWS, record.height)
-            _of_parts(parts, record, (0, top, record.width, bottom), pixels)
+            yield _of_parts(parts, record, (0, top, record.width, bottom), pixels)
+
+
+def check_windows(record: ImageRecord, pixels: PixelFormat) -> None:
+    """`ValueError`, as of `PictureWindows.read`, unless all of a picture can be read."""
+    for _ in read_bands(record, pixels):
+        pass
 
 
 @contextlib.contextmanager

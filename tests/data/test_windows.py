@@ -1,6 +1,7 @@
 """Windows of picture files: as of the whole picture, and of most files no more is read."""
 
 import importlib.util
+import json
 import os
 import threading
 
@@ -10,6 +11,7 @@ import tifffile
 from helpers import run_python
 from PIL import Image
 
+from keras_maskrcnn.data import load_coco
 from keras_maskrcnn.data import windows as windows_module
 from keras_maskrcnn.data.detection_data import DetectionData
 from keras_maskrcnn.data.readable import leave_out_unreadable
@@ -185,6 +187,31 @@ def test_a_picture_is_decoded_once(tmp_path, monkeypatch):
     monkeypatch.setattr(windows_module, "DECODED_BYTES", 10)
     windows.read(paths[3], WINDOW), windows.read(paths[3], WINDOW)
     assert decoded[5:] == ["3"] and len(windows._decoded) == 1
+
+
+def test_a_data_set_may_have_pictures_beyond_the_limit(tmp_path):
+    """Where windows of them are read alone; others are left out, and told."""
+    side = 10_100
+    np.lib.format.open_memmap(tmp_path / "a.npy", "w+", "uint8", (side, side, 3)).flush()
+    tifffile.memmap(
+        tmp_path / "b.tif", shape=(side, side, 3), dtype="uint8", photometric="rgb"
+    ).flush()
+    images = [
+        {"id": n, "file_name": name, "height": side, "width": side}
+        for n, name in enumerate(("a.npy", "b.tif", "c.png"))
+    ]
+    box = {"category_id": 1, "bbox": [9000, 9000, 40, 40], "iscrowd": 0}
+    entries = [{"id": n, "image_id": n, **box} for n in range(3)]
+    content = {"images": images, "annotations": entries, "categories": [{"id": 1, "name": "a"}]}
+    (tmp_path / "data.json").write_text(json.dumps(content))
+    with pytest.warns(UserWarning, match="image id 2: picture has more than 100000000 pixels"):
+        data = load_coco(tmp_path / "data.json", tmp_path)
+    assert [record.image_id for record in data.records] == [0, 1]
+    for record in data.records:
+        assert PictureWindows(PLAIN).read(record, (9000, 9000, 9040, 9050)).shape == (50, 40, 3)
+        # Whole, they are refused as ever.
+        with pytest.raises(ValueError, match="at most"):
+            read_image(record.path)
 
 
 _MEMORY = """
