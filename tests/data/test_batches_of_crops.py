@@ -12,7 +12,9 @@ from PIL import Image
 
 from keras_maskrcnn import Tiling
 from keras_maskrcnn.data.crops import Crops
+from keras_maskrcnn.data.loading import PictureLoader
 from keras_maskrcnn.data.reading import read_image
+from keras_maskrcnn.data.transforms import Transform
 from keras_maskrcnn.images.pixels import PixelFormat
 from keras_maskrcnn.models.training_data import as_batches
 
@@ -102,6 +104,24 @@ def test_equal_seeds_give_equal_batches(data):
     # Without an order of its own, a pass is as any other.
     first, second = content(data.batches(2, **TILES), 2)
     assert first == second
+
+
+def test_transforms_see_the_crops_of_their_pass(data):
+    """As `copy_paste` does, which takes objects of others."""
+    crops, seen = Crops(data, Tiling(64, 16), 5), []
+
+    class Look(Transform):
+        def draw(self, rng, sample):
+            seen.append((sample.around.pictures[3], sample.around.read(3)))
+
+    loader = PictureLoader(data, (Look(),), 5, 2, 0, False, True, False, crops)
+    for epoch in (0, 1):
+        loader(0, epoch, 0)
+        record, sample = seen[epoch]
+        x1, y1, x2, y2 = record.window
+        assert record.window == crops.records(epoch)[3].window
+        np.testing.assert_array_equal(sample.image, read_image(record.path)[y1:y2, x1:x2])
+    assert seen[0][0].window != seen[1][0].window
 
 
 @pytest.mark.parametrize("kind", ["png", "tif"])
