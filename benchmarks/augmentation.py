@@ -22,8 +22,8 @@ from workers.describe import describe_machine, status_megabytes
 
 from keras_maskrcnn.data.detection_data import DetectionData
 from keras_maskrcnn.data.loading import PictureLoader
-from keras_maskrcnn.data.pipeline import resize_image
 from keras_maskrcnn.data.records import ImageRecord, Instance
+from keras_maskrcnn.data.resizing import resize_image
 from keras_maskrcnn.data.transforms import (
     Sample,
     Transform,
@@ -101,7 +101,7 @@ def loading_rate(augment: Any, samples: list[Sample], folder: Path, rounds: int)
     data = DetectionData(records, ["star"], [1])
     side = max(samples[0].size)
     transforms = make_transforms(augment)
-    slots = data.max_objects + added_objects(transforms, data)
+    slots = data.max_objects + added_objects(transforms, data.max_objects)
     loader = PictureLoader(data, transforms, 0, slots, side, False, True, False)
     numbers = [(n % len(records), n // len(records)) for n in range(rounds + 1)]
     for count, (index, epoch) in enumerate(numbers):

@@ -5,6 +5,7 @@ Legend: `N` objects, `M` mask side, `J` keypoints, `H W` pixels.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,13 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from keras_maskrcnn.checks import at_least
+from keras_maskrcnn.data.crops import Crops
 from keras_maskrcnn.data.detection_data import DetectionData
 from keras_maskrcnn.data.loading import PictureLoader
+from keras_maskrcnn.data.records import ImageRecord
 from keras_maskrcnn.data.transforms import added_objects, make_transforms
 from keras_maskrcnn.drawing import CROWD_COLOR, Shape, color_shapes, draw_shapes
+from keras_maskrcnn.images.tiling import Tiling
 from keras_maskrcnn.label_placing import label_font
 from keras_maskrcnn.ops.paste import paste_crop
 
@@ -33,6 +37,7 @@ def augmentation_page(
     max_size: int = 1333,
     seed: int = 0,
     tile: int = 360,
+    tiling: Tiling | None = None,
 ) -> np.ndarray:
     """Draws pictures as they are, and beside each what some passes make of it.
 
@@ -48,6 +53,8 @@ def augmentation_page(
         min_size, max_size: sizes of the network's input, as `DetectionData.batches` takes them.
         seed: of the choice and of the augmentation: a run with this seed begins with these passes.
         tile: length of a drawn picture's longer side in pixels.
+        tiling: shows crops in place of pictures, as `DetectionData.batches` makes them with
+            `shuffle`: in the first column where they lie by the grid, then as they shift.
 
     Returns:
         The page as uint8 `[h, w, 3]`.
@@ -56,22 +63,27 @@ def augmentation_page(
         ValueError: where the data has no objects, or for `augment` as `DetectionData.batches`.
     """
     at_least(1, pictures=pictures, draws=draws, min_size=min_size, max_size=max_size, tile=tile)
-    shown = np.flatnonzero([bool(record.objects) for record in data.records])
+    still = None if tiling is None else Crops(data, tiling)
+    shifted = None if tiling is None else Crops(data, tiling, seed)
+    records: Sequence[ImageRecord] = data.records if still is None else still.records()
+    shown = np.flatnonzero([bool(record.objects) for record in records])
     if not len(shown):
         raise ValueError(f"Expected pictures with objects. Received: none in {data.name!r}")
     rng = np.random.default_rng(seed)
     shown = np.sort(rng.choice(shown, min(pictures, len(shown)), replace=False))
     transforms = make_transforms(augment)
-    slots = data.max_objects + added_objects(transforms, data)
+    most = data.max_objects if still is None else still.max_objects
+    settings = (seed, most + added_objects(transforms, most), max_size, False)
+    has_masks = not data.missing_outlines
     loaders = [
-        PictureLoader(data, chosen, seed, slots, max_size, False, not data.missing_outlines, False)
-        for chosen in ((), transforms)
+        PictureLoader(data, chosen, *settings, has_masks, False, crops)
+        for chosen, crops in (((), still), (transforms, shifted))
     ]
     strips = []
     for index in shown.tolist():
         fields = [_fields(loaders[0], index, 0, min_size)]
         fields += [_fields(loaders[1], index, epoch, min_size) for epoch in range(draws)]
-        texts = [Path(data.records[index].path).name]
+        texts = [Path(records[index].path).name]
         texts += [f"pass {number + 1}" for number in range(draws)]
         strips.append(_strip([_tile(f, data, tile) for f in fields], texts, fields, tile))
     page = np.concatenate(strips)

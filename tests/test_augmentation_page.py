@@ -9,6 +9,7 @@ from keras_maskrcnn.augmentation_page import augmentation_page
 from keras_maskrcnn.cli.main import main
 from keras_maskrcnn.data.detection_data import DetectionData
 from keras_maskrcnn.data.writers import save_dataset
+from keras_maskrcnn.images.tiling import Tiling
 
 TILE, GAP, CAPTION = 120, 12, 26
 
@@ -29,6 +30,21 @@ def test_rows_and_columns(tmp_path):
     # Outlines are drawn in the classes' colours.
     for color in ((255, 86, 70), (40, 160, 255)):
         assert (tiles[0] == color).all(axis=2).sum() > 20
+
+
+def test_crops(tmp_path):
+    """Where they lie by the grid, then as they shift: of a picture of one tile, not at all."""
+    data = make_data(tmp_path, [(60, 60), (60, 300)])
+    options = {"pictures": 9, "draws": 3, "tile": TILE, "tiling": Tiling(60, 10)}
+    page = augmentation_page(data, "none", tmp_path / "page.png", **options)
+    assert page.shape[1] == 4 * (TILE + GAP) + GAP
+    columns = [GAP + n * (TILE + GAP) for n in range(4)]
+    height = TILE + CAPTION + GAP
+    for row in range(len(page) // height):
+        tiles = [page[row * height + CAPTION :][:TILE, x : x + TILE] for x in columns]
+        alike = [bool((tile == tiles[0]).all()) for tile in tiles[1:]]
+        assert all(alike) == (row == 0)
+    assert len(page) // height >= 3
 
 
 def test_passes_are_those_of_training(tmp_path):
@@ -61,5 +77,9 @@ def test_command(tmp_path, capsys):
     assert str(page) in capsys.readouterr().out
     assert main([*words, "{bad"]) == 2
     assert "Expected a name or a JSON object" in capsys.readouterr().err
-    assert main([*words, "jitterr"]) == 2
+    assert main([*words, "flip", "--tile", "60"]) == 2
+    assert "only without --tile" in capsys.readouterr().err
+    words = [*words[:7], "--tile", "40", "--overlap", "8"]
+    assert main([*words, "--augment", "flip"]) == 0
+    assert main([*words, "--augment", "jitterr"]) == 2
     assert "mean 'scale_jitter'" in capsys.readouterr().err

@@ -188,14 +188,21 @@ def tta_argument(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def tile_arguments(parser: argparse.ArgumentParser) -> None:
-    """`--tile` and `--overlap`, of commands that look at pictures."""
+def tile_arguments(
+    parser: Any,
+    use: str = "look at pictures in their own size, in tiles of this side, and join what is found",
+) -> None:
+    """`--tile` and `--overlap`, of commands that look at pictures.
+
+    Args:
+        parser: of a command, or a group of its options.
+        use: what the command does with tiles, for its help.
+    """
     parser.add_argument(
         "--tile",
         type=int,
         metavar="PIXELS",
-        help="look at pictures in their own size, in tiles of this side, and join what is found: "
-        "for pictures too large to be seen at once",
+        help=f"{use}: for pictures too large to be seen at once",
     )
     parser.add_argument(
         "--overlap",
@@ -211,7 +218,7 @@ def check_tiling(args: argparse.Namespace) -> None:
     Raises:
         ValueError: as said.
     """
-    from keras_maskrcnn.inference.tiling import as_tiling
+    from keras_maskrcnn.images.tiling import as_tiling
 
     if args.overlap is not None and args.tile is None:
         raise ValueError(f"Expected --overlap with --tile. Received: --overlap {args.overlap}")

@@ -6,7 +6,7 @@ import argparse
 from typing import Any
 
 from keras_maskrcnn.cli.data import DATA_HELP, augment_argument, data_arguments, read_split
-from keras_maskrcnn.cli.options import augment_choice, say
+from keras_maskrcnn.cli.options import augment_choice, say, tile_arguments
 
 _DESCRIPTION = f"""\
 Draw what training will see: pictures as they are, and beside each what some passes of the
@@ -19,6 +19,7 @@ _EPILOG = """\
 examples:
   maskrcnn show --data photos --augment lsj
   maskrcnn show --data photos --augment standard copy_paste --pictures 10 --output page.png
+  maskrcnn show --data surveys --tile 1024 --overlap 128
   maskrcnn show --data cells --augment '{"name": "rotate", "degrees": [-180, 180]}'
 """
 
@@ -41,12 +42,11 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     parser.add_argument(
         "--draws", type=int, metavar="N", default=4, help="passes shown of each: %(default)s"
     )
+    parser.add_argument("--min-size", type=int, metavar="PIXELS", help="as in train (default: 800)")
     parser.add_argument(
-        "--min-size", type=int, metavar="PIXELS", default=800, help="as in train: %(default)s"
+        "--max-size", type=int, metavar="PIXELS", help="as in train (default: 1333)"
     )
-    parser.add_argument(
-        "--max-size", type=int, metavar="PIXELS", default=1333, help="as in train: %(default)s"
-    )
+    tile_arguments(parser, "show crops of this side, as train --tile makes them")
     parser.add_argument(
         "--seed",
         type=int,
@@ -65,9 +65,17 @@ def run(args: argparse.Namespace) -> int:
     if args.data is None:
         raise ValueError("Expected --data FOLDER")
     augment = augment_choice(args.augment)
+    sizes = {"min_size": args.min_size, "max_size": args.max_size}
+    given = {name: size for name, size in sizes.items() if size is not None}
+    if args.tile is not None and given:
+        raise ValueError(
+            "Expected --min-size and --max-size only without --tile, which shows pictures in their "
+            f"own size. Received: --tile {args.tile} with {given}"
+        )
     data = read_split(args)
 
     from keras_maskrcnn.augmentation_page import augmentation_page
+    from keras_maskrcnn.images.tiling import as_tiling
 
     augmentation_page(
         data,
@@ -75,9 +83,9 @@ def run(args: argparse.Namespace) -> int:
         args.output,
         pictures=args.pictures,
         draws=args.draws,
-        min_size=args.min_size,
-        max_size=args.max_size,
+        **given,
         seed=args.seed,
+        tiling=as_tiling(args.tile, args.overlap),
     )
     say(args.output)
     return 0

@@ -31,9 +31,11 @@ def is_own_model(weights: str | None) -> bool:
 def complete(args: argparse.Namespace) -> argparse.Namespace:
     """With an input size and a backbone where none is given: a whole model brings its own.
 
+    Crops are as large as the tiles are, and so is then the input of the model.
+
     Raises:
-        ValueError: for a backbone beside a whole model, or a `--weights-file` without a published
-            one.
+        ValueError: for a backbone beside a whole model, a `--weights-file` without a published
+            one, or a size beside `--tile`.
     """
     own: dict[str, Any] = {"min_size": 800, "max_size": 1333, "backbone": "resnet50"}
     arguments: dict[str, Any] = {}
@@ -54,6 +56,14 @@ def complete(args: argparse.Namespace) -> argparse.Namespace:
             )
         own |= {k: v for k, v in arguments.items() if k in ("min_size", "max_size")}
         own["backbone"] = None
+    if args.tile is not None:
+        for name in ("min_size", "max_size"):
+            if getattr(args, name) not in (None, args.tile, [args.tile]):
+                raise ValueError(
+                    f"Expected --{name.replace('_', '-')} only without --tile, which shows "
+                    f"pictures in their own size. Received: both"
+                )
+        own |= {"min_size": args.tile, "max_size": args.tile}
     given = {k: v for k, v in vars(args).items() if k not in own or v is not None}
     completed = argparse.Namespace(**{**vars(args), **own, **given})
     completed.min_size = args.min_size or [own["min_size"]]
@@ -64,7 +74,11 @@ def training_options(args: argparse.Namespace) -> TrainingOptions:
     """The `TrainingOptions` that the arguments describe."""
     from keras_maskrcnn.training import TrainingOptions
 
-    sizes = tuple(args.min_size)
+    min_sizes = tuple(args.min_size)
+    sizes: dict[str, Any] = {"tile": args.tile, "overlap": args.overlap}
+    if args.tile is None:
+        sizes |= {"min_size": min_sizes if len(min_sizes) > 1 else min_sizes[0]}
+        sizes["max_size"] = args.max_size
     return TrainingOptions(
         epochs=args.epochs,
         minutes=args.minutes,
@@ -78,8 +92,7 @@ def training_options(args: argparse.Namespace) -> TrainingOptions:
         ema=args.ema,
         freeze=args.freeze,
         freeze_epochs=args.freeze_epochs,
-        min_size=sizes if len(sizes) > 1 else sizes[0],
-        max_size=args.max_size,
+        **sizes,
         augment=augment_choice(args.augment),
         sampling={"name": args.sampling, **parse_settings(args.sampling_set)},
         evaluate_every=args.evaluate_every,

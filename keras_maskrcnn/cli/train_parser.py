@@ -7,7 +7,7 @@ from typing import Any
 
 from keras_maskrcnn import names
 from keras_maskrcnn.cli.data import DATA_HELP, augment_argument, data_arguments
-from keras_maskrcnn.cli.options import weights_file_argument
+from keras_maskrcnn.cli.options import tile_arguments, weights_file_argument
 from keras_maskrcnn.cli.training_arguments import training_arguments
 
 _DESCRIPTION = f"""\
@@ -30,6 +30,7 @@ examples:
   maskrcnn train --data photos --weights imagenet --find-learning-rate
   maskrcnn train --data photos --weights imagenet --minutes 60 --ema 0.999 --patience 5
   maskrcnn train --data photos --augment standard copy_paste --sampling-set empty_share=0.1
+  maskrcnn train --data surveys --weights imagenet --tile 1024 --overlap 128
   maskrcnn train --resume runs/photos
 """
 
@@ -52,6 +53,11 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
             metavar=("ANNOTATIONS", "IMAGES"),
             help=f"COCO JSON file and picture folder to {use}, instead of --data",
         )
+    tile_arguments(
+        data,
+        "train on crops of this side of the pictures in their own size, which shift from epoch to "
+        "epoch, and validate in tiles, in place of --min-size and --max-size",
+    )
     augment_argument(data)
     data.add_argument(
         "--sampling",

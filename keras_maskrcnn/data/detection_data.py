@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     import tensorflow as tf
     from PIL import Image
 
+    from keras_maskrcnn.images.tiling import Tiling
+
 
 @dataclass(eq=False)
 class DetectionData:
@@ -175,6 +177,8 @@ class DetectionData:
         cache: bool = False,
         masks: bool | None = None,
         whole_masks: bool = False,
+        tile: int | Tiling | None = None,
+        overlap: int | None = None,
     ) -> tf.data.Dataset:
         """Makes the `tf.data.Dataset` that `fit`, `evaluate` and `predict` read.
 
@@ -221,6 +225,12 @@ class DetectionData:
                 the transformed one) and enlarged with it by nearest neighbour.
                 Targets made of them are less exact than those of crops, and they take `H W` bytes
                 per object rather than 12,544.
+            tile, overlap: show crops of the pictures in their own size, as `MaskRCNN.predict` looks
+                at tiles of that side and overlap (a number, or a `Tiling` with scales), in place of
+                whole pictures: every pass has all crops, or those that `sampling` draws. With
+                `shuffle`, they shift from pass to pass; see `data.crops.Crops`, and `CropRecord`
+                for what is left of objects that are cut. Of TIFF and `.npy` files the crop alone
+                is read; other files are decoded once in a pass. `cache` keeps whole pictures.
 
         Returns:
             A data set of known length that yields `(images, targets)`: images float32
@@ -234,20 +244,29 @@ class DetectionData:
             - `crowd_boxes` float32 `[B, Nc, 4]`: crowd regions, padding 0
             - `keypoints` float32 `[B, N, J, 3]`: x, y, visibility; only with keypoint data
             - each of `attribute_names` float32 `[B, N]`: -1 where padded or not known
-            - `image_ids` int64 `[B]` and `original_sizes` int32 `[B, 2]` (height, width)
+            - `image_ids` int64 `[B]` and `original_sizes` int32 `[B, 2]` (height, width); of crops
+              the id of their picture, and their own size
 
         Raises:
             ValueError: if the data set is empty, an argument is out of range, the model's pictures
                 are of other channels or another range, a picture has more than `max_objects`
-                objects, with `masks=True` an object has no outline, or `augment` or `sampling` is
-                unknown.
-            TypeError: if `augment` or `sampling` is something else.
+                objects, with `masks=True` an object has no outline, `augment` or `sampling` is
+                unknown, `tile` and `overlap` fit no tiling, or are given with `min_size` or
+                `max_size`.
+            TypeError: if `augment`, `sampling` or `tile` is something else.
         """
         from keras_maskrcnn.data.pipeline import make_batches
         from keras_maskrcnn.images.input_size import InputSize
+        from keras_maskrcnn.images.tiling import as_tiling
 
         if model is not None:
             model.pixels.require_like(self.pixels, f"the data set {self.name!r}")
+        tiling = as_tiling(tile, overlap)
+        if tiling is not None and (min_size is not None or max_size is not None):
+            raise ValueError(
+                "tile shows pictures in their own size, or in the scales of a Tiling. "
+                f"Received: tile={tile} with min_size={min_size}, max_size={max_size}"
+            )
         size = InputSize() if model is None else model.input_size
         if masks is None and model is not None:
             masks = model.needs_masks
@@ -268,4 +287,5 @@ class DetectionData:
             cache=cache,
             masks=masks,
             whole_masks=whole_masks,
+            tiling=tiling,
         )

@@ -6,20 +6,25 @@ Legend: `N` objects, `Nc` crowd regions, `J` keypoints, `M` mask side.
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from keras_maskrcnn.data.crops import CropRecord, Crops
 from keras_maskrcnn.data.detection_data import DetectionData
 from keras_maskrcnn.data.picture_files import read_picture_header
 from keras_maskrcnn.data.reading import read_picture
+from keras_maskrcnn.data.records import ImageRecord
+from keras_maskrcnn.data.resizing import resize_image
 from keras_maskrcnn.data.transforms.base import (
     Sample,
     Surroundings,
     Transform,
     transform_sample,
 )
+from keras_maskrcnn.data.windows import PictureWindows
 from keras_maskrcnn.images.input_size import resize_shape
 from keras_maskrcnn.outlines import MASK_SIDE
 from keras_maskrcnn.outlines.raster import turn_cells
@@ -41,6 +46,7 @@ class PictureLoader:
         cache: whether read pictures, and masks that only turn with them, are kept.
         masks: whether masks are drawn.
         whole_masks: whether they are of whole pictures.
+        crops: of the pictures, which are shown in their place, in the size that they have.
 
     Attributes:
         shapes: of each field by its name.
@@ -57,6 +63,7 @@ class PictureLoader:
         cache: bool,
         masks: bool,
         whole_masks: bool,
+        crops: Crops | None = None,
     ) -> None:
         self.data = data
         self.transforms = transforms
@@ -65,18 +72,22 @@ class PictureLoader:
         self.max_size = max_size
         self.whole_masks = whole_masks
         self.has_masks = masks
-        self.cache = cache
+        self.crops = crops
+        self.windows = PictureWindows(data.pixels, keeps_all=cache)
+        # Of crops that shift, the pictures are kept: each crop comes once.
+        self.cache = cache and not (crops and crops.shifts)
+        self.max_crowds = crops.max_crowds if crops else data.max_crowds
         self.samples: dict[int, Sample] = {}
         self.masks: dict[int, np.ndarray] = {}
         gives_floats = any(t.gives_floats for t in transforms) or not data.pixels.keeps_bytes
-        gives_floats = gives_floats or _has_depth(data)
+        gives_floats = gives_floats or _has_depth(data) or bool(crops and crops.resizes)
         self.pixels = np.dtype(np.float32 if gives_floats else np.uint8)
         self.shapes: dict[str, list[int | None]] = {
             "images": [None, None, data.pixels.channels],
             "image_sizes": [2],
             "boxes": [max_objects, 4],
             "classes": [max_objects],
-            "crowd_boxes": [data.max_crowds, 4],
+            "crowd_boxes": [self.max_crowds, 4],
             "image_ids": [],
             "original_sizes": [2],
         }
@@ -111,8 +122,8 @@ class PictureLoader:
         Raises:
             ValueError: if the picture cannot be read or transformed; the message names it.
         """
-        record = self.data.records[index]
-        read = self.read(int(index))
+        record = self._records(int(epoch))[index]
+        read = self.read(int(index), int(epoch))
         sample, turn = self._transformed(read, [int(n) for n in (index, epoch, min_size, repeat)])
         objects = sample.objects
         size = np.array(sample.input_size, np.int32)
@@ -125,7 +136,7 @@ class PictureLoader:
             size,
             _padded(boxes * scale, self.max_objects, np.float32),
             _padded(np.array([o.category for o in objects]), self.max_objects, np.int32, fill=-1),
-            _padded(crowds * scale, self.data.max_crowds, np.float32),
+            _padded(crowds * scale, self.max_crowds, np.float32),
             np.int64(record.image_id),
             np.array([record.height, record.width], np.int32),
         ]
@@ -133,7 +144,7 @@ class PictureLoader:
             try:
                 masks = self._masks(int(index), read, sample, turn)
             except ValueError as error:
-                raise ValueError(f"Image id {record.image_id}: {error}") from error
+                raise ValueError(f"{record.named}: {error}") from error
             if self.whole_masks:
                 # The pixel that torch's nearest neighbour takes: of the cell's corner.
                 y, x = (np.arange(n) * m // n for n, m in zip(size, sample.size, strict=True))
@@ -158,15 +169,18 @@ class PictureLoader:
         index, epoch, min_size, repeat = numbers
 
         def input_shape(height: int, width: int) -> tuple[int, int]:
+            if self.crops is not None:
+                return height, width
             return resize_shape(height, width, min_size, self.max_size)
 
-        around = Surroundings(input_shape, self.data.records, self.read)
+        records = self._records(epoch)
+        around = Surroundings(input_shape, records, functools.partial(self.read, epoch=epoch))
         sample = dataclasses.replace(read, around=around)
         if not self.transforms:
             return sample, np.eye(2)
         # The first time, as in passes that have no repeats.
         rng = np.random.default_rng([self.seed, epoch, 2, index, *([repeat] if repeat else [])])
-        where = f"Image id {self.data.records[index].image_id}"
+        where = records[index].named
         try:
             sample, _, turn = transform_sample(sample, self.transforms, rng)
         except ValueError as error:
@@ -175,7 +189,7 @@ class PictureLoader:
             raise ValueError(f"{where}: {type(error).__name__}: {error}") from error
         for name, found, most in (
             ("objects", sample.objects, self.max_objects),
-            ("crowd regions", sample.crowds, self.data.max_crowds),
+            ("crowd regions", sample.crowds, self.max_crowds),
         ):
             if len(found) > most:
                 raise ValueError(
@@ -184,13 +198,19 @@ class PictureLoader:
                 )
         return sample, turn
 
-    def read(self, index: int) -> Sample:
-        """A picture of the data set as it is stored."""
+    def _records(self, epoch: int) -> Sequence[ImageRecord]:
+        return self.data.records if self.crops is None else self.crops.records(epoch)
+
+    def read(self, index: int, epoch: int = 0) -> Sample:
+        """A picture of the data set as it is stored, or a crop of one as it lies in a pass."""
         if index in self.samples:
             return self.samples[index]
-        record = self.data.records[index]
-        pairs = tuple(self.data.keypoint_flip_pairs)
-        sample = Sample(read_picture(record, self.data.pixels), record.instances, pairs)
+        record = self._records(epoch)[index]
+        if isinstance(record, CropRecord):
+            image = read_crop(self.windows, record)
+        else:
+            image = read_picture(record, self.data.pixels)
+        sample = Sample(image, record.instances, tuple(self.data.keypoint_flip_pairs))
         if self.cache:
             self.samples[index] = sample
         return sample
@@ -222,6 +242,14 @@ class PictureLoader:
         for row, (outline, box) in enumerate(outlines):
             masks[row] = outline.draw_whole(*sides) if self.whole_masks else outline.draw(box)
         return masks
+
+
+def read_crop(windows: PictureWindows, crop: CropRecord) -> np.ndarray:
+    """The pixels of a crop `[h, w, C]`, on the scale 0..255; resized as `predict` resizes tiles."""
+    image = windows.read(crop.whole, crop.window)
+    if image.shape[:2] == (crop.height, crop.width):
+        return image
+    return resize_image(image, (crop.height, crop.width)).numpy()
 
 
 def _has_depth(data: DetectionData) -> bool:

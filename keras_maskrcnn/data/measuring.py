@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import warnings
 from collections.abc import Iterator
@@ -13,11 +14,16 @@ import numpy as np
 
 from keras_maskrcnn.checks import at_least
 from keras_maskrcnn.data.detection_data import DetectionData
+from keras_maskrcnn.data.picture_files import MAX_PIXELS
 from keras_maskrcnn.data.reading import read_picture
 from keras_maskrcnn.data.records import ImageRecord
+from keras_maskrcnn.data.windows import read_bands
 
 # Pictures per core that are held at a time.
 _AHEAD = 2
+
+# How many pixels, their mean, and the sum of the squares around it, by channel.
+_Moments = tuple[int, np.ndarray, np.ndarray]
 
 
 def measure_pixels(data: DetectionData, max_pictures: int = 1000, seed: int = 0) -> dict[str, Any]:
@@ -55,19 +61,14 @@ def measure_pixels(data: DetectionData, max_pictures: int = 1000, seed: int = 0)
         places = np.random.default_rng(seed).choice(len(records), max_pictures, replace=False)
         records = [records[place] for place in np.sort(places)]
     channels = data.pixels.channels
-    count, mean, squares = 0, np.zeros(channels), np.zeros(channels)
+    all_pixels: _Moments = (0, np.zeros(channels), np.zeros(channels))
     problems = []
     for found in _measured(records, data):
         if isinstance(found, str):
             problems.append(found)
             continue
-        # Chan, Golub and LeVeque 1979: sums of squares of parts, each around its own mean.
-        size, own_mean, own_squares = found
-        total = count + size
-        apart = own_mean - mean
-        mean = mean + apart * (size / total)
-        squares = squares + own_squares + apart**2 * (count * size / total)
-        count = total
+        all_pixels = _joined(all_pixels, found)
+    count, mean, squares = all_pixels
     if not count:
         raise ValueError(f"No picture of {data.name!r} can be read, such as: {problems[0]}")
     if problems:
@@ -86,22 +87,37 @@ def measure_pixels(data: DetectionData, max_pictures: int = 1000, seed: int = 0)
     }
 
 
-def _measured(
-    records: list[ImageRecord], data: DetectionData
-) -> Iterator[tuple[int, np.ndarray, np.ndarray] | str]:
-    """Of each picture, in order: the number of its pixels, their mean, and the sum of the squares
-    around it; or why it cannot be read."""
+def _joined(one: _Moments, other: _Moments) -> _Moments:
+    """Of two parts together (Chan, Golub and LeVeque 1979)."""
+    (count, mean, squares), (size, own_mean, own_squares) = one, other
+    total = count + size
+    apart = own_mean - mean
+    return (
+        total,
+        mean + apart * (size / total),
+        squares + own_squares + apart**2 * (count * size / total),
+    )
 
-    def measure(record: ImageRecord) -> tuple[int, np.ndarray, np.ndarray] | str:
+
+def _moments(image: np.ndarray) -> _Moments:
+    values = image.reshape(-1, image.shape[2])
+    mean = values.mean(axis=0, dtype=np.float64)
+    # Channel by channel: the float64 of one is held, not of all.
+    squares = [np.square(values[:, c] - mean[c]).sum() for c in range(len(mean))]
+    return len(values), mean, np.array(squares)
+
+
+def _measured(records: list[ImageRecord], data: DetectionData) -> Iterator[_Moments | str]:
+    """Of each picture, in order; or why it cannot be read."""
+
+    def measure(record: ImageRecord) -> _Moments | str:
         try:
-            image = read_picture(record, data.pixels)
+            if record.height * record.width <= MAX_PIXELS:
+                return _moments(read_picture(record, data.pixels))
+            # Too large to be decoded as a whole: crops of it are trained on.
+            return functools.reduce(_joined, map(_moments, read_bands(record, data.pixels)))
         except ValueError as error:
             return str(error)
-        values = image.reshape(-1, image.shape[2])
-        mean = values.mean(axis=0, dtype=np.float64)
-        # Channel by channel: the float64 of one is held, not of all.
-        squares = [np.square(values[:, c] - mean[c]).sum() for c in range(len(mean))]
-        return len(values), mean, np.array(squares)
 
     cores = os.cpu_count() or 1
     left = iter(records)

@@ -6,12 +6,13 @@ Legend: `J` keypoints.
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Sequence
 
 import numpy as np
 
 from keras_maskrcnn.data.records import Instance
-from keras_maskrcnn.outlines import Polygons
+from keras_maskrcnn.outlines import Outline, Polygons
 from keras_maskrcnn.outlines.geometry import as_matrix, move_points
 
 # An object of which less is left, along x or y, has vanished: float32 holds its box at any scale.
@@ -38,6 +39,7 @@ class InstanceMover:
         old, new: sizes of the picture before and after, height and width.
         min_visible: the part of its area that must be left of an object that is cut; with less, it
             is dropped.
+        enough: an area, in square pixels of the new picture, that is enough whatever part it is.
 
     Attributes:
         cuts_nothing: whether nothing leaves the picture, as in a flip or turn.
@@ -49,11 +51,13 @@ class InstanceMover:
         old: tuple[int, int],
         new: tuple[int, int],
         min_visible: float = 0.0,
+        enough: float = math.inf,
     ) -> None:
         self.matrix = as_matrix(matrix)
         self.old_frame = (0.0, 0.0, float(old[1]), float(old[0]))
         self.frame = (0.0, 0.0, float(new[1]), float(new[0]))
         self.min_visible = min_visible
+        self.enough = enough
         a, b, c, d = self.matrix[:2, :2].ravel().tolist()
         self.is_affine = len(self.matrix) == 2 or self.matrix[2].tolist() == [0, 0, 1]
         self.keeps_axes = self.is_affine and (b == c == 0 or a == d == 0)
@@ -65,7 +69,7 @@ class InstanceMover:
         self.cuts_nothing = self.keeps_axes and _bounds(picture) == self.frame
 
     def instances(
-        self, instances: Sequence[Instance], pairs: Sequence[tuple[int, int]]
+        self, instances: Sequence[Instance], pairs: Sequence[tuple[int, int]] = ()
     ) -> tuple[Instance, ...]:
         """Those that do not vanish, moved.
 
@@ -99,7 +103,7 @@ class InstanceMover:
             if min(box[2] - box[0], box[3] - box[1]) < _THINNEST:
                 return None
             is_cut = left is not whole
-            if self.min_visible and is_cut and left.area() < self.min_visible * whole.area():
+            if self.min_visible and is_cut and left.area() < self._needed(whole):
                 return None
             # That of an outline is measured when it is asked for.
             area = None if outline else left.area()
@@ -112,6 +116,10 @@ class InstanceMover:
             annotated_area=area,
             keypoints=None if points is None else self._keypoints(points, pairs),
         )
+
+    def _needed(self, whole: Outline) -> float:
+        """The area that must be left of an object, in square pixels."""
+        return min(self.enough, self.min_visible * whole.area())
 
     def _keypoints(self, points: np.ndarray, pairs: Sequence[tuple[int, int]]) -> np.ndarray:
         """float64 `[J, 3]`; points of visibility 0 are 0, 0, 0."""

@@ -19,7 +19,9 @@ def pass_length(weights: np.ndarray) -> int:
     return round(float(weights.sum()))
 
 
-def draw_pictures(weights: np.ndarray, seed: int, epoch: int) -> np.ndarray:
+def draw_pictures(
+    weights: np.ndarray, seed: int, epoch: int, length: int | None = None
+) -> np.ndarray:
     """Draws the pictures of one pass.
 
     Systematic sampling: a picture of weight 2.3 comes 2 or 3 times, and every pass has the same
@@ -29,13 +31,14 @@ def draw_pictures(weights: np.ndarray, seed: int, epoch: int) -> np.ndarray:
         weights: `[count]`: how often each picture comes on average.
         seed: seed of the run.
         epoch: number of the pass.
+        length: how many are drawn, if not `pass_length(weights)`.
 
     Returns:
-        int64 `[pass_length(weights)]`: picture numbers in ascending order.
+        int64 `[length]`: picture numbers in ascending order.
     """
     rng = np.random.default_rng([seed, epoch, 3])
     order = rng.permutation(len(weights))
-    length = pass_length(weights)
+    length = pass_length(weights) if length is None else length
     ends = np.cumsum(weights[order]) * (length / weights.sum())
     places = np.searchsorted(ends, np.arange(length) + rng.random(), side="right")
     return np.sort(order[np.minimum(places, len(order) - 1)])
@@ -46,13 +49,13 @@ def count_repeats(pictures: np.ndarray) -> np.ndarray:
     return np.arange(len(pictures)) - np.searchsorted(pictures, pictures)
 
 
-def describe_pass(data: DetectionData, pictures: np.ndarray) -> str:
+def describe_pass(data: DetectionData, pictures: np.ndarray, called: str = "pictures") -> str:
     """What the pictures of a pass hold, in one line."""
-    records = [data.records[index] for index in pictures]
-    empty = sum(not record.objects for record in records)
-    counts = Counter(o.category for record in records for o in record.objects)
+    shown = [data.records[index].objects for index in pictures]
+    empty = sum(not found for found in shown)
+    counts = Counter(o.category for found in shown for o in found)
     objects = ", ".join(f"{name} {counts[k]}" for k, name in enumerate(data.class_names))
-    return f"{len(records)} pictures, {empty} without objects; objects: {objects}"
+    return f"{len(shown)} {called}, {empty} without objects; objects: {objects}"
 
 
 def draw_sizes(count: int, min_sizes: Sequence[int], seed: int, epoch: int) -> np.ndarray:
@@ -73,7 +76,9 @@ def draw_sizes(count: int, min_sizes: Sequence[int], seed: int, epoch: int) -> n
     return np.asarray(min_sizes, np.int32)[rng.integers(len(min_sizes), size=count)]
 
 
-def draw_order(aspect_ratios: np.ndarray, batch_size: int, seed: int, epoch: int) -> np.ndarray:
+def draw_order(
+    aspect_ratios: np.ndarray, batch_size: int, seed: int, epoch: int, *more: int
+) -> np.ndarray:
     """Draws the order of pictures for one pass, so that a batch holds pictures of like shape.
 
     Landscape and portrait pictures are shuffled separately (the idea of torchvision's
@@ -87,11 +92,12 @@ def draw_order(aspect_ratios: np.ndarray, batch_size: int, seed: int, epoch: int
         batch_size: pictures per batch.
         seed: seed of the run.
         epoch: number of the pass.
+        *more: numbers of the part of the pass, where it is ordered in parts.
 
     Returns:
         int64 `[count]`: picture numbers; every `batch_size` of them make one batch.
     """
-    rng = np.random.default_rng([seed, epoch, 1])
+    rng = np.random.default_rng([seed, epoch, 1, *more])
     batches: list[np.ndarray] = []
     rest: list[np.ndarray] = []
     for group in (aspect_ratios >= 1, aspect_ratios < 1):
@@ -111,3 +117,45 @@ def draw_order(aspect_ratios: np.ndarray, batch_size: int, seed: int, epoch: int
         last = last[batch_size:]
     order = [batches[number] for number in rng.permutation(len(batches))]
     return np.concatenate([*order, last]).astype(np.int64)
+
+
+def draw_groups(sizes: np.ndarray, limit: int, seed: int, epoch: int) -> np.ndarray:
+    """Draws which files are read at the same time in one pass.
+
+    Args:
+        sizes: `[files]`: what each takes in memory while it is read, in bytes; may be 0.
+        limit: what those of a group take together at most; a larger one is alone with others of 0.
+        seed: seed of the run.
+        epoch: number of the pass.
+
+    Returns:
+        int64 `[files]`: the group of each; group 0 comes first.
+    """
+    order = np.random.default_rng([seed, epoch, 5]).permutation(len(sizes))
+    groups = np.empty(len(sizes), np.int64)
+    group, taken = 0, 0
+    for file in order.tolist():
+        size = int(sizes[file])
+        if size and taken and taken + size > limit:
+            group, taken = group + 1, 0
+        groups[file] = group
+        taken += size
+    return groups
+
+
+def draw_order_of_groups(
+    aspect_ratios: np.ndarray, groups: np.ndarray, batch_size: int, seed: int, epoch: int
+) -> np.ndarray:
+    """As `draw_order`, group by group. A batch may hold the last of one and the first of the next.
+
+    Args:
+        aspect_ratios: `[count]` width / height.
+        groups: `[count]`: group of each picture.
+        batch_size, seed, epoch: as of `draw_order`.
+    """
+    order = []
+    for group in np.unique(groups).tolist():
+        members = np.flatnonzero(groups == group)
+        own = draw_order(aspect_ratios[members], batch_size, seed, epoch, *([group] * (group > 0)))
+        order.append(members[own])
+    return np.concatenate(order)

@@ -16,10 +16,20 @@ MAX_PIXELS = 100_000_000
 # What a picture may take in memory as it is stored: as many pixels of RGB of 16 bits. Channels and
 # bytes can be many where pixels are few.
 MAX_PICTURE_BYTES = 6 * MAX_PIXELS
+# Of the formats of which windows are read alone: a data set may have such pictures, which are
+# trained on by crops.
+_IN_PARTS = (".tif", ".tiff", ".npy")
+MAX_PIXELS_IN_PARTS = 4_000_000_000
 # What a header takes: most end within the first of these, nearly all within the second.
 _FIRST_BYTES = (1 << 12, 1 << 16)
 # What a picture of that many pixels takes without any compression.
 MAX_FILE_BYTES = 3 * MAX_PIXELS
+
+
+def most_pixels(path: str | os.PathLike[str]) -> int:
+    """How many pixels a picture of a data set may have, by its name."""
+    name = os.fspath(path).lower()
+    return MAX_PIXELS_IN_PARTS if name.endswith(_IN_PARTS) else MAX_PIXELS
 
 
 def read_picture_file(path: str | os.PathLike[str]) -> bytes:

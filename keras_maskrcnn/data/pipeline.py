@@ -17,28 +17,11 @@ import tensorflow as tf
 
 from keras_maskrcnn.data.detection_data import DetectionData
 from keras_maskrcnn.data.loading import PictureLoader
-from keras_maskrcnn.data.passes import (
-    count_repeats,
-    draw_order,
-    draw_pictures,
-    draw_sizes,
-    pass_length,
-)
-from keras_maskrcnn.data.sampling import SAMPLINGS
+from keras_maskrcnn.data.passes import count_repeats, draw_sizes
+from keras_maskrcnn.data.plan import PassPlan
+from keras_maskrcnn.data.resizing import resize_image
 from keras_maskrcnn.data.transforms.base import Transform, added_objects, make_transforms
-
-
-def resize_image(image: np.ndarray | tf.Tensor, size: tuple[int, int] | tf.Tensor) -> tf.Tensor:
-    """Resizes bilinearly, half-pixel centres, without antialiasing (as torchvision's detectors).
-
-    Args:
-        image: `[H, W, C]`.
-        size: `(height, width)` of the result.
-
-    Returns:
-        float32 tensor `[height, width, C]`.
-    """
-    return tf.image.resize(image, size, method="bilinear", antialias=False)
+from keras_maskrcnn.images.tiling import Tiling
 
 
 def make_batches(
@@ -58,6 +41,7 @@ def make_batches(
     cache: bool,
     masks: bool | None,
     whole_masks: bool,
+    tiling: Tiling | None,
 ) -> tf.data.Dataset:
     """Makes the data set that `DetectionData.batches` describes."""
     if not data.records:
@@ -81,18 +65,15 @@ def make_batches(
     if first_pass < 0:
         raise ValueError(f"Expected first_pass to be at least 0. Received: first_pass={first_pass}")
     seed = int(np.random.SeedSequence().generate_state(1)[0]) if seed is None else seed
-    weights = SAMPLINGS.make(sampling, default="all").weights(data)
-    count = pass_length(weights)
-    ratios = np.array([record.width / record.height for record in data.records])
+    passed = PassPlan(data, sampling, seed, shuffle=shuffle, tiling=tiling)
+    count = passed.count
     passes = itertools.count(first_pass)
 
     def plan_pass() -> tuple[np.ndarray, ...]:
         epoch = next(passes)
-        pictures = draw_pictures(weights, seed, epoch)
+        pictures = passed.pictures(epoch)
         sizes = draw_sizes(count, min_sizes, seed, epoch)
-        order = np.arange(count)
-        if shuffle:
-            order = draw_order(ratios[pictures], batch_size, seed, epoch)
+        order = passed.order(pictures, batch_size, epoch)
         columns = (pictures, np.full(count, epoch), sizes, count_repeats(pictures))
         return tuple(column[order].astype(np.int64) for column in columns)
 
@@ -109,8 +90,9 @@ def make_batches(
             "masks, for a model with heads=[]. Received: masks=True"
         )
     masks = not missing if masks is None else masks
-    slots = _checked_max_objects(data, max_objects, transforms)
-    loader = PictureLoader(data, transforms, seed, slots, max_size, cache, masks, whole_masks)
+    slots = _checked_max_objects(passed, max_objects, transforms)
+    settings = (data, transforms, seed, slots, max_size, cache, masks, whole_masks)
+    loader = PictureLoader(*settings, crops=passed.crops)
 
     def load(*numbers: tf.Tensor) -> tuple:
         values = tf.numpy_function(loader, numbers, loader.dtypes)
@@ -134,27 +116,31 @@ def make_batches(
     length = count // batch_size if drop_remainder else -(-count // batch_size)
     dataset = dataset.apply(tf.data.experimental.assert_cardinality(length)).prefetch(2)
     dataset.missing_outlines = missing  # For the words of a model that would need them.
+    dataset.is_tiled = tiling is not None  # Then sizes are not the model's, as in `predict`.
     return dataset
 
 
 def _checked_max_objects(
-    data: DetectionData, max_objects: int | None, transforms: Sequence[Transform]
+    plan: PassPlan, max_objects: int | None, transforms: Sequence[Transform]
 ) -> int:
-    added = added_objects(transforms, data)
-    needed = data.max_objects + added
+    added = added_objects(transforms, plan.max_objects)
+    needed = plan.max_objects + added
     if max_objects is None:
         return needed
-    if max_objects < data.max_objects:
-        over = [record for record in data.records if len(record.objects) > max_objects]
-        named = ", ".join(f"{r.image_id} ({len(r.objects)} objects)" for r in over[:3])
+    if max_objects < plan.max_objects:
+        reason = "a crop may have as many"
+        if plan.crops is None:
+            over = [r for r in plan.data.records if len(r.objects) > max_objects]
+            named = ", ".join(f"{r.image_id} ({len(r.objects)} objects)" for r in over[:3])
+            reason = f"{len(over)} pictures have more, such as image ids {named}"
         raise ValueError(
-            f"Expected max_objects to be at least {data.max_objects}: {len(over)} pictures have "
-            f"more, such as image ids {named}. Received: max_objects={max_objects}"
+            f"Expected max_objects to be at least {plan.max_objects}: {reason}. "
+            f"Received: max_objects={max_objects}"
         )
     if max_objects < needed:
         raise ValueError(
             f"Expected max_objects to be at least {needed}: pictures have up to "
-            f"{data.max_objects}, and augment adds up to {added}. "
+            f"{plan.max_objects}, and augment adds up to {added}. "
             f"Received: max_objects={max_objects}"
         )
     return max_objects

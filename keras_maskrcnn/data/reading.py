@@ -60,9 +60,14 @@ def read_picture(record: ImageRecord, pixels: PixelFormat = RGB) -> np.ndarray:
         image = read_image(record.path, pixels)
     except ValueError as error:
         raise ValueError(f"Image id {record.image_id}: {error}") from error
-    if image.shape[:2] != (record.height, record.width):
+    require_size(record, image.shape[:2])
+    return image
+
+
+def require_size(record: ImageRecord, size: tuple[int, ...]) -> None:
+    """`ValueError`, with the image id and the file, unless a picture has its annotated size."""
+    if size != (record.height, record.width):
         raise ValueError(
             f"Image id {record.image_id}: expected {record.path} to have height and width "
-            f"{(record.height, record.width)}, as annotated. Received: {image.shape[:2]}"
+            f"{(record.height, record.width)}, as annotated. Received: {size}"
         )
-    return image

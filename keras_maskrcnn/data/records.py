@@ -93,6 +93,11 @@ class ImageRecord(WithInstances):
     width: int
     instances: tuple[Instance, ...] = ()
 
+    @property
+    def named(self) -> str:
+        """What messages call it."""
+        return f"Image id {self.image_id}"
+
     def plot(self, class_names: Sequence[str] = (), **options: Any) -> Image.Image:
         """Draws the annotated objects over the picture, in its own size.
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from keras_maskrcnn.data.pipeline import resize_image
+from keras_maskrcnn.data.resizing import resize_image
 from keras_maskrcnn.export.headers import (
     JPEG_START,
     count_jpeg_pixels,

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -108,3 +110,52 @@ def decode_array(content: bytes) -> np.ndarray:
     values = np.frombuffer(content, header.dtype, offset=header.start)
     array = values.reshape(header.shape, order="F" if header.is_fortran else "C")
     return array.astype(header.dtype.newbyteorder("="), copy=False)
+
+
+class ArrayParts:
+    """The array of a `.npy` file, of which a part is read at a time.
+
+    Args:
+        path: path of the file, which stays open until `close`.
+
+    Attributes:
+        shape: height and width.
+        channels: how many values a pixel has.
+
+    Raises:
+        ValueError: as `decode_array`, or when there is no such file.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        name = os.fspath(path)
+        try:
+            with open(path, "rb") as file:
+                header = read_array_header(file.read(8 + 4 + _LONGEST_HEADER))
+            size = os.stat(path).st_size
+            if size != header.end:
+                raise ValueError(
+                    f"expected {header.end} bytes, as the header of {header.shape} {header.dtype} "
+                    f"says. Received: {size}"
+                )
+            self._values: Any = np.memmap(
+                path,
+                header.dtype,
+                "r",
+                header.start,
+                header.shape,
+                order="F" if header.is_fortran else "C",
+            )
+        except (OSError, ValueError) as error:
+            raise ValueError(f"Cannot read the array {name}: {error}") from None
+        self.shape = (header.shape[0], header.shape[1])
+        self.channels = (*header.shape, 1)[2]
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._values = None
+
+    def read(self, window: tuple[int, int, int, int]) -> np.ndarray:
+        """The values in a window `(x1, y1, x2, y2)`: `[h, w]` or `[h, w, c]`, as stored."""
+        x1, y1, x2, y2 = window
+        values = np.array(self._values[y1:y2, x1:x2])
+        return values.astype(values.dtype.newbyteorder("="), copy=False)

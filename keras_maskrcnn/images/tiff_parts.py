@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from typing import Any
 
@@ -18,11 +19,12 @@ class TiffParts:
     """The first page of a TIFF file whose pixels lie in tiles or strips.
 
     Args:
-        path: path of the file, which stays open as long as this lives.
+        path: path of the file, which stays open until `close`.
 
     Raises:
         ValueError: where its pixels are not grey, RGB or channels side by side as they are stored,
-            they lie turned or mirrored, or it is no TIFF file.
+            they lie turned or mirrored, they need a package to be decompressed that is not there,
+            or it is no TIFF file.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -34,18 +36,12 @@ class TiffParts:
             page: Any = self._file.pages[0].aspage()
         except (TiffFileError, IndexError, OSError) as error:
             raise ValueError(f"Cannot read the TIFF file {os.fspath(path)}: {error}") from error
-        orientation = page.tags.valueof(_ORIENTATION, default=_UPRIGHT)
-        if (
-            page.photometric.name not in _PLAIN
-            or page.planarconfig != 1
-            or page.imagedepth != 1
-            or page.bitspersample not in _WHOLE_BITS
-            or orientation != _UPRIGHT
-        ):
+        problem = _problem(page)
+        if problem:
+            self.close()
             raise ValueError(
-                f"expected an upright TIFF file of grey, RGB or channels side by side. Received: "
-                f"{os.fspath(path)} of {page.photometric.name}, {page.bitspersample} bits, "
-                f"orientation {orientation}"
+                f"expected an upright TIFF file of grey, RGB or channels side by side, whose parts "
+                f"can be decoded. Received: {os.fspath(path)} {problem}"
             )
         self._page = page
         self.shape = (int(page.imagelength), int(page.imagewidth))
@@ -53,6 +49,21 @@ class TiffParts:
             self._cell = (int(page.tilelength), int(page.tilewidth))
         else:
             self._cell = (int(page.rowsperstrip), self.shape[1])
+        # Many programs write all of a picture without compression as one strip.
+        self._mapped: Any = None
+        with contextlib.suppress(ValueError, OSError):  # Cut off: told where the part is read.
+            if page.is_memmappable:
+                self._mapped = page.asarray(out="memmap")
+
+    @property
+    def channels(self) -> int:
+        """How many values a pixel has."""
+        return int(self._page.samplesperpixel)
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._mapped = None
+        self._file.close()
 
     def read(self, window: tuple[int, int, int, int]) -> np.ndarray:
         """The values in a window `(x1, y1, x2, y2)` of the picture, as they are stored.
@@ -64,7 +75,9 @@ class TiffParts:
             ValueError: when that part is damaged.
         """
         x1, y1, x2, y2 = window
-        samples = int(self._page.samplesperpixel)
+        if self._mapped is not None:
+            return np.array(self._mapped[y1:y2, x1:x2])
+        samples = self.channels
         part = np.zeros((y2 - y1, x2 - x1, samples), self._page.dtype)
         rows, columns = self._cell
         across = -(-self.shape[1] // columns)
@@ -94,3 +107,27 @@ class TiffParts:
         except Exception as error:  # Of many kinds, one for each compression.
             raise ValueError(f"Cannot decode part {index} of {file.path}: {error}") from error
         return None if cell is None else cell[0]
+
+
+def _problem(page: Any) -> str:
+    """Why parts of a page cannot be read; empty where they can."""
+    from tifffile import TIFF
+
+    orientation = page.tags.valueof(_ORIENTATION, default=_UPRIGHT)
+    if (
+        page.photometric.name not in _PLAIN
+        or page.planarconfig != 1
+        or page.imagedepth != 1
+        or page.bitspersample not in _WHOLE_BITS
+        or orientation != _UPRIGHT
+    ):
+        return (
+            f"of {page.photometric.name}, {page.bitspersample} bits, orientation {orientation}, "
+            f"planar configuration {int(page.planarconfig)}"
+        )
+    if page.compression not in TIFF.DECOMPRESSORS:
+        return (
+            f"compressed by {page.compression.name}, which takes the package imagecodecs: "
+            "pip install maskrcnn-keras[tiff]"
+        )
+    return ""

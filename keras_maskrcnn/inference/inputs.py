@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from keras_maskrcnn.data.pipeline import resize_image
 from keras_maskrcnn.data.reading import read_image
+from keras_maskrcnn.data.resizing import resize_image
 from keras_maskrcnn.images.input_size import InputSize
 from keras_maskrcnn.images.pillow import of_pillow
 from keras_maskrcnn.images.pixels import PixelFormat

@@ -68,6 +68,7 @@ def as_batches(
             seed=model.seed,
         )
     first = _FirstBatch(model.network, model.pixels, SizeCheck(model.input_size, drawn=training))
+    first.sizes.decided = getattr(x, "is_tiled", False)  # What `predict` makes of tiles is no size.
     if isinstance(x, tf.data.Dataset):
         spec = x.element_spec
         if isinstance(spec, tuple) and len(spec) == 2 and isinstance(spec[1], dict):

@@ -14,6 +14,7 @@ from keras_maskrcnn.training.predictions import draw_predictions
 
 if TYPE_CHECKING:
     from keras_maskrcnn.data.detection_data import DetectionData
+    from keras_maskrcnn.images.tiling import Tiling
 
 # Pictures whose predictions are shown, small enough to be looked at beside each other.
 _PICTURES = 4
@@ -38,13 +39,21 @@ class PictureBoard(keras.callbacks.Callback):
         run: the folder.
         data: pictures that are validated on.
         evaluation: of the run; it comes before among the callbacks.
+        tiling: as of `draw_predictions`.
     """
 
-    def __init__(self, run: RunFolder, data: DetectionData, evaluation: CocoEvaluation) -> None:
+    def __init__(
+        self,
+        run: RunFolder,
+        data: DetectionData,
+        evaluation: CocoEvaluation,
+        tiling: Tiling | None = None,
+    ) -> None:
         super().__init__()
         self.run = run
         self.data = data
         self.evaluation = evaluation
+        self.tiling = tiling
         self._shown: object = None
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
@@ -54,7 +63,9 @@ class PictureBoard(keras.callbacks.Callback):
         if self.evaluation.metrics is self._shown:
             return
         self._shown = self.evaluation.metrics
-        page = draw_predictions(self.model, self.data, count=_PICTURES, tile=_TILE)
+        page = draw_predictions(
+            self.model, self.data, count=_PICTURES, tile=_TILE, tiling=self.tiling
+        )
         with self._writer.as_default():
             tf.summary.image("predictions", page[None], step=epoch)
         self._writer.flush()

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import keras
 
     from keras_maskrcnn.data.detection_data import DetectionData
+    from keras_maskrcnn.images.tiling import Tiling
     from keras_maskrcnn.training.averages import WeightAverages
 
 logger = logging.getLogger("keras_maskrcnn")
@@ -226,7 +227,13 @@ class RunFolder:
             if len(history) == 1:
                 logger.warning("no %s: %s", self.curves_file.name, error)
 
-    def draw_predictions(self, model: keras.Model, data: DetectionData, count: int = 8) -> None:
+    def draw_predictions(
+        self,
+        model: keras.Model,
+        data: DetectionData,
+        count: int = 8,
+        tiling: Tiling | None = None,
+    ) -> None:
         """Draws ground truth beside predictions for evenly chosen pictures into `predictions.png`.
 
         Where hardly a score reaches .5, lower ones are drawn, and the page says so.
@@ -235,8 +242,9 @@ class RunFolder:
             model: a `MaskRCNN`.
             data: where the pictures come from.
             count: how many pictures, at most.
+            tiling: `None`: of whole pictures.
         """
         from keras_maskrcnn.training.predictions import draw_predictions
 
         with replacing(self.predictions_file) as partial:
-            draw_predictions(model, data, partial, count=count)
+            draw_predictions(model, data, partial, count=count, tiling=tiling)

@@ -9,6 +9,7 @@ from typing import Any
 from keras_maskrcnn.checks import at_least, one_of
 from keras_maskrcnn.data.sampling import SAMPLINGS
 from keras_maskrcnn.data.transforms import make_transforms
+from keras_maskrcnn.images.tiling import Tiling, as_tiling
 from keras_maskrcnn.names import DECAYS, FREEZES, OPTIMIZERS
 from keras_maskrcnn.training.monitors import check_monitor
 
@@ -49,6 +50,8 @@ class TrainingOptions:
             `None`: nothing beyond the backbone's own `freeze_at`.
         freeze_epochs: epochs until all of it trains; `None`: never.
         min_size, max_size: the pictures' size in training; see `DetectionData.batches`.
+        tile, overlap: train on crops of the pictures in their own size, in place of `min_size` and
+            `max_size`, and validate in tiles; see `DetectionData.batches`. `None`: whole pictures.
         augment, sampling: what happens to training pictures, and how often each comes in an epoch;
             see `DetectionData.batches`.
         evaluate_every: epochs between COCO evaluations.
@@ -80,6 +83,8 @@ class TrainingOptions:
     freeze_epochs: int | None = None
     min_size: int | tuple[int, ...] = 800
     max_size: int = 1333
+    tile: int | Tiling | None = None
+    overlap: int | None = None
     augment: Any = "flip"
     sampling: Any = None
     evaluate_every: int = 1
@@ -108,6 +113,13 @@ class TrainingOptions:
         whole = ("epochs", "batch_size", "accumulate", "evaluate_every", "patience")
         self._check_whole(1, *whole, "freeze_epochs", "max_size")
         self._check_whole(0, "warmup_steps", "seed")
+        if self.tiling is not None:
+            for name, default in (("min_size", 800), ("max_size", 1333)):
+                if getattr(self, name) != default:
+                    raise ValueError(
+                        f"Expected {name} only without tile. Received: tile={self.tile} and "
+                        f"{name}={getattr(self, name)}"
+                    )
         sizes = self.min_size if isinstance(self.min_size, tuple | list) else (self.min_size,)
         for size in sizes:
             at_least(1, min_size=size)
@@ -137,14 +149,22 @@ class TrainingOptions:
             if value != int(value):
                 raise ValueError(f"{name} must be a whole number. Received: {name}={value}")
 
+    @property
+    def tiling(self) -> Tiling | None:
+        """How pictures are cut into crops and tiles; `None`: they are seen whole."""
+        return as_tiling(self.tile, self.overlap)
+
     def batch_settings(self) -> dict[str, Any]:
         """The arguments of `DetectionData.batches` that make training batches."""
-        names = ("batch_size", "min_size", "max_size", "augment", "sampling", "seed")
-        return {"shuffle": True, **{name: getattr(self, name) for name in names}}
+        names = ("batch_size", "augment", "sampling", "seed")
+        sizes = ("tile", "overlap") if self.tiling is not None else ("min_size", "max_size")
+        return {"shuffle": True, **{name: getattr(self, name) for name in names + sizes}}
 
     def describe(self) -> dict[str, Any]:
         """All options as JSON holds them; of a policy, the transforms that it stands for."""
         options = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        if isinstance(self.tile, Tiling):
+            options["tile"] = dataclasses.asdict(self.tile)
         options["augment"] = [t.get_config() for t in make_transforms(self.augment)]
         options["sampling"] = SAMPLINGS.make(self.sampling, default="all").get_config()
         return options

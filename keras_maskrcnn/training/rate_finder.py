@@ -97,7 +97,8 @@ def find_learning_rate(
     from keras_maskrcnn.data.readable import leave_out_unreadable
 
     options = options or TrainingOptions()
-    batches = leave_out_unreadable(data).batches(model=model, **options.batch_settings())
+    readable = leave_out_unreadable(data, by_parts=options.tiling is not None)
+    batches = readable.batches(model=model, **options.batch_settings())
     freeze = None if options.freeze is None else Freeze(model, options.freeze)
     if freeze is not None:
         freeze.begin(0)

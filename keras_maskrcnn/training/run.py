@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import keras
 
-from keras_maskrcnn.data.passes import describe_pass, draw_pictures
-from keras_maskrcnn.data.sampling import SAMPLINGS
+from keras_maskrcnn.data.plan import PassPlan
 from keras_maskrcnn.evaluation import CocoEvaluation
 from keras_maskrcnn.models.finite import NonFiniteError
 from keras_maskrcnn.notebook import bar_verbosity
@@ -44,13 +43,12 @@ class _EpochReport(keras.callbacks.Callback):
     def __init__(self, run: RunFolder, data: DetectionData, options: TrainingOptions) -> None:
         super().__init__()
         self.run = run
-        self.data = data
-        self.weights = SAMPLINGS.make(options.sampling, default="all").weights(data)
-        self.seed = options.seed
+        self.plan = PassPlan(
+            data, options.sampling, options.seed, shuffle=True, tiling=options.tiling
+        )
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        pictures = draw_pictures(self.weights, self.seed, epoch)
-        logger.info("%s: %s", self._named(epoch), describe_pass(self.data, pictures))
+        logger.info("%s: %s", self._named(epoch), self.plan.describe(epoch))
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         numbers = "  ".join(f"{name} {value:.4f}" for name, value in (logs or {}).items())
@@ -95,7 +93,7 @@ def train_model(
     run = folder if isinstance(folder, RunFolder) else RunFolder(folder)
     with run.lock():
         run.remove_partials()
-        train_data, val_data = _readable(train_data), _readable(val_data)
+        train_data, val_data = (_readable(data, options) for data in (train_data, val_data))
         state = run.state() or TrainingState(pictures=len(train_data))
         if state.pictures != len(train_data):
             raise ValueError(
@@ -109,16 +107,16 @@ def train_model(
             raise error.with_files(files) from None
         if not run.is_finished():
             best = keras.saving.load_model(run.best_file, compile=False)
-            run.draw_predictions(best, val_data)
+            run.draw_predictions(best, val_data, tiling=options.tiling)
         return list(state.history)
 
 
-def _readable(data: DetectionData) -> DetectionData:
+def _readable(data: DetectionData, options: TrainingOptions) -> DetectionData:
     """The data without the pictures that cannot be read, which are named in the log."""
     # Its imports are not needed to read a run folder.
     from keras_maskrcnn.data.readable import leave_out_unreadable
 
-    checked = leave_out_unreadable(data)
+    checked = leave_out_unreadable(data, by_parts=options.tiling is not None)
     lines = checked.warnings[len(data.warnings) :]
     if lines:
         logger.warning("%s: left out %d pictures:", data.name, len(lines))
@@ -142,10 +140,8 @@ def _fit(
     train = train_data.batches(
         model=model, first_pass=state.epochs_done, **options.batch_settings()
     )
-    val = val_data.batches(
-        options.batch_size,
-        model=model,
-    )
+    tiles: dict[str, Any] = {"tile": options.tile, "overlap": options.overlap}
+    val = val_data.batches(options.batch_size, model=model, **tiles)
     monitor = monitored(model, options)
     total = None if options.epochs is None else len(train) * options.epochs
     model.compile(optimizer=make_optimizer(options, total))
@@ -164,14 +160,16 @@ def _fit(
         return state
     run.predictions_file.unlink(missing_ok=True)  # Not finished any more.
     timed = None if options.minutes is None else TimedRun(options, state.seconds)
-    evaluation = CocoEvaluation(val_data, options.batch_size, every=options.evaluate_every)
+    evaluation = CocoEvaluation(val_data, options.batch_size, options.evaluate_every, **tiles)
     checkpoint = RunCheckpoint(
         *(run, state, monitor, evaluation),
         averages=averages,
         patience=options.patience,
         timed=timed,
     )
-    pictures, scalars = _boards(run, val_data, evaluation) if options.tensorboard else (None, None)
+    pictures, scalars = (None, None)
+    if options.tensorboard:
+        pictures, scalars = _boards(run, val_data, evaluation, options)
     # In this order: what looks at the averages, what saves the weights, what tells of both.
     callbacks = [
         *(evaluation, pictures, averages, checkpoint, scalars),
@@ -191,9 +189,9 @@ def _fit(
 
 
 def _boards(
-    run: RunFolder, data: DetectionData, evaluation: CocoEvaluation
+    run: RunFolder, data: DetectionData, evaluation: CocoEvaluation, options: TrainingOptions
 ) -> tuple[keras.callbacks.Callback, keras.callbacks.Callback]:
     """Of TensorBoard, which only these need."""
     from keras_maskrcnn.training.boards import PictureBoard, scalar_board
 
-    return PictureBoard(run, data, evaluation), scalar_board(run)
+    return PictureBoard(run, data, evaluation, options.tiling), scalar_board(run)

@@ -71,7 +71,7 @@ def resumed(scenes, tmp_path_factory):
             raise KeyboardInterrupt
         save(self, model, state, monitor, averages)
 
-    def interrupt(self, model, data):
+    def interrupt(self, model, data, **options):
         raise KeyboardInterrupt
 
     resume = ["train", "--resume", str(folder)]

@@ -10,6 +10,8 @@ import pytest
 from keras_maskrcnn import MaskRCNN
 from keras_maskrcnn.cli.train_choices import build_model, complete
 
+SIZES_OF_TILES = {"tile": 256, "min_size": [256], "max_size": 256}
+
 
 @pytest.fixture
 def run(tmp_path):
@@ -22,7 +24,7 @@ def run(tmp_path):
 
 
 def options(**changes):
-    names = ("weights_file", "backbone", "min_size", "max_size", "channels", "value_range")
+    names = ("weights_file", "backbone", "min_size", "max_size", "tile", "channels", "value_range")
     given = {**dict.fromkeys(names), "freeze_at": None, "seed": 3, "set": []}
     return argparse.Namespace(**{**given, **changes})
 
@@ -35,6 +37,19 @@ def test_size_and_pixels_are_those_of_the_model_unless_given(run):
     assert (args.min_size, args.max_size, args.channels) == ([64, 96], 480, 3)
     with pytest.raises(ValueError, match="Received: --backbone resnet18 with --weights"):
         complete(options(weights=run, backbone="resnet18"))
+
+
+def test_the_input_is_as_large_as_a_tile(run):
+    """Of a whole model, too; a run that goes on has both sizes already."""
+    for weights in (run, "imagenet"):
+        args = complete(options(weights=weights, tile=256))
+        assert (args.min_size, args.max_size) == ([256], 256)
+        again = complete(args if weights == "imagenet" else options(weights=run, **SIZES_OF_TILES))
+        assert (again.min_size, again.max_size) == ([256], 256)
+    for given in ({"min_size": [320]}, {"min_size": [256, 320]}, {"max_size": 400}):
+        name = next(iter(given)).replace("_", "-")
+        with pytest.raises(ValueError, match=f"Expected --{name} only without --tile"):
+            complete(options(weights=run, tile=256, **given))
 
 
 def test_it_is_made_for_the_classes_of_the_data(run, monkeypatch):

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from keras_maskrcnn.data import load_coco
-from keras_maskrcnn.data.picture_files import MAX_PIXELS
+from keras_maskrcnn.data.picture_files import MAX_PIXELS, MAX_PIXELS_IN_PARTS
 
 SQUARE = [[1, 1, 4, 1, 4, 5, 1, 5]]
 HUGE = 10**400
@@ -231,6 +231,10 @@ BAD_IMAGES = {
     "height huge": (image(id=1, height=HUGE), "image id 1: height is beyond 64 bits"),
     "height negative": (image(id=1, height=-6), "image id 1: height or width is not positive"),
     "size": (image(id=1, width=10**9), f"image id 1: picture has more than {MAX_PIXELS} pixels"),
+    "size in parts": (
+        image(id=1, width=10**9, file_name="a.tif"),
+        f"image id 1: picture has more than {MAX_PIXELS_IN_PARTS} pixels",
+    ),
     "name null": (image(id=1, file_name=None), "image id 1: file_name is no path (None)"),
     "name list": (image(id=1, file_name=["a.jpg"]), "file_name is no path"),
     "name empty": (image(id=1, file_name=""), "file_name is no path"),

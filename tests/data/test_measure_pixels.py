@@ -81,3 +81,15 @@ def test_what_cannot_be_measured(tmp_path):
         measure_pixels(dataclasses.replace(data, records=[]))
     with pytest.raises(ValueError, match="max_pictures=0"):
         measure_pixels(data, max_pictures=0)
+
+
+def test_what_is_too_large_to_be_decoded_is_measured_in_bands(tmp_path, monkeypatch):
+    values = np.random.default_rng(0).integers(0, 256, (70, 9, 2)).astype(np.uint8)
+    data = data_of(tmp_path, [values], PixelFormat(2))
+    expected = measure_pixels(data)
+    monkeypatch.setattr("keras_maskrcnn.data.measuring.MAX_PIXELS", 100)
+    monkeypatch.setattr("keras_maskrcnn.data.picture_files.MAX_PIXELS", 100)
+    monkeypatch.setattr("keras_maskrcnn.data.windows._ROWS", 16)
+    found = measure_pixels(data)
+    for name in ("pixel_mean", "pixel_std"):
+        np.testing.assert_allclose(found[name], expected[name], rtol=1e-12)

@@ -3,8 +3,8 @@
 import numpy as np
 from PIL import Image, ImageOps
 
-from keras_maskrcnn.data.pipeline import resize_image
 from keras_maskrcnn.data.reading import read_image
+from keras_maskrcnn.data.resizing import resize_image
 from keras_maskrcnn.images.input_size import resize_shape
 
 

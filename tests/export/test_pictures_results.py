@@ -7,8 +7,8 @@ import pytest
 import tensorflow as tf
 from helpers import TINY_SIZE
 
-from keras_maskrcnn.data.pipeline import resize_image
 from keras_maskrcnn.data.reading import read_image
+from keras_maskrcnn.data.resizing import resize_image
 from keras_maskrcnn.export.pictures import decode_batch, letterbox_batch
 from keras_maskrcnn.export.results import to_original
 from keras_maskrcnn.images.input_size import InputSize, resize_shape

@@ -16,7 +16,7 @@ import tensorflow as tf
 from golden_weights import golden_tensors
 from torch_writer import write_torch_file
 
-from keras_maskrcnn.data.pipeline import resize_image
+from keras_maskrcnn.data.resizing import resize_image
 from keras_maskrcnn.images.input_size import resize_shape
 from keras_maskrcnn.models.mask_rcnn import MaskRCNN
 from keras_maskrcnn.ops import sampling

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_maskrcnn import losses
-from keras_maskrcnn.data.pipeline import resize_image
+from keras_maskrcnn.data.resizing import resize_image
 from keras_maskrcnn.images.input_size import resize_shape
 from keras_maskrcnn.layers.preprocessing import ImageNormalization
 from keras_maskrcnn.models.presets import get_preset

@@ -17,7 +17,7 @@ from keras_maskrcnn.data.formats.problems import (
     require_unique,
     shown,
 )
-from keras_maskrcnn.data.picture_files import MAX_PIXELS
+from keras_maskrcnn.data.picture_files import MAX_PIXELS, most_pixels
 from keras_maskrcnn.data.records import ImageRecord
 
 _NEGATIVE, _PARTLY = "neg_category_ids", "not_exhaustive_category_ids"
@@ -123,12 +123,13 @@ def _read_image(
     height, width = check_integer(entry, "height"), check_integer(entry, "width")
     if min(height, width) <= 0:
         raise ItemError("height or width is not positive", f" ({height}, {width})")
-    if height * width > MAX_PIXELS:
-        raise ItemError(f"picture has more than {MAX_PIXELS} pixels", f" ({height} x {width})")
     # LVIS gives the address on COCO's server alone.
     given = [entry[name] for name in ("file_name", "coco_url") if name in entry]
     if not given:
         raise ItemError("file_name is missing")
+    most = most_pixels(given[0]) if isinstance(given[0], str) else MAX_PIXELS
+    if height * width > most:
+        raise ItemError(f"picture has more than {most} pixels", f" ({height} x {width})")
     return ImageRecord(key, _find(given[0], found, near), height, width)
 
 

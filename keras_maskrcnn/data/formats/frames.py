@@ -17,7 +17,7 @@ from keras_maskrcnn.checks import one_of
 from keras_maskrcnn.data.formats.problems import ItemError, shown
 from keras_maskrcnn.data.headers import PictureHeader
 from keras_maskrcnn.data.moving import InstanceMover
-from keras_maskrcnn.data.picture_files import MAX_PIXELS, read_picture_header
+from keras_maskrcnn.data.picture_files import most_pixels, read_picture_header
 from keras_maskrcnn.data.records import ImageRecord
 from keras_maskrcnn.images.orientation import stored_to_upright, upright_size
 
@@ -94,8 +94,9 @@ class Frames:
             ItemError: if there is no picture or it is too large, or `annotated` is another size.
         """
         header = picture_header(path)
-        if header.pixels > MAX_PIXELS:
-            raise ItemError(f"picture has more than {MAX_PIXELS} pixels", f" ({shown(path)})")
+        most = most_pixels(path)
+        if header.pixels > most:
+            raise ItemError(f"picture has more than {most} pixels", f" ({shown(path)})")
         size = self._note(path, header, by_tool)
         if annotated is None:
             return size

@@ -37,6 +37,11 @@ class Sampling(Part, abc.ABC):
         self.empty_share = empty_share
         self.max_empty = max_empty
 
+    @property
+    def is_by_content(self) -> bool:
+        """Whether it matters what is on the pictures."""
+        return not (isinstance(self, Every) and self.empty_share is None and self.max_empty is None)
+
     @abc.abstractmethod
     def repeats(self, data: DetectionData) -> np.ndarray:
         """How often each picture should come in a pass, whatever is done with those without
@@ -49,6 +54,8 @@ class Sampling(Part, abc.ABC):
             ValueError: if no picture would be left.
         """
         weights = np.asarray(self.repeats(data), np.float64)
+        if self.empty_share is None and self.max_empty is None:
+            return weights
         empty = np.array([not record.objects for record in data.records])
         has_both = empty.any() and not empty.all()
         if self.empty_share is not None and has_both:

@@ -14,7 +14,6 @@ from typing import Any, ClassVar
 import numpy as np
 
 from keras_maskrcnn.checks import fraction, nearest
-from keras_maskrcnn.data.detection_data import DetectionData
 from keras_maskrcnn.data.records import Instance, WithInstances
 from keras_maskrcnn.data.transforms.policies import POLICIES
 from keras_maskrcnn.parts import DataRegistry, Part
@@ -170,9 +169,9 @@ def make_transforms(augment: Any) -> tuple[Transform, ...]:
     return made
 
 
-def added_objects(transforms: Iterable[Transform], data: DetectionData) -> int:
-    """How many objects transforms may add to a picture of a data set."""
-    return sum(transform.added_objects(data.max_objects) for transform in transforms)
+def added_objects(transforms: Iterable[Transform], most: int) -> int:
+    """How many objects transforms may add to one of pictures that have up to `most`."""
+    return sum(transform.added_objects(most) for transform in transforms)
 
 
 def _expanded(choices: Iterable[Any]) -> Iterable[Any]:

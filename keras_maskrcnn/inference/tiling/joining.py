@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
-from keras_maskrcnn.inference.tiling.grid import Tile, Window
+from keras_maskrcnn.images.tiling import Tile, Window
 from keras_maskrcnn.outlines import Bitmap
 from keras_maskrcnn.results import Detections
 

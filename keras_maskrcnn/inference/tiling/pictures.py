@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
@@ -10,13 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from keras_maskrcnn.data.windows import open_parts
 from keras_maskrcnn.images.pixels import PixelFormat
-from keras_maskrcnn.images.tiff_parts import TiffParts
+from keras_maskrcnn.images.tiling import Window
 from keras_maskrcnn.inference.inputs import as_picture
-from keras_maskrcnn.inference.tiling.grid import Window
 from keras_maskrcnn.models.input_checks import RGB, check_picture
-
-_TIFF = (".tif", ".tiff")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,9 +33,9 @@ class LargePicture:
 def as_large_picture(item: Any, position: int, pixels: PixelFormat = RGB) -> LargePicture:
     """What `predict` was given, read part by part where that is possible.
 
-    Arrays are, such as those of `numpy.memmap`, and TIFF files of grey, RGB or many channels, whose
-    pixels lie in tiles or strips; of several pages (OME-TIFF, pyramids) the first. Of every other
-    file all is decoded.
+    Arrays are, such as those of `numpy.memmap`, `.npy` files, and TIFF files of grey, RGB or many
+    channels, whose pixels lie in tiles or strips; of several pages (OME-TIFF, pyramids) the first.
+    Of every other file all is decoded.
 
     Args:
         item: a path, an array `[H, W, C]` or Pillow's picture; or a `LargePicture`.
@@ -51,11 +48,10 @@ def as_large_picture(item: Any, position: int, pixels: PixelFormat = RGB) -> Lar
     if isinstance(item, LargePicture):
         return item
     if isinstance(item, str | Path):
-        if Path(item).suffix.lower() in _TIFF:
-            # Whatever else a TIFF file may be is decoded as a whole, or refused in the usual words.
-            with contextlib.suppress(ValueError):
-                parts = TiffParts(item)
-                return LargePicture(parts.shape, lambda window: pixels.of_file(parts.read(window)))
+        # Whatever else a file may be is decoded as a whole, or refused in the usual words.
+        parts = open_parts(item, pixels)
+        if parts is not None:
+            return LargePicture(parts.shape, lambda window: pixels.of_file(parts.read(window)))
     elif hasattr(item, "shape"):
         return _of_array(item, f"picture {position}", pixels)
     whole = as_picture(item, position, pixels)

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from keras_maskrcnn.images.input_size import InputSize
+from keras_maskrcnn.images.tiling import Tile, Tiling
 from keras_maskrcnn.inference.inputs import network_inputs
-from keras_maskrcnn.inference.tiling.grid import Tile, Tiling
 from keras_maskrcnn.inference.tiling.joining import Joined, Piece, best_of_scales, join
 from keras_maskrcnn.inference.tiling.pictures import LargePicture
 from keras_maskrcnn.outlines import Bitmap

@@ -87,7 +87,8 @@ def test_arrays_and_other_files(tmp_path):
     Image.fromarray(RGB).save(tmp_path / "a.png")
     mapped = np.lib.format.open_memmap(tmp_path / "a.npy", "w+", "uint8", RGB.shape)
     mapped[:] = RGB
-    for item in (RGB, Image.fromarray(RGB), tmp_path / "a.png", mapped):
+    mapped.flush()
+    for item in (RGB, Image.fromarray(RGB), tmp_path / "a.png", mapped, tmp_path / "a.npy"):
         large = as_large_picture(item, 0)
         assert large.shape == (97, 150)
         for x1, y1, x2, y2 in WINDOWS:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from keras_maskrcnn.inference.tiling import Tiling
+from keras_maskrcnn.images.tiling import Tiling
 
 
 def test_by_hand():

@@ -54,6 +54,27 @@ class Tiling:
         assert self.overlap is not None
         return self.overlap
 
+    def side(self, length: int, scale: float = 1.0) -> int:
+        """Of tiles along an axis of the picture, in its pixels: of a shorter axis, all of it."""
+        return min(math.ceil(self.tile / scale), length)
+
+    def step(self, length: int, scale: float = 1.0) -> int:
+        """From the beginning of a tile to that of the next, in pixels of the picture."""
+        return self.side(length, scale) - math.ceil(self.pixels_shared / scale)
+
+    def starts(self, length: int, scale: float = 1.0, shift: int = 0) -> list[int]:
+        """Where the tiles along one axis begin.
+
+        Args:
+            length: of the axis, in pixels.
+            scale: one of `scales`.
+            shift: by how much all of them are moved. None leaves the picture, so that the ones at
+                its ends move less; their number stays.
+        """
+        side, step = self.side(length, scale), self.step(length, scale)
+        count = 1 if side == length else math.ceil((length - side) / step) + 1
+        return [min(max(i * step + shift, 0), length - side) for i in range(count)]
+
     def tiles(self, height: int, width: int, scale: float = 1.0) -> list[Tile]:
         """All tiles of a picture, row by row.
 
@@ -65,7 +86,8 @@ class Tiling:
             scale: one of `scales`.
         """
         rows, columns = (
-            _spans(side, self.tile, self.pixels_shared, scale) for side in (height, width)
+            _spans(self.starts(length, scale), self.side(length, scale))
+            for length in (height, width)
         )
         return [
             Tile(
@@ -133,12 +155,8 @@ class _Span:
     core_stop: float
 
 
-def _spans(length: int, tile: int, overlap: int, scale: float) -> list[_Span]:
+def _spans(starts: list[int], side: int) -> list[_Span]:
     """The tiles along one axis."""
-    side = min(math.ceil(tile / scale), length)
-    step = side - math.ceil(overlap / scale)
-    count = 1 if side == length else math.ceil((length - side) / step) + 1
-    starts = [min(i * step, length - side) for i in range(count)]
     # What is found may reach an edge of the picture, and a little beyond.
     edges = [-math.inf, *((a + side + b) / 2 for a, b in itertools.pairwise(starts)), math.inf]
     return [
