@@ -175,6 +175,7 @@ class DetectionData:
         cache: bool = False,
         masks: bool | None = None,
         whole_masks: bool = False,
+        share: tuple[int, int] | None = None,
     ) -> tf.data.Dataset:
         """Makes the `tf.data.Dataset` that `fit`, `evaluate` and `predict` read.
 
@@ -221,6 +222,10 @@ class DetectionData:
                 the transformed one) and enlarged with it by nearest neighbour.
                 Targets made of them are less exact than those of crops, and they take `H W` bytes
                 per object rather than 12,544.
+            share: `(k, n)`: of each batch only part `k` of `n`, counted from 0, and read no other
+                picture: for worker `k` of `n` that take their steps together. `batch_size` counts
+                the pictures of all; needs `seed`, which the workers must have in common, and
+                `drop_remainder`.
 
         Returns:
             A data set of known length that yields `(images, targets)`: images float32
@@ -237,10 +242,10 @@ class DetectionData:
             - `image_ids` int64 `[B]` and `original_sizes` int32 `[B, 2]` (height, width)
 
         Raises:
-            ValueError: if the data set is empty, an argument is out of range, the model's pictures
-                are of other channels or another range, a picture has more than `max_objects`
-                objects, with `masks=True` an object has no outline, or `augment` or `sampling` is
-                unknown.
+            ValueError: if the data set is empty, an argument is out of range, a batch has no `n`
+                equal shares, the model's pictures are of other channels or another range, a picture
+                has more than `max_objects` objects, with `masks=True` an object has no outline, or
+                `augment` or `sampling` is unknown.
             TypeError: if `augment` or `sampling` is something else.
         """
         from keras_maskrcnn.data.pipeline import make_batches
@@ -268,4 +273,5 @@ class DetectionData:
             cache=cache,
             masks=masks,
             whole_masks=whole_masks,
+            share=share,
         )
