@@ -4,7 +4,7 @@ import time
 
 import pytest
 from saved_arrays import saved_arrays
-from workers import WorkerProcesses
+from worker_processes import WorkerProcesses
 
 from keras_maskrcnn.demo.scenes import build_scenes
 from keras_maskrcnn.training import RunFolder
