@@ -79,6 +79,11 @@ def train_model(
     time ends it (`minutes`). Pictures that cannot be read are left out before the first epoch, and
     named in the log.
 
+    A model that was made in the scope of a `MultiWorkerMirroredStrategy` is trained by all of its
+    workers together: all call this, outside of the scope, with the same options and pictures. The
+    first one's weights and folder count; it alone evaluates and writes. A last batch of a pass that
+    is not full is left out.
+
     Args:
         model: a `MaskRCNN`; it is compiled here. Afterwards it has the last epoch's weights, with
             `ema` their averages.
@@ -91,7 +96,8 @@ def train_model(
 
     Raises:
         ValueError: when another run is in the folder, it holds something else than a run on as
-            many pictures, or no picture can be read.
+            many pictures, or no picture can be read; when several workers have unlike options or
+            pictures, `minutes`, or a batch that they cannot share.
         OSError: when a file cannot be written, as on a full disk.
         NonFiniteError: at the first loss or gradient that is nan or infinite; the folder keeps
             the epoch before. The message names the pictures.
