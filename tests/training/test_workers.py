@@ -130,6 +130,7 @@ class Averages:
 
 def test_the_chief_judges_a_copy():
     model = Small()
+    model.stop_training = False  # As `fit` begins.
     judge = Judge()
     batches = tf.data.Dataset.from_tensors((tf.zeros((1, 1)), tf.zeros((1, 1))))
     validation = ChiefValidation(model, batches, [judge])
