@@ -32,17 +32,19 @@ class WorkerProcesses:
         paths = [_SUPPORT.parents[1], _SUPPORT.parent, _SUPPORT, os.environ.get("PYTHONPATH", "")]
         common = {"CUDA_VISIBLE_DEVICES": "", "TF_CPP_MIN_LOG_LEVEL": "3"}
         common["PYTHONPATH"] = os.pathsep.join(map(str, paths))
+        environment = {k: v for k, v in os.environ.items() if k != "TF_CONFIG"} | common
         self.processes = []
         for index in range(count):
             self.folders[index].mkdir(parents=True, exist_ok=True)
             task = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}
+            told = {"TF_CONFIG": json.dumps(task)} if count > 1 else {}
             with self.logs[index].open("w") as log:
                 process = subprocess.Popen(
                     [sys.executable, *map(str, words)],
                     stdout=log,
                     stderr=subprocess.STDOUT,
                     cwd=self.folders[index],
-                    env={**os.environ, **common, "TF_CONFIG": json.dumps(task) * (count > 1)},
+                    env={**environment, **told},
                 )
             self.processes.append(process)
 
