@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import logging
 import math
 import os
@@ -16,6 +17,7 @@ from keras_maskrcnn.cli.quiet import start_tensorflow
 from keras_maskrcnn.cli.train_checks import checked
 from keras_maskrcnn.cli.train_choices import build_model, is_own_model
 from keras_maskrcnn.cli.train_parser import add_parser
+from keras_maskrcnn.cli.workers import Cluster, lost_worker, read_cluster, spread, start_workers
 
 if TYPE_CHECKING:
     import keras
@@ -40,11 +42,21 @@ def run(args: argparse.Namespace) -> int:
             raise ValueError(f"Expected the folder of `maskrcnn train`. Received: {folder.path}")
         args = argparse.Namespace(**{**vars(args), **kept, "output": args.resume})
     is_begun = args.resume is not None and folder.last_file.exists()
+    cluster = read_cluster()
     args, options = checked(args, is_begun=is_begun)
+    if cluster is not None:
+        cluster.check(options, args.find_learning_rate)
+        say(f"This is {cluster}")
+    if cluster is not None and not cluster.is_first:
+        # The folder is the first worker's: this machine need not have it.
+        return _read_and_train(args, options, folder, cluster)
     with folder.lock():
+        if cluster is not None and _holds_run_of(folder, args):
+            args.resume = str(folder.path)
         if args.resume is not None:
             state = folder.state() or TrainingState(pictures=0)
-            if state.is_over(options.epochs) and folder.is_finished():
+            # The others wait for a worker that ends here.
+            if cluster is None and state.is_over(options.epochs) and folder.is_finished():
                 raise ValueError(
                     f"The run in {folder.path} has finished its {state.epochs_done} epochs"
                 )
@@ -56,13 +68,42 @@ def run(args: argparse.Namespace) -> int:
             )
         else:
             say(_announced(args, options, folder))
-        # Data are read without TensorFlow: mistakes in them are told at once, too.
-        train_data, val_data, source = read_both(args)
-        say(f"{train_data}\n{val_data}")
-        found = {"train": described(train_data), "val": described(val_data)}
-        if args.resume is not None:
-            _require_same_pictures(found, folder)
-        return _train(args, options, folder, (train_data, val_data), {**source, **found})
+        return _read_and_train(args, options, folder, cluster)
+
+
+def _holds_run_of(folder: RunFolder, args: argparse.Namespace) -> bool:
+    """Whether a run of the same options has begun: managers of clusters start a command again."""
+    if not folder.config_file.exists():
+        return False
+    return folder.read_config().get("options") == json.loads(json.dumps(_kept(args)))
+
+
+def _kept(args: argparse.Namespace) -> dict[str, Any]:
+    """What of the arguments belongs to the run."""
+    return {name: value for name, value in vars(args).items() if name not in _NOT_KEPT}
+
+
+def _read_and_train(
+    args: argparse.Namespace,
+    options: TrainingOptions,
+    folder: RunFolder,
+    cluster: Cluster | None,
+) -> int:
+    # Data are read without TensorFlow: mistakes in them are told at once, too.
+    train_data, val_data, source = read_both(args)
+    say(f"{train_data}\n{val_data}")
+    found = {"train": described(train_data), "val": described(val_data)}
+    if args.resume is not None:
+        _require_same_pictures(found, folder)
+    told = {**source, **found}
+    try:
+        return _train(args, options, folder, (train_data, val_data), told, cluster)
+    except Exception as error:
+        message = None if cluster is None else lost_worker(error)
+        if message is None or args.traceback:
+            raise
+        print(f"maskrcnn train: error: {message}", file=sys.stderr)
+        return 1
 
 
 def _announced(args: argparse.Namespace, options: TrainingOptions, folder: RunFolder) -> str:
@@ -91,14 +132,16 @@ def _train(
     folder: RunFolder,
     datasets: tuple[DetectionData, DetectionData],
     told: dict[str, Any],
+    cluster: Cluster | None,
 ) -> int:
-    """Trains in a folder that is locked.
+    """Trains in a folder that is locked, or as a worker that is not the first.
 
     Args:
         args, options: of the command.
         folder: of the run.
         datasets: to train on, and to validate on.
         told: of both, for `config.json`.
+        cluster: of several workers.
     """
     start_tensorflow()
 
@@ -109,23 +152,31 @@ def _train(
     from keras_maskrcnn.training import best_epoch, monitored, train_model
 
     train_data, val_data = datasets
+    workers = start_workers(cluster)
     keras.utils.set_random_seed(args.seed)
     if args.mixed_precision:
         keras.config.set_dtype_policy("mixed_bfloat16")
-    if args.resume is not None and folder.last_file.exists():
+    model = None
+    if args.resume is not None and folder.last_file.exists() and workers.is_chief:
         # Its weights come from there, and what they began with need not be there any more.
         model = MaskRCNN.from_config(folder.read_config()["model"])
-    else:
+    elif workers.is_chief:
         model = build_model(args, train_data, **_measured_pixels(args, train_data, folder))
+    report = getattr(model, "load_report", None)
+    model = spread(model, workers)
     check_classes(model, val_data, val_data.name)
     require_outlines(model.network, train_data, val_data)
     metric = monitored(model, options)
     if args.find_learning_rate:
         return _find_rate(model, train_data, options, folder)
 
+    if not workers.is_chief:
+        train_model(model, train_data, val_data, folder, options)
+        return 0
+
     folder.write_config(
         {
-            "options": {k: v for k, v in vars(args).items() if k not in _NOT_KEPT},
+            "options": _kept(args),
             "training": options.describe(),
             "model": model.get_config(),
             "data": {**told, "category_ids": list(train_data.category_ids)},
@@ -141,7 +192,6 @@ def _train(
         logger.info("%r", data)
         for line in (*data.notes, *data.warnings):
             logger.info("  %s", line)
-    report = getattr(model, "load_report", None)
     if report is not None:
         logger.info("%s", report)
     try:

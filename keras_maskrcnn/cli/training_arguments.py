@@ -48,7 +48,7 @@ def _updates(group: Any) -> None:
         type=int,
         metavar="N",
         default=2,
-        help="pictures per step (default: %(default)s)",
+        help="pictures per step, of all workers together (default: %(default)s)",
     )
     group.add_argument(
         "--accumulate",

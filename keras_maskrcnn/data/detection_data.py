@@ -179,6 +179,7 @@ class DetectionData:
         whole_masks: bool = False,
         tile: int | Tiling | None = None,
         overlap: int | None = None,
+        share: tuple[int, int] | None = None,
     ) -> tf.data.Dataset:
         """Makes the `tf.data.Dataset` that `fit`, `evaluate` and `predict` read.
 
@@ -231,6 +232,10 @@ class DetectionData:
                 `shuffle`, they shift from pass to pass; see `data.crops.Crops`, and `CropRecord`
                 for what is left of objects that are cut. Of TIFF and `.npy` files the crop alone
                 is read; other files are decoded once in a pass. `cache` keeps whole pictures.
+            share: `(k, n)`: of each batch only part `k` of `n`, counted from 0, and read no other
+                picture: for worker `k` of `n` that take their steps together. `batch_size` counts
+                the pictures of all; needs `seed`, which the workers must have in common, and
+                `drop_remainder`.
 
         Returns:
             A data set of known length that yields `(images, targets)`: images float32
@@ -248,11 +253,11 @@ class DetectionData:
               the id of their picture, and their own size
 
         Raises:
-            ValueError: if the data set is empty, an argument is out of range, the model's pictures
-                are of other channels or another range, a picture has more than `max_objects`
-                objects, with `masks=True` an object has no outline, `augment` or `sampling` is
-                unknown, `tile` and `overlap` fit no tiling, or are given with `min_size` or
-                `max_size`.
+            ValueError: if the data set is empty, an argument is out of range, a batch has no `n`
+                equal shares, the model's pictures are of other channels or another range, a picture
+                has more than `max_objects` objects, with `masks=True` an object has no outline,
+                `augment` or `sampling` is unknown, `tile` and `overlap` fit no tiling, or are given
+                with `min_size` or `max_size`.
             TypeError: if `augment`, `sampling` or `tile` is something else.
         """
         from keras_maskrcnn.data.pipeline import make_batches
@@ -288,4 +293,5 @@ class DetectionData:
             masks=masks,
             whole_masks=whole_masks,
             tiling=tiling,
+            share=share,
         )

@@ -159,3 +159,20 @@ def draw_order_of_groups(
         own = draw_order(aspect_ratios[members], batch_size, seed, epoch, *([group] * (group > 0)))
         order.append(members[own])
     return np.concatenate(order)
+
+
+def share_of_batches(order: np.ndarray, batch_size: int, part: int, parts: int) -> np.ndarray:
+    """What one of several workers reads of a pass that they take together.
+
+    Args:
+        order: `[count]`: picture numbers; every `batch_size` of them make one batch.
+        batch_size: pictures per batch, a multiple of `parts`.
+        part: number of the worker, from 0.
+        parts: how many workers there are.
+
+    Returns:
+        int64: its pictures, every `batch_size / parts` of them from one batch; those of a last
+        batch that is not full are nobody's.
+    """
+    batches = order[: len(order) - len(order) % batch_size].reshape(-1, parts, batch_size // parts)
+    return batches[:, part].ravel()

@@ -17,7 +17,7 @@ import tensorflow as tf
 
 from keras_maskrcnn.data.detection_data import DetectionData
 from keras_maskrcnn.data.loading import PictureLoader
-from keras_maskrcnn.data.passes import count_repeats, draw_sizes
+from keras_maskrcnn.data.passes import count_repeats, draw_sizes, share_of_batches
 from keras_maskrcnn.data.plan import PassPlan
 from keras_maskrcnn.data.resizing import resize_image
 from keras_maskrcnn.data.transforms.base import Transform, added_objects, make_transforms
@@ -42,6 +42,7 @@ def make_batches(
     masks: bool | None,
     whole_masks: bool,
     tiling: Tiling | None,
+    share: tuple[int, int] | None,
 ) -> tf.data.Dataset:
     """Makes the data set that `DetectionData.batches` describes."""
     if not data.records:
@@ -64,9 +65,10 @@ def make_batches(
         raise ValueError(f"Expected seed to be None or at least 0. Received: seed={seed}")
     if first_pass < 0:
         raise ValueError(f"Expected first_pass to be at least 0. Received: first_pass={first_pass}")
+    part, parts = _checked_share(share, batch_size, seed, drop_remainder)
     seed = int(np.random.SeedSequence().generate_state(1)[0]) if seed is None else seed
     passed = PassPlan(data, sampling, seed, shuffle=shuffle, tiling=tiling)
-    count = passed.count
+    count, size = passed.count, batch_size // parts
     passes = itertools.count(first_pass)
 
     def plan_pass() -> tuple[np.ndarray, ...]:
@@ -74,13 +76,15 @@ def make_batches(
         pictures = passed.pictures(epoch)
         sizes = draw_sizes(count, min_sizes, seed, epoch)
         order = passed.order(pictures, batch_size, epoch)
+        if share is not None:
+            order = share_of_batches(order, batch_size, part, parts)
         columns = (pictures, np.full(count, epoch), sizes, count_repeats(pictures))
         return tuple(column[order].astype(np.int64) for column in columns)
 
     def plan(_: tf.Tensor) -> tf.data.Dataset:
         columns = tf.numpy_function(plan_pass, [], [tf.int64] * 4)
         for column in columns:
-            column.set_shape([count])
+            column.set_shape([count if share is None else count // batch_size * size])
         return tf.data.Dataset.from_tensor_slices(tuple(columns))
 
     missing = data.missing_outlines
@@ -111,13 +115,34 @@ def make_batches(
         tf.data.Dataset.from_tensors(0)
         .flat_map(plan)
         .map(load, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-        .padded_batch(batch_size, drop_remainder=drop_remainder)
+        .padded_batch(size, drop_remainder=drop_remainder)
     )
     length = count // batch_size if drop_remainder else -(-count // batch_size)
     dataset = dataset.apply(tf.data.experimental.assert_cardinality(length)).prefetch(2)
     dataset.missing_outlines = missing  # For the words of a model that would need them.
     dataset.is_tiled = tiling is not None  # Then sizes are not the model's, as in `predict`.
     return dataset
+
+
+def _checked_share(
+    share: tuple[int, int] | None, batch_size: int, seed: int | None, drop_remainder: bool
+) -> tuple[int, int]:
+    if share is None:
+        return 0, 1
+    part, parts = share
+    if not 0 <= part < parts:
+        raise ValueError(f"Expected share=(k, n) with k of 0..n-1. Received: share={share}")
+    if batch_size % parts:
+        raise ValueError(
+            f"Expected a batch_size of {parts} equal shares. "
+            f"Received: batch_size={batch_size}, share={share}"
+        )
+    if seed is None or not drop_remainder:
+        raise ValueError(
+            "Expected seed and drop_remainder=True beside share, so that all who share have the "
+            f"same batches. Received: seed={seed}, drop_remainder={drop_remainder}"
+        )
+    return part, parts
 
 
 def _checked_max_objects(

@@ -113,6 +113,16 @@ class BoxHead(keras.layers.Layer):
         deltas = ops.cast(self.box_deltas(x), "float32")
         return logits, ops.reshape(deltas, (-1, self.num_boxes, 4))
 
+    def compute_output_spec(
+        self, features: Any, training: bool = False
+    ) -> tuple[keras.KerasTensor, keras.KerasTensor]:
+        # Not traced: in a graph of its own a synchronised norm cannot wait for other replicas.
+        count = features.shape[0]
+        return (
+            keras.KerasTensor((count, self.num_classes + 1), "float32"),
+            keras.KerasTensor((count, self.num_boxes, 4), "float32"),
+        )
+
     def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),

@@ -128,6 +128,14 @@ class MaskHead(keras.layers.Layer):
             return logits
         return self.enlarge(at_least_one(logits[..., None]))[: ops.shape(features)[0], ..., 0]
 
+    def compute_output_spec(
+        self, features: Any, classes: Any, training: bool = False
+    ) -> keras.KerasTensor:
+        # Not traced: in a graph of its own a synchronised norm cannot wait for other replicas.
+        count, side = features.shape[0], 2 * features.shape[1]
+        parts = (2,) if self.output_form == "softmax" else ()
+        return keras.KerasTensor((count, side, side, *parts), "float32")
+
     def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),

@@ -36,7 +36,9 @@ def gathered(value: Tensor) -> Tensor:
     """What all replicas have, along the first axis."""
     if replica_count() == 1:
         return value
-    return tf.distribute.get_replica_context().all_gather(value, axis=0)
+    # With one replica on each worker TensorFlow asks for the value's device: what came from a data
+    # set within a graph has none yet.
+    return tf.distribute.get_replica_context().all_gather(tf.identity(value), axis=0)
 
 
 def with_value_of(loss: Tensor, whole: Tensor) -> Tensor:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from keras_maskrcnn.training.rate_finder import RateSearch, find_learning_rate
     from keras_maskrcnn.training.run import train_model
     from keras_maskrcnn.training.state import TrainingState, best_epoch
+    from keras_maskrcnn.training.workers import Workers
 
 _PLACES = {
     "OPTIMIZERS": "options",
@@ -26,6 +27,7 @@ _PLACES = {
     "SafeCheckpoint": "checkpoints",
     "TrainingOptions": "options",
     "TrainingState": "state",
+    "Workers": "workers",
     "best_epoch": "state",
     "find_learning_rate": "rate_finder",
     "make_optimizer": "optimizers",
@@ -41,6 +43,7 @@ __all__ = [
     "SafeCheckpoint",
     "TrainingOptions",
     "TrainingState",
+    "Workers",
     "best_epoch",
     "find_learning_rate",
     "make_optimizer",

@@ -29,7 +29,7 @@ class TrainingOptions:
             follow the share of the time that is gone, a resumed run takes what is left of it, and
             the end is kept free for a last evaluation. What comes before the first step and after
             that evaluation is not in it.
-        batch_size: pictures per step.
+        batch_size: pictures per step, of all replicas and workers together.
         accumulate: steps whose gradients are averaged to one update of the weights: with little
             memory the updates of a batch `accumulate` times as large. Rates and `warmup_steps`
             count updates.

@@ -7,11 +7,13 @@ the end, `predictions.png`.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 from typing import TYPE_CHECKING, Any
 
 import keras
+import tensorflow as tf
 
 from keras_maskrcnn.data.plan import PassPlan
 from keras_maskrcnn.evaluation import CocoEvaluation
@@ -24,8 +26,10 @@ from keras_maskrcnn.training.freezing import Freeze
 from keras_maskrcnn.training.monitors import monitored
 from keras_maskrcnn.training.optimizers import make_optimizer
 from keras_maskrcnn.training.options import TrainingOptions
-from keras_maskrcnn.training.state import TrainingState
+from keras_maskrcnn.training.state import TrainingState, state_from_json, state_to_json
 from keras_maskrcnn.training.timing import TimedBar, TimedRun
+from keras_maskrcnn.training.together import Agreement, ChiefValidation
+from keras_maskrcnn.training.workers import Workers
 
 if TYPE_CHECKING:
     from keras_maskrcnn.data.detection_data import DetectionData
@@ -73,6 +77,11 @@ def train_model(
     time ends it (`minutes`). Pictures that cannot be read are left out before the first epoch, and
     named in the log.
 
+    A model that was made in the scope of a `MultiWorkerMirroredStrategy` is trained by all of its
+    workers together: all call this, outside of the scope, with the same options and pictures. The
+    first one's weights and folder count; it alone evaluates and writes. A last batch of a pass that
+    is not full is left out.
+
     Args:
         model: a `MaskRCNN`; it is compiled here. Afterwards it has the last epoch's weights, with
             `ema` their averages.
@@ -85,30 +94,77 @@ def train_model(
 
     Raises:
         ValueError: when another run is in the folder, it holds something else than a run on as
-            many pictures, or no picture can be read.
+            many pictures, or no picture can be read; when several workers have unlike options or
+            pictures, `minutes`, or a batch that they cannot share.
         OSError: when a file cannot be written, as on a full disk.
         NonFiniteError: at the first loss or gradient that is nan or infinite; the folder keeps
             the epoch before. The message names the pictures.
     """
     run = folder if isinstance(folder, RunFolder) else RunFolder(folder)
-    with run.lock():
-        run.remove_partials()
+    workers = Workers(model.distribute_strategy)
+    _check_workers(workers, options)
+    with run.lock() if workers.is_chief else contextlib.nullcontext():
+        if workers.is_chief:
+            run.remove_partials()
         train_data, val_data = (_readable(data, options) for data in (train_data, val_data))
-        state = run.state() or TrainingState(pictures=len(train_data))
-        if state.pictures != len(train_data):
-            raise ValueError(
-                f"Expected the {state.pictures} training pictures with which the run in {run.path} "
-                f"began. Received: {len(train_data)}"
-            )
+        state = _begin(run, workers, train_data, val_data, options)
         try:
-            state = _fit(model, train_data, val_data, run, options, state)
+            state = _fit(model, train_data, val_data, run, options, state, workers)
         except NonFiniteError as error:
             files = {record.image_id: record.path for record in train_data.records}
             raise error.with_files(files) from None
-        if not run.is_finished():
+        if workers.is_chief and not run.is_finished():
             best = keras.saving.load_model(run.best_file, compile=False)
             run.draw_predictions(best, val_data, tiling=options.tiling)
+        workers.from_chief(None)  # A worker that ends takes the others with it.
         return list(state.history)
+
+
+def _check_workers(workers: Workers, options: TrainingOptions) -> None:
+    """Refuses what several workers cannot do."""
+    if not workers.are_several:
+        return
+    if options.minutes is not None:
+        raise ValueError(
+            f"Expected epochs with {workers.count} workers, whose clocks would part. "
+            f"Received: minutes={options.minutes}"
+        )
+    if tf.distribute.has_strategy():
+        raise ValueError(
+            "Expected train_model outside of strategy.scope(), in which the model is made. "
+            "Received: a call within it"
+        )
+    workers.require_equal_shares(options.batch_size)
+
+
+def _begin(
+    run: RunFolder,
+    workers: Workers,
+    train_data: DetectionData,
+    val_data: DetectionData,
+    options: TrainingOptions,
+) -> TrainingState:
+    """Where the run begins, on all workers."""
+    state = TrainingState(pictures=len(train_data))
+    if workers.is_chief:
+        state = run.state() or state
+    if state.pictures != len(train_data):
+        raise ValueError(
+            f"Expected the {state.pictures} training pictures with which the run in {run.path} "
+            f"began. Received: {len(train_data)}"
+        )
+    if not workers.are_several:
+        return state
+    workers.require_same(
+        {
+            **options.describe(),
+            **{
+                f"pictures of {data.name}": [record.image_id for record in data.records]
+                for data in (train_data, val_data)
+            },
+        }
+    )
+    return state_from_json(workers.from_chief(state_to_json(state)))
 
 
 def _readable(data: DetectionData, options: TrainingOptions) -> DetectionData:
@@ -135,57 +191,72 @@ def _fit(
     run: RunFolder,
     options: TrainingOptions,
     state: TrainingState,
+    workers: Workers,
 ) -> TrainingState:
     """Trains the epochs that are left; gives the state after the last."""
-    train = train_data.batches(
-        model=model, first_pass=state.epochs_done, **options.batch_settings()
+    train, steps = workers.batches(
+        train_data, model=model, first_pass=state.epochs_done, **options.batch_settings()
     )
     tiles: dict[str, Any] = {"tile": options.tile, "overlap": options.overlap}
     val = val_data.batches(options.batch_size, model=model, **tiles)
+    if workers.are_several:
+        logger.warning(
+            "%d workers take %d steps in an epoch, each of %d pictures: a rest is left out",
+            *(workers.count, steps, options.batch_size),
+        )
     monitor = monitored(model, options)
-    total = None if options.epochs is None else len(train) * options.epochs
-    model.compile(optimizer=make_optimizer(options, total))
+    total = None if options.epochs is None else steps * options.epochs
     freeze = None
-    variables = model.trainable_variables
-    if options.freeze is not None:
-        freeze = Freeze(model, options.freeze, options.freeze_epochs)
-        variables = freeze.begin(state.epochs_done)
-    model.optimizer.build(variables)
+    with model.distribute_strategy.scope():
+        model.compile(optimizer=make_optimizer(options, total))
+        variables = model.trainable_variables
+        if options.freeze is not None:
+            freeze = Freeze(model, options.freeze, options.freeze_epochs)
+            variables = freeze.begin(state.epochs_done)
+        model.optimizer.build(variables)
     averages = None if options.ema is None else WeightAverages(model, variables)
-    if state.epochs_done:
+    if state.epochs_done and workers.is_chief:
         run.restore(model, state, monitor, averages)
+    workers.share_variables([*model.variables, *model.optimizer.variables])
     if state.is_over(options.epochs):
         if averages is not None:
             averages.put()
         return state
-    run.predictions_file.unlink(missing_ok=True)  # Not finished any more.
     timed = None if options.minutes is None else TimedRun(options, state.seconds)
-    evaluation = CocoEvaluation(val_data, options.batch_size, options.evaluate_every, **tiles)
-    checkpoint = RunCheckpoint(
-        *(run, state, monitor, evaluation),
-        averages=averages,
-        patience=options.patience,
-        timed=timed,
-    )
-    pictures, scalars = (None, None)
-    if options.tensorboard:
-        pictures, scalars = _boards(run, val_data, evaluation, options)
-    # In this order: what looks at the averages, what saves the weights, what tells of both.
-    callbacks = [
-        *(evaluation, pictures, averages, checkpoint, scalars),
-        *(_EpochReport(run, train_data, options), freeze, timed),
-        None if timed is None else TimedBar(timed),
-    ]
+    checkpoint = None
+    callbacks: list[keras.callbacks.Callback | None] = []
+    if workers.is_chief:
+        run.predictions_file.unlink(missing_ok=True)  # Not finished any more.
+        evaluation = CocoEvaluation(val_data, options.batch_size, options.evaluate_every, **tiles)
+        checkpoint = RunCheckpoint(
+            *(run, state, monitor, evaluation),
+            averages=averages,
+            patience=options.patience,
+            timed=timed,
+        )
+        pictures, scalars = None, None
+        if options.tensorboard:
+            pictures, scalars = _boards(run, val_data, evaluation, options)
+        # In this order: what looks at the averages, what saves the weights, what tells of both.
+        judges = [evaluation, *([] if pictures is None else [pictures])]
+        if workers.are_several:
+            callbacks = [ChiefValidation(model, val, judges, averages)]
+        else:
+            callbacks = [*judges, averages]
+        callbacks += [checkpoint, scalars, _EpochReport(run, train_data, options)]
+    agreement = Agreement(workers, state, checkpoint)
+    callbacks += [agreement, freeze, timed, None if timed is None else TimedBar(timed)]
     model.fit(
         train,
-        validation_data=val,
+        steps_per_epoch=steps if workers.are_several else None,
+        validation_data=None if workers.are_several else val,
         shuffle=False,  # The data set does that itself.
         epochs=options.epochs or _NO_END,
         initial_epoch=state.epochs_done,
-        verbose=bar_verbosity(),
+        verbose=bar_verbosity() if workers.is_chief else 0,
         callbacks=[callback for callback in callbacks if callback is not None],
     )
-    return checkpoint.state
+    return agreement.state
 
 
 def _boards(

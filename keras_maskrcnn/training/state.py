@@ -9,7 +9,7 @@ import os
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from keras_maskrcnn.training.files import replacing
 from keras_maskrcnn.training.monitors import is_loss
@@ -73,6 +73,16 @@ def best_epoch(history: Sequence[dict[str, float]], name: str) -> int:
     return chosen
 
 
+def state_to_json(state: TrainingState) -> dict[str, Any]:
+    """A state as JSON holds it."""
+    return dataclasses.asdict(state)
+
+
+def state_from_json(values: dict[str, Any]) -> TrainingState:
+    """What `state_to_json` gave, as a state again."""
+    return TrainingState(**{**values, "history": tuple(values["history"])})
+
+
 def save_model(
     model: keras.Model, path: str | os.PathLike[str], state: TrainingState | None = None
 ) -> None:
@@ -92,7 +102,7 @@ def save_model(
         model.save(partial)
         if state is not None:
             with zipfile.ZipFile(partial, "a") as archive:
-                archive.writestr(_ENTRY, json.dumps(dataclasses.asdict(state)))
+                archive.writestr(_ENTRY, json.dumps(state_to_json(state)))
 
 
 def load_state(path: Path) -> TrainingState | None:
@@ -106,8 +116,7 @@ def load_state(path: Path) -> TrainingState | None:
     try:
         with zipfile.ZipFile(path) as archive:
             values = json.loads(archive.read(_ENTRY))
-        values["history"] = tuple(values["history"])
-        return TrainingState(**values)
+        return state_from_json(values)
     except (OSError, KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
         raise ValueError(
             f"Expected a model with the state of its run, from which that can go on. "

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from keras_maskrcnn.data.passes import draw_order, draw_sizes
+from keras_maskrcnn.data.passes import draw_order, draw_sizes, share_of_batches
 
 
 def test_sizes_follow_from_seed_and_epoch():
@@ -36,3 +36,11 @@ def test_batches_hold_like_shapes_but_change_company():
         assert sum(mixed) <= 1
         company.update(tuple(sorted(b)) for b in batches)
     assert len(company) == 250  # no batch of the first pass met again in the second
+
+
+def test_shares_of_a_pass():
+    order = np.array([4, 0, 6, 3, 8, 1, 7, 5, 2])
+    shares = [share_of_batches(order, 4, part, 2).tolist() for part in range(2)]
+    assert shares == [[4, 0, 8, 1], [6, 3, 7, 5]]  # Of two batches; the last picture is nobody's.
+    assert share_of_batches(order, 10, 1, 2).tolist() == []
+    np.testing.assert_array_equal(share_of_batches(order, 3, 0, 1), order)

@@ -222,6 +222,43 @@ def test_length_is_known(data, batch_size, drop_remainder):
         assert sum(counts) == 5
 
 
+def test_workers_read_their_shares_of_the_same_batches(data, tmp_path):
+    options = {"min_size": (48, 64), "shuffle": True, "augment": True, "seed": 2}
+    options |= {"drop_remainder": True, "sampling": {"name": "all"}, "first_pass": 1}
+    whole = data.batches(4, **options)
+    shares = [data.batches(4, share=(part, 2), **options) for part in range(2)]
+    assert [len(batches) for batches in (whole, *shares)] == [1, 1, 1]
+    for _ in range(3):  # Passes.
+        for (images, targets), *parts in zip(whole, *shares, strict=True):
+            for part, (own_images, own) in enumerate(parts):
+                rows = slice(2 * part, 2 * part + 2)
+                for name in set(targets) - {"image_sizes"}:
+                    np.testing.assert_array_equal(own[name], targets[name][rows], name)
+                height, width = own_images.shape[1:3]  # Padded to the largest of its own.
+                np.testing.assert_array_equal(own_images, images[rows, :height, :width])
+    # Nothing but the share is read.
+    (_, targets) = next(iter(shares[1]))
+    for number in {100, 101, 102, 103, 104} - set(targets["image_ids"].numpy()):
+        (tmp_path / f"{number - 100}.png").unlink()
+    again = data.batches(4, share=(1, 2), **{**options, "first_pass": 4})
+    (_, found) = next(iter(again))
+    assert found["image_ids"].numpy().tolist() == targets["image_ids"].numpy().tolist()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"share": (2, 2)}, r"k of 0..n-1. Received: share=\(2, 2\)"),
+        ({"share": (0, 3)}, r"3 equal shares. Received: batch_size=4, share=\(0, 3\)"),
+        ({"seed": None}, "Received: seed=None, drop_remainder=True"),
+        ({"drop_remainder": False}, "Received: seed=0, drop_remainder=False"),
+    ],
+)
+def test_shares_that_cannot_be(data, changes, message):
+    with pytest.raises(ValueError, match=message):
+        data.batches(4, **{"share": (0, 2), "seed": 0, "drop_remainder": True, **changes})
+
+
 def test_cache_gives_the_same_without_the_files(data, tmp_path):
     options = {"min_size": 64, "augment": True, "shuffle": True, "seed": 2}
     cached = data.batches(2, cache=True, **options)

@@ -8,8 +8,11 @@ from keras import KerasTensor
 
 from keras_maskrcnn.layers import AnchorLayer, DetectionTargetLayer, ProposalLayer
 from keras_maskrcnn.layers.anchor_target_layer import AnchorTargetLayer
+from keras_maskrcnn.layers.box_head import BoxHead
 from keras_maskrcnn.layers.cascade import RefineBoxes, RelabelRoIs
 from keras_maskrcnn.layers.detection_layer import NMS_RULES, DetectionLayer
+from keras_maskrcnn.layers.mask_head import MaskHead
+from keras_maskrcnn.layers.mask_outputs import OUTPUTS
 from keras_maskrcnn.layers.mask_target_layer import KeypointTargetLayer, MaskTargetLayer
 from keras_maskrcnn.ops.gather import take_rows
 
@@ -21,6 +24,15 @@ OBJECTS = (
     KerasTensor((None, None), "int32"),
     KerasTensor((None, None, 4)),
 )
+
+
+def built_mask_head(**settings):
+    """One that can be traced."""
+    head = MaskHead(3, 1, 4, "sync_batch", **settings)
+    head.build((None, 7, 7, 8), (None,))
+    return head
+
+
 CASES = {
     "anchors": (
         AnchorLayer(((8.0, 12.0), (16.0, 32.0)), (0.5, 1.0), (4, 8)),
@@ -86,6 +98,23 @@ CASES = {
         (KerasTensor((None, 40, 4)), KerasTensor((None, 40), "bool"), *OBJECTS),
         {},
     ),
+    **{
+        f"boxes of RoIs, {convs} convolutions, one for all {agnostic}": (
+            BoxHead(2, convs, fcs, 4, norm, class_agnostic=agnostic),
+            (KerasTensor((None, 7, 7, 8)),),
+            {"training": True},
+        )
+        for convs, fcs, norm, agnostic in ((0, 2, None, False), (1, 0, "sync_batch", True))
+    },
+    **{
+        f"masks, {output}, {upsampling}": (
+            built_mask_head(upsampling=upsampling, output=output),
+            (KerasTensor((None, 7, 7, 8)), IMAGES),
+            {"training": True},
+        )
+        for output in OUTPUTS
+        for upsampling in ("deconv", "bilinear")
+    },
     "mask targets": (
         MaskTargetLayer(14),
         (ROIS, IMAGES, IMAGES, KerasTensor((None, None, 112, 112), "uint8"), OBJECTS[0]),
