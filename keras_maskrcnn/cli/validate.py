@@ -9,7 +9,7 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from keras_maskrcnn.cli.data import data_arguments, reading_choice
+from keras_maskrcnn.cli.data import data_arguments, is_there, reading_choice
 from keras_maskrcnn.cli.options import load_model, say, size_arguments
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
     """Writes the report; returns 1 where training makes no sense."""
     splits = _read_splits(args.data, args.format or "auto", reading_choice(args))
     # Reading all pictures takes minutes: what cannot be written is said before.
-    targets = _fix_files(Path(args.fix), list(splits)) if args.fix else {}
+    targets = _fix_files(Path(args.fix), splits) if args.fix else {}
     model = load_model(args.model) if args.model else None
     size = _input_size(model, args.min_size, args.max_size)
 
@@ -84,7 +84,7 @@ def _read_splits(path: str, format: str, options: dict[str, Any]) -> dict[str, D
     with warnings.catch_warnings():
         # They are findings of the report.
         warnings.simplefilter("ignore", UserWarning)
-        if not os.path.exists(path):
+        if not is_there(path):
             raise ValueError(f"Expected a folder or an annotation file. Received: --data {path}")
         names = dataset_splits(path, format)
         if not names:
@@ -100,12 +100,21 @@ def _input_size(model: Any, min_size: int | None, max_size: int | None) -> Input
     return InputSize(min_size or size.min_size, max_size or size.max_size, size.divisor)
 
 
-def _fix_files(file: Path, splits: list[str]) -> dict[str, Path]:
+def _fix_files(file: Path, data: dict[str, DetectionData]) -> dict[str, Path]:
     """The file of each split.
 
     Raises:
-        ValueError: where one is there already, or its name is none of a JSON file.
+        ValueError: where one is there already, its name is none of a JSON file, or pictures are no
+            files.
     """
+    from keras_maskrcnn.data.shard_files import shard_place
+
+    splits = list(data)
+    if any(shard_place(record.path) for part in data.values() for record in part.records):
+        raise ValueError(
+            "Expected pictures that are files, which the cleaned COCO file can name; "
+            f"maskrcnn convert --to coco makes them of shards. Received: --fix {file}"
+        )
     if file.suffix.lower() != ".json":
         raise ValueError(f"Expected a name that ends in .json. Received: --fix {file}")
     files = {splits[0]: file}

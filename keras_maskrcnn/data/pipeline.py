@@ -21,10 +21,12 @@ from keras_maskrcnn.data.passes import (
     count_repeats,
     draw_order,
     draw_pictures,
+    draw_shard_order,
     draw_sizes,
     pass_length,
 )
 from keras_maskrcnn.data.sampling import SAMPLINGS
+from keras_maskrcnn.data.shard_files import shard_numbers
 from keras_maskrcnn.data.transforms.base import Transform, added_objects, make_transforms
 
 
@@ -84,6 +86,7 @@ def make_batches(
     weights = SAMPLINGS.make(sampling, default="all").weights(data)
     count = pass_length(weights)
     ratios = np.array([record.width / record.height for record in data.records])
+    shards = shard_numbers(data.records)
     passes = itertools.count(first_pass)
 
     def plan_pass() -> tuple[np.ndarray, ...]:
@@ -92,7 +95,12 @@ def make_batches(
         sizes = draw_sizes(count, min_sizes, seed, epoch)
         order = np.arange(count)
         if shuffle:
-            order = draw_order(ratios[pictures], batch_size, seed, epoch)
+            choice = (ratios[pictures], batch_size, seed, epoch)
+            order = (
+                draw_order(*choice)
+                if shards is None
+                else draw_shard_order(shards[pictures], *choice)
+            )
         columns = (pictures, np.full(count, epoch), sizes, count_repeats(pictures))
         return tuple(column[order].astype(np.int64) for column in columns)
 
