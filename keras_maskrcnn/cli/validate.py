@@ -61,7 +61,9 @@ def run(args: argparse.Namespace) -> int:
     """Writes the report; returns 1 where training makes no sense."""
     splits = _read_splits(args.data, args.format or "auto", reading_choice(args))
     # Reading all pictures takes minutes: what cannot be written is said before.
-    targets = _fix_files(Path(args.fix), splits) if args.fix else {}
+    if args.fix:
+        _require_files(splits)
+    targets = _fix_files(Path(args.fix), list(splits)) if args.fix else {}
     model = load_model(args.model) if args.model else None
     size = _input_size(model, args.min_size, args.max_size)
 
@@ -100,21 +102,26 @@ def _input_size(model: Any, min_size: int | None, max_size: int | None) -> Input
     return InputSize(min_size or size.min_size, max_size or size.max_size, size.divisor)
 
 
-def _fix_files(file: Path, data: dict[str, DetectionData]) -> dict[str, Path]:
+def _require_files(splits: dict[str, DetectionData]) -> None:
+    """`ValueError` where pictures are no files, which a COCO file can name."""
+    from keras_maskrcnn.data.shard_files import shard_place
+
+    for data in splits.values():
+        for record in data.records:
+            if shard_place(record.path) is not None:
+                raise ValueError(
+                    "Expected pictures that are files where --fix writes cleaned data: "
+                    "`maskrcnn convert --to coco` makes files of shards. "
+                    f"Received: --fix with {record.path}"
+                )
+
+
+def _fix_files(file: Path, splits: list[str]) -> dict[str, Path]:
     """The file of each split.
 
     Raises:
-        ValueError: where one is there already, its name is none of a JSON file, or pictures are no
-            files.
+        ValueError: where one is there already, or its name is none of a JSON file.
     """
-    from keras_maskrcnn.data.shard_files import shard_place
-
-    splits = list(data)
-    if any(shard_place(record.path) for part in data.values() for record in part.records):
-        raise ValueError(
-            "Expected pictures that are files, which the cleaned COCO file can name; "
-            f"maskrcnn convert --to coco makes them of shards. Received: --fix {file}"
-        )
     if file.suffix.lower() != ".json":
         raise ValueError(f"Expected a name that ends in .json. Received: --fix {file}")
     files = {splits[0]: file}

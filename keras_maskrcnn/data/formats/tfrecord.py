@@ -15,7 +15,7 @@ from typing import Any
 from keras_maskrcnn.data.formats.checks import check_entry, check_integer, check_list
 from keras_maskrcnn.data.formats.collector import Collector
 from keras_maskrcnn.data.formats.problems import ItemError, shown
-from keras_maskrcnn.data.formats.reader import FORMATS, Reader
+from keras_maskrcnn.data.formats.reader import FORMATS, SPLITS, Reader
 from keras_maskrcnn.data.formats.shard_index import read_object_entry, read_picture_entry
 from keras_maskrcnn.data.formats.source import Source
 from keras_maskrcnn.data.records import ImageRecord
@@ -60,7 +60,11 @@ class ShardReader(Reader):
     title = "TFRecord shards"
 
     def finds(self, source: Source) -> bool:
-        return bool(_splits(source))
+        return bool(_splits(source)) or any(
+            file.parent.parent == source.path and file.parent.name.lower() in SPLITS
+            for file in source.with_suffix(".gz", ".tfrecord")
+            if file.name.endswith(INDEX_SUFFIX) or SHARD_NAME.fullmatch(file.name)
+        )
 
     def splits(self, source: Source) -> dict[str, Source]:
         if source.path.is_file():
@@ -143,8 +147,9 @@ def _read(
     keys: set[int] = set()
     read = 0
     for read, value in enumerate(lines, 1):
-        count = len(value.get("objects", ())) if isinstance(value, dict) else 0
-        with found.item(f"line {read + 1}", objects=count):
+        objects = value.get("objects") if isinstance(value, dict) else None
+        lost = len(objects) if isinstance(objects, list) else 0
+        with found.item(f"line {read + 1}", objects=lost):
             _read_picture(check_entry(value), shards, classes, len(keypoints), keys, found)
     if read != pictures:
         raise ValueError(f"{index}: expected {pictures} pictures. Received: {read}")

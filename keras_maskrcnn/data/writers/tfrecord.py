@@ -56,7 +56,8 @@ class TfrecordWriter(Writer):
         return TfrecordWriter(count)
 
     def picture_folder(self, split: str) -> PurePath:
-        return PurePath()
+        # No folder is made: names of pictures need to differ within a split only.
+        return PurePath(split)
 
     def place_pictures(self, folder: Path, part: Part, *, link: bool) -> None:
         """They become part of the shards."""
