@@ -4,7 +4,7 @@ What they stand for needs NumPy or TensorFlow, and `maskrcnn --help` does not wa
 """
 
 # Files of `data/writers/`, each with the writer of that name.
-WRITERS = ("coco", "cvat", "label_studio", "labelme", "voc", "yolo")
+WRITERS = ("coco", "cvat", "label_studio", "labelme", "tfrecord", "voc", "yolo")
 # In which pictures come that a person should correct; see `preannotations.ordering`.
 ORDERS = ("given", "uncertainty")
 # See `training.options`.

@@ -7,8 +7,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from keras_maskrcnn import names
-from keras_maskrcnn.cli.data import data_arguments, reading_choice, telling
+from keras_maskrcnn.cli.data import data_arguments, is_there, reading_choice, telling
 from keras_maskrcnn.cli.options import say
+from keras_maskrcnn.cli.quiet import start_tensorflow
 
 if TYPE_CHECKING:
     from keras_maskrcnn.data import DetectionData
@@ -23,6 +24,9 @@ The format of --data is found by what lies there; all splits are written unless 
 Pictures are copied; with --link they are hard links, which take no space. What the new format
 cannot hold (crowd regions, keypoints, holes, objects that overlap) is counted and told.
 
+`tfrecord` is for many pictures and for buckets: some large files (--shards of each split) in place
+of many small ones, with an index; it holds everything as it is.
+
 With --predictions FILE, COCO results become the annotations: predictions.json of `maskrcnn predict`
 with --images FOLDER, the folder of its pictures; or results of `maskrcnn evaluate --save-results`
 with the --data whose ids they have. Masks become polygons; every object keeps its score where the
@@ -36,6 +40,7 @@ _EPILOG = """\
 examples:
   maskrcnn convert --data photos --to yolo photos_yolo
   maskrcnn convert --data export.xml --split train --to coco photos_coco --link
+  maskrcnn convert --data photos --to tfrecord --shards 16 photos_shards
   maskrcnn convert --predictions predictions/predictions.json --images new \\
       --to cvat to_correct --order uncertainty
 """
@@ -57,6 +62,12 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     parser.add_argument("--images", metavar="FOLDER", help="picture folder, where it is elsewhere")
     parser.add_argument("--link", action="store_true", help="hard links of pictures, not copies")
     parser.add_argument(
+        "--shards",
+        type=int,
+        metavar="N",
+        help="of tfrecord: files of each split (default: of about 128 MB each)",
+    )
+    parser.add_argument(
         "--predictions", metavar="FILE", help="COCO results that become the annotations"
     )
     parser.add_argument(
@@ -73,7 +84,11 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
 
 def run(args: argparse.Namespace) -> int:
     """Reads, writes, and tells what was lost."""
+    if args.shards is not None and args.to != "tfrecord":
+        raise ValueError(f"Expected --shards only with --to tfrecord. Received: --to {args.to}")
     data = _read_data(args) if args.predictions is None else _read_predictions(args)
+    if args.to == "tfrecord":
+        start_tensorflow()
 
     from keras_maskrcnn.data import save_dataset
 
@@ -83,6 +98,7 @@ def run(args: argparse.Namespace) -> int:
         args.to,
         link=args.link,
         is_numbered=args.to == "labelme" and args.order == "uncertainty",
+        shards=args.shards,
         verbose=False,
     )
     say(saved.summary())
@@ -99,6 +115,8 @@ def _read_data(args: argparse.Namespace) -> DetectionData | dict[str, DetectionD
 
     from keras_maskrcnn.data import dataset_splits
 
+    if not is_there(args.data):
+        raise ValueError(f"Expected a folder or an annotation file. Received: --data {args.data}")
     splits = [] if args.split else dataset_splits(args.data, args.format or "auto")
     if len(splits) < 2:
         return _load(args, args.split)

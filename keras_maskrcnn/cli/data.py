@@ -8,10 +8,11 @@ import logging
 import warnings
 from collections import Counter
 from collections.abc import Callable
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from keras_maskrcnn.cli.options import parse_settings
+from keras_maskrcnn.cli.quiet import start_tensorflow
 from keras_maskrcnn.names import AUGMENTATIONS, VAL_FRACTION
 
 if TYPE_CHECKING:
@@ -25,9 +26,10 @@ _WARNINGS_SHOWN = 5
 DATA_HELP = """\
 A data folder holds pictures and annotations of any format that is read: COCO (also of Roboflow,
 CVAT, Label Studio, LVIS, panoptic), YOLO, LabelMe, VIA, CVAT's XML, Pascal VOC, Supervisely, Label
-Studio, Open Images, Cityscapes, or masks as pictures. Splits that lie there are used, such as
-folders train/ and val/, or instances_train.json and instances_val.json; without one for validation,
-a part of the pictures is set aside. What was found is printed.
+Studio, Open Images, Cityscapes, masks as pictures, or the TFRecord shards of `maskrcnn convert`,
+which may lie in a bucket (gs://bucket/photos). Splits that lie there are used, such as folders
+train/ and val/, or instances_train.json and instances_val.json; without one for validation, a part
+of the pictures is set aside. What was found is printed.
 """
 
 
@@ -130,9 +132,20 @@ def find_format(args: argparse.Namespace) -> str:
     """
     from keras_maskrcnn.data.datasets import dataset_format
 
-    if not Path(args.data).exists():
+    if not is_there(args.data):
         raise ValueError(f"Expected a data folder. Received: {args.data}")
     return args.format or dataset_format(args.data)
+
+
+def is_there(place: str) -> bool:
+    """Whether there is a file or folder; of a bucket, that is told where it is read, for which
+    TensorFlow starts here."""
+    from keras_maskrcnn.data.remote_files import is_remote
+
+    if is_remote(place):
+        start_tensorflow()
+        return True
+    return Path(place).exists()
 
 
 def read_pair(args: argparse.Namespace) -> tuple[DetectionData, DetectionData, str]:
@@ -201,7 +214,9 @@ def described(data: DetectionData) -> dict[str, Any]:
     """What a data set holds, as `config.json` keeps it; `digest` is that of its pictures' names."""
     objects = [instance for record in data.records for instance in record.objects]
     counts = Counter(instance.category for instance in objects)
-    names = sorted("/".join(PurePath(record.path).parts[-2:]) for record in data.records)
+    from keras_maskrcnn.data.shard_files import name_as_file
+
+    names = sorted("/".join(name_as_file(record.path).parts) for record in data.records)
     return {
         "name": data.name,
         "pictures": len(data),

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from keras_maskrcnn.cli.data import described, read_coco, read_split
+from keras_maskrcnn.cli.data import described, is_there, read_coco, read_split
 
 if TYPE_CHECKING:
     from keras_maskrcnn.data.detection_data import DetectionData
@@ -40,7 +40,7 @@ def read_data_of_run(args: argparse.Namespace) -> tuple[DetectionData, str]:
     # Two pairs, to train and to validate on, or one folder.
     parts = place[2:] if isinstance(place, list) else [place]
     for part in parts:
-        if not Path(part).exists():
+        if not is_there(part):
             raise ValueError(
                 f"The data of the run are no longer at {part}: give --data, or --annotations and "
                 f"--images. Received: {args.model}"

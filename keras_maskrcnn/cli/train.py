@@ -228,9 +228,12 @@ def _find_rate(
 
 def read_both(args: argparse.Namespace) -> tuple[DetectionData, DetectionData, dict[str, Any]]:
     """The data to train and to validate on, and where they come from."""
+    from keras_maskrcnn.data.remote_files import is_remote
+
     if args.data is not None:
         train, val, name = read_pair(args)
-        return train, val, {"from": os.path.abspath(args.data), "format": name}
+        place = args.data if is_remote(args.data) else os.path.abspath(args.data)
+        return train, val, {"from": place, "format": name}
     places = [os.path.abspath(place) for place in (*args.train, *args.val)]
     source = {"from": places, "format": "coco"}
     train, val = (read_coco(file, images, args) for file, images in (args.train, args.val))

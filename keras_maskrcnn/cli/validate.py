@@ -9,7 +9,7 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from keras_maskrcnn.cli.data import data_arguments, reading_choice
+from keras_maskrcnn.cli.data import data_arguments, is_there, reading_choice
 from keras_maskrcnn.cli.options import load_model, say, size_arguments
 
 if TYPE_CHECKING:
@@ -61,6 +61,8 @@ def run(args: argparse.Namespace) -> int:
     """Writes the report; returns 1 where training makes no sense."""
     splits = _read_splits(args.data, args.format or "auto", reading_choice(args))
     # Reading all pictures takes minutes: what cannot be written is said before.
+    if args.fix:
+        _require_files(splits)
     targets = _fix_files(Path(args.fix), list(splits)) if args.fix else {}
     model = load_model(args.model) if args.model else None
     size = _input_size(model, args.min_size, args.max_size)
@@ -84,7 +86,7 @@ def _read_splits(path: str, format: str, options: dict[str, Any]) -> dict[str, D
     with warnings.catch_warnings():
         # They are findings of the report.
         warnings.simplefilter("ignore", UserWarning)
-        if not os.path.exists(path):
+        if not is_there(path):
             raise ValueError(f"Expected a folder or an annotation file. Received: --data {path}")
         names = dataset_splits(path, format)
         if not names:
@@ -98,6 +100,20 @@ def _input_size(model: Any, min_size: int | None, max_size: int | None) -> Input
 
     size = InputSize() if model is None else model.input_size
     return InputSize(min_size or size.min_size, max_size or size.max_size, size.divisor)
+
+
+def _require_files(splits: dict[str, DetectionData]) -> None:
+    """`ValueError` where pictures are no files, which a COCO file can name."""
+    from keras_maskrcnn.data.shard_files import shard_place
+
+    for data in splits.values():
+        for record in data.records:
+            if shard_place(record.path) is not None:
+                raise ValueError(
+                    "Expected pictures that are files where --fix writes cleaned data: "
+                    "`maskrcnn convert --to coco` makes files of shards. "
+                    f"Received: --fix with {record.path}"
+                )
 
 
 def _fix_files(file: Path, splits: list[str]) -> dict[str, Path]:

@@ -10,6 +10,7 @@ from keras_maskrcnn.data.formats.reader import Reader
 from keras_maskrcnn.data.formats.source import Source
 from keras_maskrcnn.data.measuring import measure_pixels
 from keras_maskrcnn.data.records import ImageRecord, Instance
+from keras_maskrcnn.data.shards import load_shards, worker_part
 from keras_maskrcnn.data.splits import load_splits, split_data
 from keras_maskrcnn.data.writers import WRITERS, SavedData, save_dataset
 
@@ -27,8 +28,10 @@ __all__ = [
     "dataset_splits",
     "load_coco",
     "load_dataset",
+    "load_shards",
     "load_splits",
     "measure_pixels",
     "save_dataset",
     "split_data",
+    "worker_part",
 ]

@@ -12,7 +12,9 @@ from typing import Any
 from keras_maskrcnn.data.detection_data import DetectionData
 from keras_maskrcnn.data.formats.reader import FORMATS, Reader, run_reader
 from keras_maskrcnn.data.formats.source import Source
+from keras_maskrcnn.data.formats.tfrecord import RemoteShards
 from keras_maskrcnn.data.garbage import no_garbage_collection
+from keras_maskrcnn.data.remote_files import is_remote
 from keras_maskrcnn.images.pixels import PixelFormat
 
 _CLASSES_SHOWN = 20
@@ -40,7 +42,8 @@ def load_dataset(
     the annotations give them, never by a guess between two.
 
     Args:
-        path: a folder, or an annotation file beside or above its pictures.
+        path: a folder, or an annotation file beside or above its pictures; of TFRecord shards,
+            also a folder in a bucket, such as `gs://bucket/photos`.
         format: one of `FORMATS.names`, or `"auto"`.
         split: which part to read where there are several, such as `"train"`.
         image_dir: folder below which the pictures lie; by default that of `path`.
@@ -71,13 +74,12 @@ def load_dataset(
         model.fit(data, batch_size=2)
     """
     pixels = PixelFormat(channels, value_range, display)
-    place = _existing(path)
     if image_dir is not None and not Path(image_dir).is_dir():
         raise ValueError(
             f"Expected image_dir to be a folder. Received: image_dir={str(image_dir)!r}"
         )
     with no_garbage_collection():
-        source = Source(place, root=None if image_dir is None else Path(image_dir))
+        source = _source(path, None if image_dir is None else Path(image_dir))
         name = _find_format(source) if format == "auto" else format
         reader = FORMATS.make(name, **settings)
         part = _find_split(reader, source, split)
@@ -96,22 +98,24 @@ def dataset_splits(path: str | os.PathLike[str], format: str = "auto") -> list[s
     Raises:
         ValueError: if there is nothing at `path`, or no format or several fit.
     """
-    source = Source(_existing(path))
+    source = _source(path)
     reader = FORMATS.make(_find_format(source) if format == "auto" else format)
     return list(reader.splits(source))
 
 
 def dataset_format(path: str | os.PathLike[str]) -> str:
     """The name of the one format that fits what lies there; `ValueError` as `dataset_splits`."""
-    return _find_format(Source(_existing(path)))
+    return _find_format(_source(path))
 
 
-def _existing(path: str | os.PathLike[str]) -> Path:
-    """Else the folder above would be searched."""
+def _source(path: str | os.PathLike[str], root: Path | None = None) -> Source:
+    if is_remote(path):
+        return RemoteShards(os.fspath(path))
     place = Path(path)
+    # Else the folder above would be searched.
     if not place.exists():
         raise ValueError(f"Expected a folder or an annotation file. Received: path={str(path)!r}")
-    return place
+    return Source(place, root=root)
 
 
 def summary(data: DetectionData) -> str:
@@ -135,6 +139,8 @@ def summary(data: DetectionData) -> str:
 
 
 def _find_format(source: Source) -> str:
+    if isinstance(source, RemoteShards):
+        return "tfrecord"
     found = FORMATS.that_find(source)
     if len(found) == 1:
         return next(iter(found))

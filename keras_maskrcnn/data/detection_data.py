@@ -196,8 +196,8 @@ class DetectionData:
                 sequence of lengths from which one is drawn per picture and pass.
             max_size: limit of the longer side after resizing, in pixels.
             shuffle: whether each pass has its own random order, in which pictures of like
-                aspect ratio share a batch, so that little is padded. Without it, the order is
-                that of `records`.
+                aspect ratio share a batch, so that little is padded; those in shards are
+                shuffled as `load_shards` tells. Without it, the order is that of `records`.
             augment: what happens to pictures and their objects: a policy, `"flip"` (as `True`),
                 `"standard"`, `"lsj"`, `"small_data"`, `"microscopy"`, `"aerial"` or `"none"` (as
                 `False`), see `data.transforms.POLICIES`; a name of `data.transforms.TRANSFORMS`, a

@@ -255,7 +255,10 @@ def read_crop(windows: PictureWindows, crop: CropRecord) -> np.ndarray:
 def _has_depth(data: DetectionData) -> bool:
     """Whether any picture has more than 8 bits; of formats that may, the headers are read."""
     for record in data.records:
-        if record.path.lower().endswith(_DEEP):
+        if record.bits is not None:
+            if record.bits > 8:
+                return True
+        elif record.path.lower().endswith(_DEEP):
             try:
                 if read_picture_header(record.path).bits > 8:
                     return True

@@ -9,6 +9,8 @@ import numpy as np
 
 from keras_maskrcnn.data.detection_data import DetectionData
 
+# Pictures of as many whole shards are shuffled together.
+SHUFFLED_PICTURES = 4096
 # Pictures that are sorted by aspect ratio together, in batches: enough for batches of like
 # shape, few enough that a batch is no fixed company.
 SORTED_BATCHES = 16
@@ -76,8 +78,40 @@ def draw_sizes(count: int, min_sizes: Sequence[int], seed: int, epoch: int) -> n
     return np.asarray(min_sizes, np.int32)[rng.integers(len(min_sizes), size=count)]
 
 
+def draw_shard_order(
+    shards: np.ndarray, aspect_ratios: np.ndarray, batch_size: int, seed: int, epoch: int
+) -> np.ndarray:
+    """Draws the order of pictures for one pass so that few shards are open at a time.
+
+    The shards come in random order. Those that follow each other are taken together until they have
+    `SHUFFLED_PICTURES`, and the pictures of these are drawn as `draw_order` does; what would leave
+    its last batch partial goes on to the next. With less data, it is `draw_order`.
+
+    Args:
+        shards: `[count]`: the number of each picture's shard.
+        aspect_ratios, batch_size, seed, epoch: as of `draw_order`.
+
+    Returns:
+        int64 `[count]`: picture numbers; every `batch_size` of them make one batch.
+    """
+    if len(shards) <= SHUFFLED_PICTURES:
+        return draw_order(aspect_ratios, batch_size, seed, epoch)
+    rng = np.random.default_rng([seed, epoch, 4])
+    turns = rng.permutation(int(shards.max()) + 1)[shards]
+    members = np.argsort(turns, kind="stable")
+    # Where a shard ends, in whole batches.
+    ends = np.flatnonzero(np.diff(turns[members])) + 1
+    starts = [0]
+    for end in (ends - ends % batch_size).tolist():
+        if end - starts[-1] >= SHUFFLED_PICTURES:
+            starts.append(end)
+    groups = np.empty(len(shards), np.int64)
+    groups[members] = np.searchsorted(starts, np.arange(len(shards)), "right") - 1
+    return draw_order_of_groups(aspect_ratios, groups, batch_size, seed, epoch)
+
+
 def draw_order(
-    aspect_ratios: np.ndarray, batch_size: int, seed: int, epoch: int, *more: int
+    aspect_ratios: np.ndarray, batch_size: int, seed: int, epoch: int, part: int = 0
 ) -> np.ndarray:
     """Draws the order of pictures for one pass, so that a batch holds pictures of like shape.
 
@@ -92,12 +126,13 @@ def draw_order(
         batch_size: pictures per batch.
         seed: seed of the run.
         epoch: number of the pass.
-        *more: numbers of the part of the pass, where it is ordered in parts.
+        part: number of the part of a pass that these pictures are.
 
     Returns:
         int64 `[count]`: picture numbers; every `batch_size` of them make one batch.
     """
-    rng = np.random.default_rng([seed, epoch, 1, *more])
+    # The first, as where there is one alone.
+    rng = np.random.default_rng([seed, epoch, 1, *([part] if part else [])])
     batches: list[np.ndarray] = []
     rest: list[np.ndarray] = []
     for group in (aspect_ratios >= 1, aspect_ratios < 1):
@@ -156,7 +191,7 @@ def draw_order_of_groups(
     order = []
     for group in np.unique(groups).tolist():
         members = np.flatnonzero(groups == group)
-        own = draw_order(aspect_ratios[members], batch_size, seed, epoch, *([group] * (group > 0)))
+        own = draw_order(aspect_ratios[members], batch_size, seed, epoch, group)
         order.append(members[own])
     return np.concatenate(order)
 

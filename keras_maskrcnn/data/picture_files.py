@@ -9,6 +9,7 @@ import os
 import stat
 
 from keras_maskrcnn.data.headers import PictureHeader, read_header
+from keras_maskrcnn.data.shard_files import read_shard_picture, shard_place
 
 # The one place of these limits. A file of a few kilobytes can announce a picture of gigabytes;
 # as many pixels as here decode to 300 MB, and an exported model takes as many.
@@ -42,7 +43,8 @@ def open_picture_file(path: str | os.PathLike[str]) -> tuple[bytes, PictureHeade
 
     Args:
         path: path of the file; of a link, the file that it leads to counts. Of a JSON file, which
-            LabelMe writes, the picture that is embedded in it as `imageData`.
+            LabelMe writes, the picture that is embedded in it as `imageData`; of an address within
+            a shard (see `data.shard_files`), that picture.
 
     Returns:
         The whole picture file, and its header. That is in order and announces at most `MAX_PIXELS`
@@ -55,6 +57,10 @@ def open_picture_file(path: str | os.PathLike[str]) -> tuple[bytes, PictureHeade
             `MAX_PICTURE_BYTES`; the message names it.
     """
     name = os.fspath(path)
+    place = shard_place(name)
+    if place is not None:
+        content = read_shard_picture(place)
+        return content, check_content(content, name)
     try:
         status = os.stat(path)
     except (OSError, ValueError) as error:  # Of a name with a null byte, Python's own error.
@@ -112,7 +118,7 @@ def read_picture_header(path: str | os.PathLike[str]) -> PictureHeader:
         OSError: if it cannot be opened.
         ValueError: if it is no picture file, or its header is damaged.
     """
-    if is_embedded(path):
+    if is_embedded(path) or shard_place(path) is not None:
         return open_picture_file(path)[1]
     # Without a buffer, which would ask the system twice.
     with open(path, "rb", buffering=0) as file:

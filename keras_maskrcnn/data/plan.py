@@ -15,10 +15,12 @@ from keras_maskrcnn.data.passes import (
     draw_order,
     draw_order_of_groups,
     draw_pictures,
+    draw_shard_order,
     pass_length,
 )
 from keras_maskrcnn.data.records import ImageRecord
 from keras_maskrcnn.data.sampling import SAMPLINGS
+from keras_maskrcnn.data.shard_files import shard_numbers
 from keras_maskrcnn.data.windows import DECODED_BYTES, PictureWindows
 from keras_maskrcnn.images.tiling import Tiling
 
@@ -59,6 +61,7 @@ class PassPlan:
         still = data if self.crops is None else as_crops(data, self.crops.records())
         self._weights = self._sampling.weights(still)
         self.count = pass_length(self._weights)
+        self._shards = shard_numbers(data.records)
         self._sizes: np.ndarray | None = None
 
     def records(self, epoch: int) -> Sequence[ImageRecord]:
@@ -83,7 +86,9 @@ class PassPlan:
         records = self.records(epoch)
         ratios = np.array([records[n].width / records[n].height for n in pictures.tolist()])
         if self.crops is None:
-            return draw_order(ratios, batch_size, self.seed, epoch)
+            if self._shards is None:
+                return draw_order(ratios, batch_size, self.seed, epoch)
+            return draw_shard_order(self._shards[pictures], ratios, batch_size, self.seed, epoch)
         # Crops of files that are decoded as a whole come together: each is decoded once in a pass.
         if self._sizes is None:
             windows = PictureWindows(self.data.pixels)

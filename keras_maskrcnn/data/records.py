@@ -85,6 +85,13 @@ class ImageRecord(WithInstances):
 
     It knows neither names of classes nor what its pixels mean: `data[3].show()` draws the picture
     `data.records[3]` with both.
+
+    Args:
+        image_id: id in the annotations.
+        path: of the file; or an address within a shard, see `data.shard_files`.
+        height, width: of the upright picture, in pixels.
+        instances: its objects and crowd regions.
+        bits: of each channel, where that is known without opening the file.
     """
 
     image_id: int
@@ -92,6 +99,7 @@ class ImageRecord(WithInstances):
     height: int
     width: int
     instances: tuple[Instance, ...] = ()
+    bits: int | None = None
 
     @property
     def named(self) -> str:

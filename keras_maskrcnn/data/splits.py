@@ -6,7 +6,6 @@ import dataclasses
 import os
 import re
 from collections import defaultdict
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,7 @@ from keras_maskrcnn.data.datasets import dataset_splits, load_dataset
 from keras_maskrcnn.data.detection_data import DetectionData
 from keras_maskrcnn.data.formats.reader import SPLITS
 from keras_maskrcnn.data.records import ImageRecord
+from keras_maskrcnn.data.shard_files import name_as_file
 from keras_maskrcnn.names import VAL_FRACTION
 
 _TRAIN = re.compile(r"train(ing)?\d*$", re.IGNORECASE)
@@ -144,7 +144,7 @@ def split_data(
 
 def _origin(path: str) -> str:
     """The name that pictures of one origin share, with its folder's."""
-    place = Path(path)
+    place = name_as_file(path)
     stem = place.stem
     for pattern in _SIBLINGS:
         stem = pattern.sub("", stem)

@@ -17,6 +17,7 @@ from keras_maskrcnn.data.decoding import RGB
 from keras_maskrcnn.data.picture_files import MAX_PIXELS, read_picture_header
 from keras_maskrcnn.data.reading import read_picture, require_size
 from keras_maskrcnn.data.records import ImageRecord
+from keras_maskrcnn.data.shard_files import shard_place
 from keras_maskrcnn.images.numpy_file import ArrayParts
 from keras_maskrcnn.images.pixels import PixelFormat
 from keras_maskrcnn.images.tiff_parts import TiffParts
@@ -50,7 +51,7 @@ def open_parts(
             whole.
     """
     kind = _PARTS.get(os.path.splitext(os.fspath(path))[1].lower())
-    if kind is None:
+    if kind is None or shard_place(os.fspath(path)) is not None:
         return None
     try:
         parts = kind(path)

@@ -106,7 +106,7 @@ def test_predictions_with_their_data(tmp_path):
         (["--data", "x", "--order", "given"], "Expected --order only with --predictions FILE"),
         (["--data", "x", "--threshold", "0"], "Expected --threshold only with --predictions"),
         (["--predictions", "x"], "Expected --images FOLDER or --data FOLDER with --predictions"),
-        (["--data", "/nowhere"], "Expected a folder or an annotation file. Received: path="),
+        (["--data", "/nowhere"], "Expected a folder or an annotation file. Received: --data"),
     ],
 )
 def test_errors_are_one_line(words, message, capsys, tmp_path):

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from keras_maskrcnn.data import passes
 from keras_maskrcnn.data.passes import draw_order, draw_sizes, share_of_batches
 
 
@@ -44,3 +45,26 @@ def test_shares_of_a_pass():
     assert shares == [[4, 0, 8, 1], [6, 3, 7, 5]]  # Of two batches; the last picture is nobody's.
     assert share_of_batches(order, 10, 1, 2).tolist() == []
     np.testing.assert_array_equal(share_of_batches(order, 3, 0, 1), order)
+
+
+def test_shards_follow_each_other(monkeypatch):
+    monkeypatch.setattr(passes, "SHUFFLED_PICTURES", 50)
+    rng = np.random.default_rng(0)
+    count, shards = 403, np.arange(403) % 20
+    ratios = rng.uniform(0.5, 2, count)
+    order = passes.draw_shard_order(shards, ratios, 4, 1, 0)
+    np.testing.assert_array_equal(np.sort(order), np.arange(count))
+    np.testing.assert_array_equal(order, passes.draw_shard_order(shards, ratios, 4, 1, 0))
+    assert (order != passes.draw_shard_order(shards, ratios, 4, 1, 1)).any()
+    # Three shards have 60 pictures: of any 48 that follow each other, not many more are open.
+    opened = [len(set(shards[order[k : k + 48]])) for k in range(0, count - 48, 48)]
+    assert max(opened) <= 8 and len(set(shards[order[:56]])) <= 4
+    # A batch has pictures of like shape, and only the last one is not full.
+    spread = np.ptp(ratios[order[:400].reshape(-1, 4)], axis=1)
+    assert np.median(spread) < 0.2
+
+
+def test_few_pictures_of_shards_have_the_order_of_files():
+    ratios = np.random.default_rng(0).uniform(0.5, 2, 300)
+    order = passes.draw_shard_order(np.arange(300) % 7, ratios, 8, 3, 2)
+    np.testing.assert_array_equal(order, draw_order(ratios, 8, 3, 2))

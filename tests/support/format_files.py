@@ -51,17 +51,17 @@ def write_json(path: Path, content: Any) -> Path:
     return path
 
 
-def outline_of(instance: Instance) -> Any:
-    """An object's outline in COCO's form: polygons, an RLE, or None."""
+def outline_of(instance: Instance, height: int = 0, width: int = 0) -> Any:
+    """An object's outline in COCO's form: polygons, an RLE, or None; of bits, the size counts."""
     outline = instance.outline
     if isinstance(outline, RLE):
         return {"size": list(outline.size), "counts": outline.counts}
-    return outline and outline.to_coco(0, 0)
+    return outline and outline.to_coco(height, width)
 
 
 def drawn(instance: Instance, height: int = 60, width: int = 80) -> np.ndarray:
     """An object's mask in the whole picture, by the COCO tools; uint8 0 or 1."""
-    outline: Any = outline_of(instance)
+    outline: Any = outline_of(instance, height, width)
     rles = coco_mask.frPyObjects(outline, height, width) if isinstance(outline, list) else [outline]
     return np.asarray(coco_mask.decode(coco_mask.merge(rles)))
 

@@ -12,6 +12,7 @@ from keras_maskrcnn.checks import one_of
 from keras_maskrcnn.data.detection_data import DetectionData
 from keras_maskrcnn.data.formats.problems import Problems
 from keras_maskrcnn.data.records import ImageRecord, Instance
+from keras_maskrcnn.data.writers.picture_files import place_picture
 
 # Attribute of an object that a model found, 0..1.
 SCORE = "score"
@@ -60,6 +61,20 @@ class Writer(ABC):
     @abstractmethod
     def picture_folder(self, split: str) -> PurePath:
         """Where the pictures of a split lie within the new folder."""
+
+    def in_shards(self, count: int) -> Writer:
+        """A writer of so many files for each split; `ValueError` for formats without shards."""
+        raise ValueError(
+            "Expected shards only with format='tfrecord'. "
+            f"Received: shards={count} for {self.title}"
+        )
+
+    def place_pictures(self, folder: Path, part: Part, *, link: bool) -> None:
+        """Puts the pictures of a split into the new folder; see `place_picture`."""
+        target = folder / self.picture_folder(part.split)
+        target.mkdir(parents=True, exist_ok=True)
+        for name, record in part.pictures():
+            place_picture(record.path, target / name, link=link)
 
     @abstractmethod
     def write(self, folder: Path, parts: Sequence[Part], lost: Problems) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from keras_maskrcnn.data.picture_files import is_embedded, open_picture_file, read_picture_file
+from keras_maskrcnn.data.shard_files import shard_place
 
 
 def picture_names(
@@ -50,7 +51,8 @@ def _suffix(path: Path) -> str:
 
 
 def place_picture(source: str, target: Path, *, link: bool) -> None:
-    """Copies a picture, or makes a hard link of it; one that is embedded in JSON becomes a file.
+    """Copies a picture, or makes a hard link of it; one that is embedded in JSON, or lies
+    in a shard, becomes a file.
 
     A symbolic link would break with either folder's move, and readers of data that nobody vouches
     for do not follow one out of its folder.
@@ -58,7 +60,7 @@ def place_picture(source: str, target: Path, *, link: bool) -> None:
     Raises:
         ValueError: if it cannot be linked, such as to another file system.
     """
-    if is_embedded(source):
+    if is_embedded(source) or shard_place(source) is not None:
         target.write_bytes(read_picture_file(source))
         return
     if not link:

@@ -14,7 +14,7 @@ from keras_maskrcnn.data.formats.problems import ItemError, Problems, count_reas
 from keras_maskrcnn.data.formats.reader import SPLITS
 from keras_maskrcnn.data.records import ImageRecord
 from keras_maskrcnn.data.writers.base import Part, Writer, find_writer
-from keras_maskrcnn.data.writers.picture_files import picture_names, place_picture
+from keras_maskrcnn.data.writers.picture_files import picture_names
 from keras_maskrcnn.images.orientation import upright_size
 
 
@@ -49,6 +49,7 @@ def save_dataset(
     *,
     link: bool = False,
     is_numbered: bool = False,
+    shards: int | None = None,
     verbose: bool = True,
 ) -> SavedData:
     """Writes a data set with its pictures, in a format that `load_dataset` reads.
@@ -59,10 +60,13 @@ def save_dataset(
     Args:
         data: the data set, or its splits by name (`train`, `val`, `test`), of the same classes.
         folder: a new folder, or an empty one.
-        format: one of `WRITERS`: `coco`, `cvat`, `label_studio`, `labelme`, `voc`, `yolo`.
+        format: one of `WRITERS`: `coco`, `cvat`, `label_studio`, `labelme`, `tfrecord`, `voc`,
+            `yolo`.
         link: makes hard links of the pictures instead of copies; see `place_picture`.
         is_numbered: whether each picture's name begins with its place in the data, for tools that
             show pictures in the order of their names.
+        shards: of `tfrecord`, how many files a split becomes, at most one for each picture; by
+            default as many as have about 128 MB each.
         verbose: whether to print the summary.
 
     Returns:
@@ -70,14 +74,16 @@ def save_dataset(
 
     Raises:
         ValueError: if the format is unknown, the folder is not empty, there are no pictures,
-            splits differ in their classes or have other names, no picture can be used, or one
-            cannot be linked.
+            splits differ in their classes or have other names, no picture can be used, one
+            cannot be linked, or the format has no shards.
 
     Example:
         data = load_dataset("fruit/", split="train")
         print(save_dataset(data, "fruit_yolo", "yolo").losses)
     """
     writer = find_writer(format)
+    if shards is not None:
+        writer = writer.in_shards(shards)
     place = Path(folder)
     if place.exists() and (not place.is_dir() or any(place.iterdir())):
         raise ValueError(f"Expected a new or empty folder. Received: folder={str(folder)!r}")
@@ -89,10 +95,7 @@ def save_dataset(
     splits = {name: _usable(given, writer, lost) for name, given in splits.items()}
     parts = _parts(splits, writer, is_numbered, lost)
     for part in parts:
-        target = place / writer.picture_folder(part.split)
-        target.mkdir(parents=True, exist_ok=True)
-        for name, record in part.pictures():
-            place_picture(record.path, target / name, link=link)
+        writer.place_pictures(place, part, link=link)
     writer.write(place, parts, lost)
     saved = SavedData(
         folder=place,

@@ -8,15 +8,8 @@ import posixpath
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from keras_maskrcnn.data.remote_files import is_remote
 from keras_maskrcnn.images.formats import is_picture_name
-
-# What pictures of other places than this machine's disk begin with: gs://, s3://, hdfs://.
-_SCHEME = "://"
-
-
-def is_remote(path: str) -> bool:
-    """Whether TensorFlow's file systems read a path, such as `gs://bucket/a.jpg`."""
-    return _SCHEME in path
 
 
 def list_pictures(source: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) -> list[str]:

@@ -11,9 +11,9 @@ import numpy as np
 
 from keras_maskrcnn.data.picture_files import check_content
 from keras_maskrcnn.data.reading import decode_file, read_image
+from keras_maskrcnn.data.remote_files import is_remote
 from keras_maskrcnn.images.input_size import InputSize
 from keras_maskrcnn.images.pixels import PixelFormat
-from keras_maskrcnn.inference.many.listing import is_remote
 
 
 class Read(NamedTuple):

@@ -29,6 +29,7 @@ PLAIN = {
     "cvat": {HOLES: 1},
     "label_studio": {BRIDGES: 2},
     "labelme": {HOLES: 1},
+    "tfrecord": {},
     "voc": {NEW_NAME: 1, DRAWN: 5},
     "yolo": {BRIDGES: 3, TRACED: 3},
 }
@@ -41,6 +42,7 @@ AWKWARD = {
         "outline is cut where it leaves its picture": 1,
     },
     "labelme": {CROWD: 1, RECTANGLE: 1},
+    "tfrecord": {},
     "voc": {
         **{"crowd region is void": 1, POINTS: 1, RIPE: 1, NEW_NAME: 1, DRAWN: 4},
         "box without outline is in the XML only, beside masks": 1,
@@ -84,16 +86,16 @@ def test_awkward_objects(tmp_path, name):
     saved = save(tmp_path, name, awkward(), keypoint_names=["stem", "tip"])
     assert saved.reasons == AWKWARD[name]
     crowds = [line for line in saved.losses if "crowd" in line]
-    assert len(crowds) == (name != "coco")
+    assert len(crowds) == (name not in ("coco", "tfrecord"))
     assert all(", object 3: crowd region is" in line for line in crowds)
     # LabelMe's points are no regions, and our reader says so.
     lines = ["shape is no region"] if name == "labelme" else []
     record = load(tmp_path / "to", *lines).records[0]
     assert len(record.objects) == (4 if name == "voc" else 5)
-    assert len(record.crowds) == (name == "coco")
+    assert len(record.crowds) == (name in ("coco", "tfrecord"))
     union = drawn(record.objects[0])
     np.testing.assert_array_equal(union, awkward()[0].outline.draw_whole(60, 80) > 0)
-    if name in ("coco", "yolo"):
+    if name in ("coco", "tfrecord", "yolo"):
         assert record.objects[1].outline is None
     if name != "voc":
         np.testing.assert_allclose(record.objects[1].box, (50.5, 45.0, 70.0, 58.25))

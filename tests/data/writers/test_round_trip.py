@@ -17,8 +17,8 @@ from keras_maskrcnn.data import WRITERS, load_dataset, save_dataset
 from keras_maskrcnn.data.formats.brush import decode_brush
 from keras_maskrcnn.data.writers.brush import encode_brush
 
-POLYGONS = ("coco", "cvat", "label_studio", "labelme", "yolo")
-PARTS = ("coco", "cvat", "labelme")
+POLYGONS = ("coco", "cvat", "label_studio", "labelme", "tfrecord", "yolo")
+PARTS = ("coco", "cvat", "labelme", "tfrecord")
 # A format reads what it has in the order of names, and VOC has no spaces in them.
 NAMES = {name.replace(" ", "_"): name for name in SIZES}
 
