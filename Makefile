@@ -13,7 +13,7 @@ BUILD_OP = $(BIN)/python custom_ops/build.py || echo "no compiled op: see custom
 help:
 	@echo "make demo     install, then train and evaluate on composed scenes (no network needed after installation)"
 	@echo "make test     install, then lint, format check, type check and tests"
-	@echo "make test-scale   tests with packages that slice pictures, in an environment of their own (1 GB)"
+	@echo "make test-scale   tests with packages that slice pictures and track objects, in an environment of their own (1 GB)"
 	@echo "make parity   print how far every number is from torchvision's and detectron2's (ten minutes)"
 	@echo "make notebooks   execute the notebooks, and write them with their figures (half an hour)"
 	@echo "make check    lint, format check and type check"
@@ -54,11 +54,12 @@ $(VENV)/scale/.installed: $(SETUP_FILES) | $(VENV)/.installed-dev
 	$(BIN)/python -m venv $(VENV)/scale
 	$(VENV)/scale/bin/python -c 'import site, sys; open(site.getsitepackages()[0] + "/dev.pth", "w").write(f"import site; site.addsitedir({sys.argv[1]!r})")' \
 		"$$($(BIN)/python -c 'import site; print(site.getsitepackages()[0])')"
-	$(VENV)/scale/bin/python -m pip install --quiet supervision sahi
+	$(VENV)/scale/bin/python -m pip install --quiet supervision sahi trackers
 	@touch $@
 
 test-scale: $(VENV)/scale/.installed
-	$(VENV)/scale/bin/python -m pytest -q -rs tests/inference/test_slicers.py
+	$(VENV)/scale/bin/python -m pytest -q -rs tests/inference/test_slicers.py \
+		tests/inference/video/test_tracking.py
 
 parity: install-dev
 	$(BIN)/python tests/parity/table.py

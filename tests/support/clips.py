@@ -33,23 +33,31 @@ def bounds(shown):
     return int(x.min()), int(y.min()), int(x.max()) + 1, int(y.max()) + 1
 
 
-def make_clip(path, count=COUNT, *, ticks=None, size=SIZE, codec="libx264", container=None, **more):
-    """A clip of so many frames; `ticks` are their times in hundredths of a second."""
-    options = {**(FINE if codec == "libx264" else {}), **more}
+def make_clip(path, count=COUNT, *, size=SIZE, **options):
+    """A clip of so many frames of the square; `options` as in `make_clip_of`."""
+    return make_clip_of(path, (picture(number, size) for number in range(count)), **options)
+
+
+def make_clip_of(path, frames, *, ticks=None, codec="libx264", container=None, **options):
+    """A clip of pictures; `ticks` are their times in hundredths of a second."""
+    options = {**(FINE if codec == "libx264" else {}), **options}
+    unit = Fraction(1, RATE if ticks is None else 100)
     with av.open(str(path), "w", options=container or {}) as file:
         stream = file.add_stream(codec, rate=RATE, options=options)
-        stream.height, stream.width = size
+        stream.height, stream.width = SIZE
         stream.pix_fmt = "yuv420p"
-        unit = Fraction(1, RATE if ticks is None else 100)
         stream.codec_context.time_base = unit
-        for number in range(count):
-            frame = av.VideoFrame.from_ndarray(picture(number, size), format="rgb24")
-            frame.pts = number if ticks is None else ticks[number]
+        number = 0
+        for number, shown in enumerate(frames, 1):
+            if number == 1:
+                stream.height, stream.width = shown.shape[:2]
+            frame = av.VideoFrame.from_ndarray(shown, format="rgb24")
+            frame.pts = number - 1 if ticks is None else ticks[number - 1]
             frame.time_base = unit
             file.mux(stream.encode(frame))
-        # A clip without frames has nothing to flush.
-        file.mux(stream.encode(None) if count else [])
-        if not count:
+        if number:
+            file.mux(stream.encode(None))
+        else:
             file.start_encoding()
     return path
 
