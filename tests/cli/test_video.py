@@ -92,7 +92,7 @@ def test_what_is_wrong_is_told(stub, tmp_path, capsys, monkeypatch):
     assert main(["predict", "m.keras", *map(str, [*given, good]), "--output", str(out)]) == 1
     output = capsys.readouterr()
     assert re.search(r"Cannot open the video .*none\.mp4: ", output.err)
-    assert re.search(r"sound\.mp4, which holds audio alone", output.err)
+    assert re.search(r"sound\.mp4, of audio", output.err)
     assert output.err.count(f"{bad}: frame ") == 5 and f"{bad}: frame 2: it cannot" in output.err
     assert f"{bad}: 7 frames are lost or damaged, named in the table" in output.err
     assert "5 objects in 5 frames: " in output.out and "3 objects in 3 frames: " in output.out

@@ -172,18 +172,19 @@ class VideoReader:
         self._start = 0 if start is None else round(start * _MICROSECOND / self.time_base)
 
     def _first_stream(self) -> Any:
-        covers = self._av.stream.Disposition.attached_pic
-        for stream in self._container.streams.video:
-            # The cover of an album is a picture, and no video.
-            if not stream.disposition & covers and stream.codec_context is not None:
+        # The cover of an album is a picture, and no video.
+        cover = self._av.stream.Disposition.attached_pic
+        streams = [s for s in self._container.streams if not s.disposition & cover]
+        for stream in streams:
+            if stream.type == "video" and stream.codec_context is not None:
                 # Threads that each decode a frame would tell errors of other packets.
                 stream.thread_type = "SLICE"
                 return stream
-        kinds = sorted({stream.type for stream in self._container.streams})
+        kinds = sorted({stream.type for stream in streams})
         self.close()
         raise ValueError(
-            "Expected a video that can be decoded. Received: "
-            f"{self.source}, which holds {' and '.join(kinds) or 'nothing'} alone"
+            "Expected a video that can be decoded. "
+            f"Received: {self.source}, of {' and '.join(kinds) or 'nothing'}"
         )
 
     def __enter__(self) -> VideoReader:
@@ -201,7 +202,11 @@ class VideoReader:
         missing = _Missing(self._stream.codec.name)
         is_sure = True
         for packet in self._packets():
-            packets += packet.size > 0
+            is_last = packet.dts is packet.pts is None and not packet.size
+            packets += not is_last
+            if not packet.size and not is_last:
+                # The frame before it is shown on; a decoder takes it for the end.
+                continue
             frames, error = self._decode(packet)
             missing.sent(packet, error)
             for frame in frames:

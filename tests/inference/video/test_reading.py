@@ -189,6 +189,15 @@ def test_codecs_with_packets_of_no_frame(tmp_path):
     assert numbers(frames) == list(range(40)) and lost(frames) == []
 
 
+def test_packets_of_nothing(tmp_path):
+    """An AVI file, whose rate is fixed, has them where a camera was late."""
+    ticks = [0, 10, 40, 50]
+    path = make_clip(tmp_path / "clip.avi", 4, ticks=ticks, codec="mpeg4", bf="0", qscale="2")
+    frames = read(path)
+    assert numbers(frames) == list(range(4)) and lost(frames) == []
+    assert [f.time for f in frames] == pytest.approx([tick / 100 for tick in ticks])
+
+
 def test_no_times(tmp_path):
     """A stream without a container: FFmpeg takes 25 frames a second."""
     frames = read(make_clip(tmp_path / "clip.h264"))
@@ -198,7 +207,7 @@ def test_no_times(tmp_path):
 
 def test_what_is_no_video(tmp_path):
     sound = make_sound(tmp_path / "sound.m4a")
-    with pytest.raises(ValueError, match=r"sound\.m4a, which holds audio alone"):
+    with pytest.raises(ValueError, match=r"sound\.m4a, of audio"):
         VideoReader(sound)
     empty = make_clip(tmp_path / "empty.avi", 0, codec="mpeg4")
     with pytest.raises(ValueError, match=r"a video with frames. Received: .*empty\.avi, of none"):
