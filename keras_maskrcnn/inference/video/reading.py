@@ -202,11 +202,7 @@ class VideoReader:
         missing = _Missing(self._stream.codec.name)
         is_sure = True
         for packet in self._packets():
-            is_last = packet.dts is packet.pts is None and not packet.size
-            packets += not is_last
-            if not packet.size and not is_last:
-                # The frame before it is shown on; a decoder takes it for the end.
-                continue
+            packets += packet.size > 0
             frames, error = self._decode(packet)
             missing.sent(packet, error)
             for frame in frames:
@@ -256,7 +252,8 @@ class VideoReader:
 
     def _promised(self) -> int:
         """Packets that a whole file has; 0 where that is not known."""
-        # An edit list takes packets away, of which the header still counts the frames.
+        # The header also counts frames that an edit list takes away, and those of AVI that only
+        # show the frame before them on: there are no packets of them.
         return min(self._stream.frames, len(self._stream.index_entries))
 
     def _seconds(self, pts: int | None) -> float | None:

@@ -4,6 +4,7 @@ import functools
 import sys
 import threading
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -25,6 +26,7 @@ from clips import (  # noqa: E402
 )
 
 from keras_maskrcnn.inference.video import Frame, LostFrame, VideoReader  # noqa: E402
+from keras_maskrcnn.inference.video.reading import _Missing  # noqa: E402
 
 
 def read(path, **options):
@@ -181,16 +183,22 @@ def test_joined_recordings(tmp_path):
     assert (np.diff([f.time for f in frames]) > 0).all()
 
 
-def test_codecs_with_packets_of_no_frame(tmp_path):
-    """Frames that are only built upon lie in packets of their own, and are not lost."""
-    options = {"auto-alt-ref": "1", "lag-in-frames": "16", "crf": "10", "b": "100k"}
-    path = make_clip(tmp_path / "clip.webm", 40, codec="libvpx", **options)
-    frames = read(path)
-    assert numbers(frames) == list(range(40)) and lost(frames) == []
+@pytest.mark.parametrize(("codec", "missed"), [("vp8", []), ("h264", [1]), ("hevc", [1])])
+@pytest.mark.parametrize("is_interlaced", [False, True])
+def test_packets_of_no_frame(codec, missed, is_interlaced):
+    """What other frames build on may be a packet that is not shown, and half a frame may be one."""
+    missing = _Missing(codec)
+    for time in (0, 1, 2):
+        missing.sent(SimpleNamespace(pts=time, is_discard=False), "")
+    told = []
+    for time in (0, 2):
+        frame = SimpleNamespace(pts=time, interlaced_frame=is_interlaced)
+        told += [at for at, _ in missing.before(frame)]
+    assert told == ([] if is_interlaced else missed)
 
 
-def test_packets_of_nothing(tmp_path):
-    """An AVI file, whose rate is fixed, has them where a camera was late."""
+def test_frames_that_are_shown_on(tmp_path):
+    """An AVI file, whose rate is fixed, counts them where a camera was late."""
     ticks = [0, 10, 40, 50]
     path = make_clip(tmp_path / "clip.avi", 4, ticks=ticks, codec="mpeg4", bf="0", qscale="2")
     frames = read(path)
