@@ -13,7 +13,7 @@ BUILD_OP = $(BIN)/python custom_ops/build.py || echo "no compiled op: see custom
 help:
 	@echo "make demo     install, then train and evaluate on composed scenes (no network needed after installation)"
 	@echo "make test     install, then lint, format check, type check and tests"
-	@echo "make test-scale   tests with packages beside this one (sahi, Ray), in an environment of their own (2 GB)"
+	@echo "make test-scale   tests with packages beside this one (sahi, trackers, Ray), in an environment of their own (2 GB)"
 	@echo "make parity   print how far every number is from torchvision's and detectron2's (ten minutes)"
 	@echo "make notebooks   execute the notebooks, and write them with their figures (half an hour)"
 	@echo "make check    lint, format check and type check"
@@ -54,11 +54,12 @@ $(VENV)/scale/.installed: $(SETUP_FILES) | $(VENV)/.installed-dev
 	$(BIN)/python -m venv $(VENV)/scale
 	$(VENV)/scale/bin/python -c 'import site, sys; open(site.getsitepackages()[0] + "/dev.pth", "w").write(f"import site; site.addsitedir({sys.argv[1]!r})")' \
 		"$$($(BIN)/python -c 'import site; print(site.getsitepackages()[0])')"
-	$(VENV)/scale/bin/python -m pip install --quiet supervision sahi "ray[train]"
+	$(VENV)/scale/bin/python -m pip install --quiet supervision sahi trackers "ray[train]"
 	@touch $@
 
 test-scale: $(VENV)/scale/.installed
-	$(VENV)/scale/bin/python -m pytest -q -rs tests/inference/test_slicers.py tests/scale
+	$(VENV)/scale/bin/python -m pytest -q -rs tests/inference/test_slicers.py \
+		tests/inference/video/test_tracking.py tests/scale
 
 parity: install-dev
 	$(BIN)/python tests/parity/table.py

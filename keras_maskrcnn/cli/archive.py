@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from keras_maskrcnn.cli.options import load_model, say, split_thresholds
+from keras_maskrcnn.cli.options import load_model, refuse, say, split_thresholds
 
 # Of many pictures that could not be read, how many are named.
 _NAMED = 5
@@ -46,7 +46,7 @@ def archive_arguments(parser: argparse.ArgumentParser) -> None:
         "--batch-size",
         type=int,
         metavar="N",
-        help="pictures that the model sees side by side (default: 8)",
+        help="pictures that the model sees side by side (default: 8; frames of a video: 4)",
     )
 
 
@@ -59,23 +59,13 @@ def check_archive(args: argparse.Namespace) -> None:
     if args.input is None:
         if not args.pictures:
             raise ValueError("Expected pictures, or --input for an archive of them")
-        _refuse(args, _OF_INPUT, "only with --input")
+        refuse(args, _OF_INPUT, "only with --input")
     elif args.pictures:
         raise ValueError(
             f"Expected pictures or --input. Received: {args.pictures[0]} and --input {args.input}"
         )
     else:
-        _refuse(args, _NOT_WITH_INPUT, "only with pictures, not with --input")
-
-
-def _refuse(args: argparse.Namespace, options: dict[str, str], when: str) -> None:
-    for name, option in options.items():
-        value = getattr(args, name)
-        # Neither given nor set.
-        if value is None or value is False:
-            continue
-        received = option if value is True else f"{option} {value}"
-        raise ValueError(f"Expected {option} {when}. Received: {received}")
+        refuse(args, _NOT_WITH_INPUT, "only with pictures, not with --input")
 
 
 def run_archive(args: argparse.Namespace, threshold: float) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -96,6 +97,26 @@ def refuse_weights_file(weights_file: str | None, choice: object) -> None:
             "Expected --weights-file only with the name of a published model. "
             f"Received: --weights-file {weights_file} with {choice}"
         )
+
+
+def refuse(args: argparse.Namespace, options: Mapping[str, str], when: str) -> None:
+    """Refuses options that were given.
+
+    Args:
+        args: the command's.
+        options: their names there, and on the command line.
+        when: how they may be given, for the message.
+
+    Raises:
+        ValueError: for the first of them.
+    """
+    for name, option in options.items():
+        value = getattr(args, name)
+        # Neither given nor set.
+        if value is None or value is False:
+            continue
+        received = option if value is True else f"{option} {value}"
+        raise ValueError(f"Expected {option} {when}. Received: {received}")
 
 
 def check_classes(model: keras.Model, data: DetectionData, annotations: str | Path) -> None:

@@ -24,7 +24,9 @@ from keras_maskrcnn.cli.options import (
     tile_arguments,
     tta_argument,
 )
+from keras_maskrcnn.cli.output_names import output_names
 from keras_maskrcnn.cli.quiet import start_tensorflow
+from keras_maskrcnn.cli.video import find_videos, run_videos, video_arguments
 from keras_maskrcnn.images.formats import is_picture_name, named, picture_formats
 
 if TYPE_CHECKING:
@@ -39,7 +41,7 @@ _NAMED = 5
 _THRESHOLD = 0.5
 
 _DESCRIPTION = """\
-Find objects in pictures.
+Find objects in pictures and videos.
 
 For each picture NAME.EXT the output folder receives NAME.png with the objects drawn into it.
 predictions.json holds all of them in COCO's results format, in pixels of the upright
@@ -49,6 +51,7 @@ Picture and category ids are those of --annotations, or else counted from 1.
 --geojson writes NAME.geojson beside each NAME.png: outlines in the reference system of a
 GeoTIFF or world file, or in pixels of a picture that has no georeference.
 
+A video becomes a video with the objects drawn into it, and a table: see below.
 With --input an archive of pictures becomes tables: see below.
 With --server the pictures go to a TensorFlow Serving that holds the model, and none is loaded here.
 """
@@ -61,6 +64,7 @@ examples:
   maskrcnn predict runs/photos pictures/ --threshold 0.5 --threshold cat=0.8 --counts counts.csv
   maskrcnn predict runs/photos holiday.jpg --tta
   maskrcnn predict runs/fields survey.tif --tile 1024 --overlap 256 --geojson
+  maskrcnn predict runs/photos clip.mp4 --every 2
   maskrcnn predict runs/photos --input archive/ --output found --format parquet
   maskrcnn predict photos holiday.jpg --server http://localhost:8501
 """
@@ -70,13 +74,13 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     """Adds the command to the parser."""
     parser = commands.add_parser(
         "predict",
-        help="find objects in pictures",
+        help="find objects in pictures and videos",
         description=_DESCRIPTION,
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     model_arguments(parser, more="; the model's name on the --server")
-    pictures_argument(parser, "picture files, or folders of them")
+    pictures_argument(parser, "picture files, or folders of them; or videos")
     parser.add_argument(
         "--output", default="predictions", metavar="FOLDER", help="output folder: %(default)s"
     )
@@ -107,12 +111,16 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
         metavar="URL",
         help="TensorFlow Serving: http://HOST:8501 (REST), grpc://HOST:8500, https or grpcs",
     )
+    video_arguments(parser)
     archive_arguments(parser)
     return parser
 
 
 def run(args: argparse.Namespace) -> int:
     """Predicts, draws and writes; returns 1 when a picture could not be read."""
+    videos = find_videos(args)
+    if videos:
+        return run_videos(args, videos, _THRESHOLD)
     check_archive(args)
     if args.input is not None:
         return run_archive(args, _THRESHOLD)
@@ -136,7 +144,7 @@ def run(args: argparse.Namespace) -> int:
     counts: list[tuple[str, str, int]] = []
     unread: list[str] = []
     bar = keras.utils.Progbar(len(files), unit_name="picture")
-    overlays = _overlay_names(files)
+    overlays = output_names(files, ".png")
     for file, overlay in zip(files, overlays, strict=True):
         try:
             # Before the prediction, which may take long.
@@ -264,18 +272,6 @@ def find_pictures(given: list[str]) -> tuple[list[Path], list[Path], list[str]]:
 
 def _is_picture(path: Path) -> bool:
     return is_picture_name(path) and path.is_file()
-
-
-def _overlay_names(files: list[Path]) -> list[str]:
-    """A PNG name for each file; the extension stays in it where two would be called the same."""
-    stems = [file.stem for file in files]
-    names: list[str] = []
-    for file, stem in zip(files, stems, strict=True):
-        name = stem if stems.count(stem) == 1 else f"{file.parent.name}_{file.name}"
-        while f"{name}.png" in names:
-            name += "_"
-        names.append(f"{name}.png")
-    return names
 
 
 def _ids(

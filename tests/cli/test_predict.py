@@ -9,7 +9,8 @@ import tifffile
 from PIL import Image
 
 from keras_maskrcnn.cli import main, predict
-from keras_maskrcnn.cli.predict import _ids, _named, _overlay_names, find_pictures
+from keras_maskrcnn.cli.output_names import output_names
+from keras_maskrcnn.cli.predict import _ids, _named, find_pictures
 from keras_maskrcnn.images.georeference import Georeference
 from keras_maskrcnn.images.pixels import PixelFormat
 from keras_maskrcnn.results import Detections
@@ -46,7 +47,7 @@ def test_many_names_are_cut():
 
 def test_overlays_of_like_names_do_not_overwrite_each_other(tmp_path):
     files = [tmp_path / "x" / "a.jpg", tmp_path / "y" / "a.jpg", tmp_path / "x" / "b.jpg"]
-    assert _overlay_names(files) == ["x_a.jpg.png", "y_a.jpg.png", "b.png"]
+    assert output_names(files, ".png") == ["x_a.jpg.png", "y_a.jpg.png", "b.png"]
 
 
 def test_ids_from_annotations(tmp_path):

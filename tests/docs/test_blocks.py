@@ -36,6 +36,8 @@ from keras_maskrcnn.models.settings import merge_arguments
 
 ALL = [block for page in pages() for block in blocks(page)]
 PYTHON = [block for block in ALL if block.language == "python"]
+# Packages of extras without which a page cannot be run.
+NEEDS = {"docs/how-to/video.md": "av"}
 MARKERS = {None, "only checked", "other project"}
 
 
@@ -80,6 +82,8 @@ RUN = {
 @pytest.mark.parametrize("page", [page for page, found in RUN.items() if found])
 @pytest.mark.filterwarnings("ignore")
 def test_python_runs(page, world):
+    if page in NEEDS:
+        pytest.importorskip(NEEDS[page], reason=f"needs {NEEDS[page]}")
     names = {"__name__": "__main__"}
     for block in RUN[page]:
         code = compile(block.padded, f"{page}", "exec")

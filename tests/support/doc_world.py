@@ -6,12 +6,12 @@ minutes or the network.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
 import json
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -66,6 +66,11 @@ def write_data(folder: Path) -> None:
     shutil.copy(picture, folder / "b.png")
     shutil.copy(folder / "fields" / "val" / "0.tif", folder / "field.tif")
     _write_geotiff(folder / "survey.tif", rng)
+    # Of pages that need it, where it can be made.
+    with contextlib.suppress(ImportError):
+        from clips import make_clip
+
+        make_clip(folder / "clip.mp4", 4)
     (folder / "found").mkdir()
     result = {
         "image_id": 1,
@@ -248,7 +253,7 @@ def _train(model: Any, train: Any, val: Any, folder: Any, options: Any) -> list[
     return []
 
 
-@contextmanager
+@contextlib.contextmanager
 def small_world() -> Iterator[None]:
     """Stand-ins for what takes minutes or the network; graphs are not traced."""
     places = {
