@@ -168,9 +168,9 @@ def main() -> None:
     print("| | seconds | CPU seconds | of pycocotools' CPU | memory, MB | largest difference |")
     print("|---|---|---|---|---|---|")
     for jobs, rows in found.items():
-        middle = {
-            k: statistics.median(row[k] for row in rows) for k in ("seconds", "cpu", "memory")
-        }
+        seconds, cpu, memory = (
+            statistics.median(row[key] for row in rows) for key in ("seconds", "cpu", "memory")
+        )
         ratios = [row["cpu"] / one["cpu"] for row, one in zip(rows, found[0], strict=True)]
         # pycocotools says -1 where there is no such number.
         own, other = (np.nan_to_num(side[0]["numbers"], nan=-1) for side in (rows, found[0]))
