@@ -38,10 +38,10 @@ _FORMATS = (
     PictureFormat("BMP", (".bmp",), "image/bmp", (b"BM",), True, True),
     PictureFormat("GIF", (".gif",), "image/gif", (b"GIF8",), True, True),
     PictureFormat("WebP", (".webp",), "image/webp", (b"RIFF",), False, True),
-    # The last three: large OME-TIFF, and whole slides of Aperio and Hamamatsu.
+    # The last two: large OME-TIFF, and whole slides of Aperio.
     PictureFormat(
         "TIFF",
-        (".tif", ".tiff", ".btf", ".svs", ".ndpi"),
+        (".tif", ".tiff", ".btf", ".svs"),
         "image/tiff",
         (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"),
     ),

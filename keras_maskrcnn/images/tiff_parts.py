@@ -29,8 +29,8 @@ Window = tuple[int, int, int, int]
 class TiffParts:
     """The first picture of a TIFF file whose pixels lie in tiles or strips.
 
-    A pyramid is read at each of its levels: of OME-TIFF, overviews of GeoTIFF (COG), and
-    whole-slide files that `tifffile` knows, such as those of Aperio (.svs) and Hamamatsu (.ndpi).
+    A pyramid is read at each of its levels: of OME-TIFF, overviews of GeoTIFF (COG), and whole
+    slides of Aperio (.svs).
 
     Args:
         path: path of the file, which stays open as long as this lives.

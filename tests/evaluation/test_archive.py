@@ -8,6 +8,7 @@ from evaluation_reference import assert_same, compose, only, pycocotools_numbers
 from results_archive import write_archive
 
 from keras_maskrcnn.evaluation import evaluate_coco_files, in_groups
+from keras_maskrcnn.evaluation.files import compare_files
 
 FIELDS = {"bbox": "bbox", "segm": "segmentation", "keypoints": "keypoints"}
 CASES = {
@@ -58,6 +59,14 @@ def test_groups_and_processes_change_nothing(tmp_path, small_groups):
     assert sum(numbers["bbox"].values()) > 0
     with pytest.raises(ValueError, match="jobs"):
         evaluate_coco_files(annotations, file, jobs=0)
+
+
+def test_an_archive_is_compared_as_a_whole_for_reports(tmp_path):
+    content, results = compose(5, pictures=6)
+    annotations, _ = expected(tmp_path, content, results)
+    folder = write_archive(tmp_path / "found", content, results)
+    metrics = compare_files(annotations, folder).metrics
+    assert dict(metrics) == pytest.approx(evaluate_coco_files(annotations, folder), abs=1e-12)
 
 
 def test_what_is_malformed_is_named_from_another_process(tmp_path, small_groups):
