@@ -94,6 +94,8 @@ def _parts(file: Path, text: _Text, parts: tuple[str, ...]) -> Iterator[Entry]:
         _refuse(file, f"a JSON object with a list called {parts[0]!r}")
     text.expect("{")
     while text.peek() != "}":
+        if text.peek() != '"':
+            raise json.JSONDecodeError("Expecting a key", "", 0)
         key = text.value()[-1]
         text.expect(":")
         if key not in parts:

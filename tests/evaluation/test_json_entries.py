@@ -66,6 +66,7 @@ def test_memory_is_that_of_a_block(tmp_path, monkeypatch):
         ("[]", "a list called 'a'"),
         ('{"a": [1 2]}', "not valid JSON: .*line 1, column 10"),
         ('{"a": [1,]}', "not valid JSON"),
+        ('{7: [], "a": [1]}', "not valid JSON"),
         ('{"a": [1]} 7', "not valid JSON: Extra data"),
         ('{"a": [1]', "not valid JSON"),
         ('{"a": ["\xff"]}', "not valid JSON"),

@@ -173,19 +173,23 @@ def test_objects_of_a_smaller_size_lie_where_they_do_in_the_picture(sides):
     assert (image[y1 + 1 : y2 - 1, x1 + 1 : x2 - 1] > 0).all()
 
 
-def test_whole_slides_of_aperio(tmp_path):
-    """JPEG tiles of luma and colour; levels are pages, between them a thumbnail."""
+@pytest.mark.parametrize(("stored", "photometric"), [("ycbcr", "YCBCR"), ("rgb", "RGB")])
+def test_whole_slides_of_aperio(stored, photometric, tmp_path):
+    """JPEG tiles of luma and colour, or of RGB; levels are pages, between them a thumbnail."""
     pytest.importorskip("imagecodecs", reason="reads and writes JPEG within TIFF")
     ramp = np.linspace(0, 255, 512, dtype="uint8")
     values = np.stack(np.broadcast_arrays(ramp[:, None], ramp[None], np.uint8(90)), axis=-1)
     path = tmp_path / "a.svs"
-    options = {"compression": "jpeg", "photometric": "ycbcr", "metadata": None}
+    options = {"compression": "jpeg", "photometric": "rgb", "metadata": None}
+    options["compressionargs"] = {"level": 95, "outcolorspace": stored}
     with tifffile.TiffWriter(path) as file:
         description = "Aperio Image Library v1\n512x512 [0,0 512x512] (64x64) JPEG/RGB Q=90"
         file.write(values, tile=(64, 64), description=description, **options)
         file.write(values[::8, ::8].copy(), description="Aperio thumbnail", **options)
         small = values[::4, ::4].copy()
         file.write(small, tile=(64, 64), description=f"{description} level", **options)
+    with tifffile.TiffFile(path) as file:
+        assert file.is_svs and file.pages[0].photometric.name == photometric
     large = as_large_picture(path, 0)
     assert [level.part for level in large.smaller] == [4]
     difference = large.read((70, 90, 300, 310)).astype(int) - values[90:310, 70:300]
