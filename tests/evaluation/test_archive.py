@@ -8,7 +8,7 @@ from evaluation_reference import assert_same, compose, only, pycocotools_numbers
 from results_archive import write_archive
 
 from keras_maskrcnn.evaluation import evaluate_coco_files, in_groups
-from keras_maskrcnn.evaluation.files import compare_files
+from keras_maskrcnn.evaluation.files import compare_files, open_files
 
 FIELDS = {"bbox": "bbox", "segm": "segmentation", "keypoints": "keypoints"}
 CASES = {
@@ -59,6 +59,22 @@ def test_groups_and_processes_change_nothing(tmp_path, small_groups):
     assert sum(numbers["bbox"].values()) > 0
     with pytest.raises(ValueError, match="jobs"):
         evaluate_coco_files(annotations, file, jobs=0)
+
+
+def test_rows_of_a_group_stand_beside_each_other(tmp_path, small_groups):
+    """In the files, whatever the pictures' ids are."""
+    content, results = compose(5, pictures=9, copies=3)
+    truth, sources = open_files(
+        write(tmp_path / "gt.json", content),
+        write_archive(tmp_path / "found", content, results, part_size=2),
+    )
+    groups = list(in_groups._groups(in_groups.Job(truth, sources, ["bbox"], 100)))
+    assert sorted(i for group in groups for i in group.image_ids) == sorted(truth.sizes)
+    for side in ([group.truth for group in groups], [group.found[0] for group in groups]):
+        assert sorted(row for rows in side for row in rows) == list(range(sum(map(len, side))))
+    for group in groups:
+        rows = group.found[0]
+        assert len(rows) == 0 or rows.max() - rows.min() == len(rows) - 1
 
 
 def test_an_archive_is_compared_as_a_whole_for_reports(tmp_path):
