@@ -115,6 +115,23 @@ def test_only_what_is_asked_for_is_read(tmp_path, monkeypatch):
     assert 64 * tile <= count < 70 * tile < path.stat().st_size / 12
 
 
+def test_arrays_that_are_read_when_they_are_sliced():
+    """As those of zarr are."""
+
+    class Stored:
+        shape, dtype = RGB.shape, RGB.dtype
+        sizes = []
+
+        def __getitem__(self, place):
+            part = RGB[place]
+            self.sizes.append(part.size)
+            return part
+
+    large = as_large_picture(Stored(), 0)
+    np.testing.assert_array_equal(large.read((5, 6, 30, 40)), RGB[6:40, 5:30])
+    assert Stored.sizes == [34 * 25 * 3]
+
+
 def find_squares(pictures, scale, sizes):
     """The bounds of each value, in pixels of the picture; the mask is all of the box."""
     results = []
