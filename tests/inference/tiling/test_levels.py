@@ -118,18 +118,19 @@ def test_only_what_is_asked_for_is_read(tmp_path, monkeypatch):
 def test_arrays_that_are_read_when_they_are_sliced():
     """As those of zarr are."""
 
+    sizes = []
+
     class Stored:
         shape, dtype = RGB.shape, RGB.dtype
-        sizes = []
 
         def __getitem__(self, place):
             part = RGB[place]
-            self.sizes.append(part.size)
+            sizes.append(part.size)
             return part
 
     large = as_large_picture(Stored(), 0)
     np.testing.assert_array_equal(large.read((5, 6, 30, 40)), RGB[6:40, 5:30])
-    assert Stored.sizes == [34 * 25 * 3]
+    assert sizes == [34 * 25 * 3]
 
 
 def find_squares(pictures, scale, sizes):
