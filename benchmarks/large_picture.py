@@ -127,7 +127,8 @@ def alone(model: Any, truth: Truth, options: argparse.Namespace) -> list[dict[st
             min(max(0, cell[name] + (CELL - options.tile) // 2), side - options.tile)
             for name in ("left", "top")
         )
-        (found,) = find([picture.read((x, y, x + options.tile, y + options.tile))], 1.0)
+        tile = picture.read((x, y, x + options.tile, y + options.tile))
+        (found,) = find([tile], 1.0, [tile.shape[:2]])
         rows = zip(found.to_coco(1, truth.category_ids), crops(found), strict=True)
         for row, (left, top, values) in rows:
             bx, by, width, height = row["bbox"]

@@ -26,7 +26,7 @@ import keras, numpy as np
 import keras_maskrcnn, keras_maskrcnn.data, keras_maskrcnn.serving, keras_maskrcnn.training
 from helpers import batch, tiny_model, to_dataset
 from keras_maskrcnn.cli import main
-from keras_maskrcnn.evaluation import CocoEvaluation, evaluate_coco, evaluate_coco_files
+from keras_maskrcnn.evaluation import CocoEvaluation, evaluate_coco
 from keras_maskrcnn.plots import plot_history
 
 model = tiny_model()
@@ -45,7 +45,6 @@ print("result", json.dumps({
     "plots": told(lambda: plot_history(history, "never.png")),
     "callback": told(lambda: CocoEvaluation(None)),
     "evaluation": told(lambda: evaluate_coco(model, None)),
-    "files": told(lambda: evaluate_coco_files("none.json", ["bbox.json"])),
     "labelme": told(lambda: found.to_labelme("a.jpg")),
     "supervision": told(found.to_supervision),
     "grpc": told(lambda: keras_maskrcnn.serving.Client("grpc://localhost:1", "m")),
@@ -58,7 +57,6 @@ INSTALL = {
     "plots": ("plot_history", "matplotlib", '"maskrcnn-keras[plots]"'),
     "callback": ("COCO's numbers", "faster_coco_eval", "faster-coco-eval"),
     "evaluation": ("COCO's numbers", "faster_coco_eval", "faster-coco-eval"),
-    "files": ("COCO's numbers", "faster_coco_eval", "faster-coco-eval"),
     "labelme": ("an outline of a mask", "skimage", "scikit-image"),
     "supervision": ("to_supervision", "supervision", "supervision"),
     "grpc": ("grpc://localhost:1", "grpc", '"maskrcnn-keras[serving]"'),

@@ -25,6 +25,7 @@ from keras_maskrcnn.names import COMPARISONS
 
 if TYPE_CHECKING:
     from keras_maskrcnn.evaluation.compared import Compared
+    from keras_maskrcnn.evaluation.metrics import CocoMetrics
     from keras_maskrcnn.images.pixels import PixelFormat
 
 _DESCRIPTION = f"""\
@@ -36,6 +37,9 @@ The folder of a run needs no data: it is scored on the pictures that it was vali
 With --results FILE, JSON lists in COCO's results format are scored against --annotations, without
 a model and without pictures: every picture of the annotations counts, as in pycocotools. Boxes and
 masks may be in one file or in two; results without boxes get those of their masks.
+With --results FOLDER, that is an archive of `maskrcnn predict --input`: pictures are those whose
+paths end as the file names of the annotations, classes those of the same names. Files and archives
+of any length are scored in little memory, with --jobs in several processes.
 
 With --report FOLDER it receives report.html, one page that tells what the numbers are made of, and
 report.json: curves, the best score threshold of each class, which classes are confused, what kinds
@@ -54,6 +58,7 @@ examples:
   maskrcnn evaluate best.keras --annotations cells/val.json --images cells/images \\
       --output metrics.json --save-results found
   maskrcnn evaluate --results found/bbox.json found/segm.json --annotations cells/val.json
+  maskrcnn evaluate --results archive_found --annotations instances.json --jobs 8
 """
 
 
@@ -68,7 +73,13 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     )
     model_arguments(parser, nargs="?")
     parser.add_argument(
-        "--results", nargs="+", metavar="FILE", help="COCO results, instead of a model"
+        "--results",
+        nargs="+",
+        metavar="FILE",
+        help="COCO results, or the output folder of `maskrcnn predict --input`, instead of a model",
+    )
+    parser.add_argument(
+        "--jobs", type=int, metavar="N", help="processes that score --results (default: 1)"
     )
     data_arguments(parser)
     parser.add_argument(
@@ -117,8 +128,18 @@ def run(args: argparse.Namespace) -> int:
         raise ValueError("Expected a MODEL, or --results FILE with --annotations FILE")
     if args.report is not None:  # What cannot be written is said before the model runs.
         Path(args.report).mkdir(parents=True, exist_ok=True)
-    source, compared = _evaluate_model(args) if args.results is None else _evaluate_results(args)
-    metrics = compared.metrics
+    compared: Compared | None = None
+    if args.results is None:
+        source, compared = _evaluate_model(args)
+        metrics = compared.metrics
+    else:
+        _check_results_options(args)
+        source = {"results": args.results, "annotations": args.annotations}
+        if args.report is None:
+            metrics = _score_results(args)
+        else:
+            compared = _compare_results(args)
+            metrics = compared.metrics
     say(f"{metrics.summary()}\n\n{metrics.table()}")
     if args.output is not None:
         content = {
@@ -127,7 +148,7 @@ def run(args: argparse.Namespace) -> int:
             "per_class": {name: _json_numbers(row) for name, row in metrics.per_class.items()},
         }
         Path(args.output).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-    if args.report is not None:
+    if compared is not None and args.report is not None:
         from keras_maskrcnn.evaluation.analysis import analyse_compared
 
         analyse_compared(compared).save(args.report, model=args.model or "MODEL")
@@ -137,6 +158,8 @@ def run(args: argparse.Namespace) -> int:
 
 def _evaluate_model(args: argparse.Namespace) -> tuple[dict[str, Any], Compared]:
     check_tiling(args)
+    if args.jobs is not None:
+        raise ValueError(f"Expected --jobs only with --results. Received: --jobs {args.jobs}")
     for option in ("min_size", "max_size") if args.tile is not None else ():
         if getattr(args, option) is not None:
             name = "--" + option.replace("_", "-")
@@ -181,7 +204,7 @@ def _pixels(args: argparse.Namespace, own: PixelFormat) -> PixelFormat:
     return dataclasses.replace(own, **{k: v for k, v in changes.items() if v is not None})
 
 
-def _evaluate_results(args: argparse.Namespace) -> tuple[dict[str, Any], Compared]:
+def _check_results_options(args: argparse.Namespace) -> None:
     for option in (
         "data",
         *READING,
@@ -203,6 +226,23 @@ def _evaluate_results(args: argparse.Namespace) -> tuple[dict[str, Any], Compare
     if args.annotations is None:
         raise ValueError("Expected --annotations FILE with --results FILE")
 
+    if args.jobs is not None and args.report is not None:
+        raise ValueError("Expected --jobs without --report, which looks at all results at once")
+
+
+def _score_results(args: argparse.Namespace) -> CocoMetrics:
+    from keras_maskrcnn.evaluation.files import evaluate_coco_files
+
+    return evaluate_coco_files(
+        args.annotations,
+        args.results,
+        iou_types=args.types,
+        max_detections=args.max_detections,
+        jobs=1 if args.jobs is None else args.jobs,
+    )
+
+
+def _compare_results(args: argparse.Namespace) -> Compared:
     start_tensorflow()
 
     import keras_maskrcnn.evaluation.scoring  # noqa: F401 (says first what is not installed)
@@ -216,7 +256,7 @@ def _evaluate_results(args: argparse.Namespace) -> tuple[dict[str, Any], Compare
     )
     if args.images is not None:
         compared = compared.with_pictures(read_coco(args.annotations, args.images, args))
-    return {"results": args.results, "annotations": args.annotations}, compared
+    return compared
 
 
 def _json_numbers(metrics: dict[str, float]) -> dict[str, float | None]:

@@ -39,7 +39,7 @@ def decode_picture(content: bytes, header: PictureHeader, pixels: PixelFormat = 
     """
     white = None
     if header.format == "TIFF":
-        values = decode_tiff(content, pixels.channels, header.bytes * _pages(pixels))
+        values = decode_tiff(content, pixels.channels, header.bytes)
     elif header.format == "NumPy":
         return pixels.of_file(decode_array(content))
     elif header.format == "HEIC":
@@ -51,11 +51,6 @@ def decode_picture(content: bytes, header: PictureHeader, pixels: PixelFormat = 
     if 8 < header.bits < 16 and values.dtype == np.uint16:
         white = (1 << header.bits) - 1
     return pixels.of_file(values, white)
-
-
-def _pages(pixels: PixelFormat) -> int:
-    """How many pages of a TIFF file, of which the header tells the first, are read at most."""
-    return 1 if pixels.channels == 3 else pixels.channels
 
 
 def _heic_values(content: bytes, header: PictureHeader) -> np.ndarray:

@@ -18,16 +18,13 @@ from keras_maskrcnn.data.picture_files import MAX_PIXELS, read_picture_header
 from keras_maskrcnn.data.reading import read_picture, require_size
 from keras_maskrcnn.data.records import ImageRecord
 from keras_maskrcnn.data.shard_files import shard_place
+from keras_maskrcnn.images.formats import named_format
 from keras_maskrcnn.images.numpy_file import ArrayParts
 from keras_maskrcnn.images.pixels import PixelFormat
 from keras_maskrcnn.images.tiff_parts import TiffParts
 from keras_maskrcnn.images.tiling import Window
 
-_PARTS: dict[str, type[TiffParts | ArrayParts]] = {
-    ".tif": TiffParts,
-    ".tiff": TiffParts,
-    ".npy": ArrayParts,
-}
+_TIFF, _ARRAYS = (named_format(name).suffixes for name in ("TIFF", "NumPy"))
 # What decoded pictures may take in memory together, in bytes; the latest one always may.
 DECODED_BYTES = 1 << 30
 # Rows that are read at a time where all of a picture is.
@@ -37,7 +34,7 @@ _ROWS = 512
 def open_parts(
     path: str | os.PathLike[str], pixels: PixelFormat = RGB
 ) -> TiffParts | ArrayParts | None:
-    """Opens a picture file to read windows of it; of a TIFF file, of its first page.
+    """Opens a picture file to read windows of it; of a TIFF file, of its first picture.
 
     Args:
         path: path of the file.
@@ -50,11 +47,12 @@ def open_parts(
         ValueError: for a file whose parts cannot be read, and which is too large to be decoded as a
             whole.
     """
-    kind = _PARTS.get(os.path.splitext(os.fspath(path))[1].lower())
-    if kind is None or shard_place(os.fspath(path)) is not None:
+    suffix = os.path.splitext(os.fspath(path))[1].lower()
+    if suffix not in (*_TIFF, *_ARRAYS) or shard_place(os.fspath(path)) is not None:
         return None
+    parts: TiffParts | ArrayParts
     try:
-        parts = kind(path)
+        parts = TiffParts(path, pixels.channels) if suffix in _TIFF else ArrayParts(path)
     except ValueError:
         if _is_too_large(path):
             raise

@@ -13,7 +13,7 @@ from keras_maskrcnn.images.pixels import PixelFormat
 if TYPE_CHECKING:
     from keras_maskrcnn.data.detection_data import DetectionData
     from keras_maskrcnn.evaluation.checks import Size
-    from keras_maskrcnn.evaluation.scoring import Scores
+    from keras_maskrcnn.evaluation.scores import Scores
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

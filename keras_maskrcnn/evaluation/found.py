@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
-import keras
 import numpy as np
 
 from keras_maskrcnn.evaluation.classes import match_classes
@@ -17,6 +16,8 @@ from keras_maskrcnn.results import Detections
 from keras_maskrcnn.tensorflow_errors import plain_errors
 
 if TYPE_CHECKING:
+    import keras
+
     from keras_maskrcnn.data.detection_data import DetectionData
     from keras_maskrcnn.data.records import ImageRecord
     from keras_maskrcnn.inference.tiling import Tiling
@@ -66,6 +67,9 @@ def coco_results(
     >>> results = coco_results(model, data)
     >>> analysis = analyse(data, results)
     """
+    # Processes that score results need none of it.
+    import keras
+
     if augment and batch_size != 1:
         raise ValueError(
             "augment looks at one picture at a time, in several sizes: batch_size must be 1. "

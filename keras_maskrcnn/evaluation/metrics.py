@@ -11,7 +11,7 @@ import numpy as np
 from keras_maskrcnn import notebook
 
 if TYPE_CHECKING:
-    from keras_maskrcnn.evaluation.scoring import Scores
+    from keras_maskrcnn.evaluation.scores import Scores
 
 PREFIXES = {"bbox": "box", "segm": "mask", "keypoints": "keypoint"}
 # Names of the columns, names of the rows, and the rows.

@@ -39,24 +39,33 @@ def check_results(
         ValueError: when a result has no finite score, or an image or category that is unknown.
     """
     for number, result in enumerate(results):
-        if not isinstance(result, dict):
-            raise ValueError(f"{place(number)}: expected a result. Received: {shown(result)}")
-        image_id, category_id = result.get("image_id"), result.get("category_id")
-        if not is_id(image_id) or image_id not in images:
-            raise ValueError(
-                f"{place(number)}: expected an image of the ground truth. "
-                f"Received: image_id={shown(image_id)}"
-            )
-        if not is_id(category_id) or category_id not in category_ids:
-            raise ValueError(
-                f"{place(number)}: expected a category of the ground truth. "
-                f"Received: category_id={shown(category_id)}"
-            )
-        if not is_number(result.get("score")):
-            raise ValueError(
-                f"{place(number)}: expected a finite number as score. "
-                f"Received: score={shown(result.get('score'))}"
-            )
+        try:
+            check_result(result, images, category_ids)
+        except ItemError as problem:
+            raise ValueError(f"{place(number)}: {problem}") from None
+
+
+def check_result(result: Any, images: Collection[int], category_ids: Collection[int]) -> None:
+    """`check_results` of one.
+
+    Raises:
+        ItemError: when it cannot be scored.
+    """
+    if not isinstance(result, dict):
+        raise ItemError(f"expected a result. Received: {shown(result)}")
+    image_id, category_id = result.get("image_id"), result.get("category_id")
+    if not is_id(image_id) or image_id not in images:
+        raise ItemError(
+            f"expected an image of the ground truth. Received: image_id={shown(image_id)}"
+        )
+    if not is_id(category_id) or category_id not in category_ids:
+        raise ItemError(
+            f"expected a category of the ground truth. Received: category_id={shown(category_id)}"
+        )
+    if not is_number(result.get("score")):
+        raise ItemError(
+            f"expected a finite number as score. Received: score={shown(result.get('score'))}"
+        )
 
 
 def is_held(result: dict[str, Any], field: str) -> bool:
@@ -97,7 +106,7 @@ def prepare_results(
             if field == area_of:
                 compared = measured
             elif field == "bbox" and not is_held(result, field):
-                compared = _bounds(area_of, measured)
+                compared = bounds_of(area_of, measured)
             else:
                 compared = _read(result, field, sizes[result["image_id"]], joints)
         except ItemError as problem:
@@ -126,11 +135,11 @@ def _read(result: dict[str, Any], field: str, size: Size | None, joints: int | N
 def _area(field: str, value: Any) -> float:
     if field == "segmentation":
         return float(coco_mask.area(value))
-    _, _, width, height = _bounds(field, value)
+    _, _, width, height = bounds_of(field, value)
     return width * height
 
 
-def _bounds(field: str, value: Any) -> list[float]:
+def bounds_of(field: str, value: Any) -> list[float]:
     """x, y, width and height of a box, a mask or keypoints."""
     if field == "bbox":
         return value

@@ -7,13 +7,13 @@ numbers, ties and crowds included; `tests/evaluation/test_scoring.py` compares t
 
 from __future__ import annotations
 
-import dataclasses
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from pycocotools import mask as coco_mask
 
 from keras_maskrcnn.evaluation.results import RESULT_FIELDS
+from keras_maskrcnn.evaluation.scores import MOST_KEYPOINT_RESULTS, OTHER_SIGMA, Scores
 from keras_maskrcnn.optional import needed_for
 
 if TYPE_CHECKING:
@@ -21,36 +21,6 @@ if TYPE_CHECKING:
 
 with needed_for("COCO's numbers", "faster-coco-eval"):
     from faster_coco_eval import COCO, COCOeval_faster
-
-# OKS constant of each keypoint where an object has not 17 of them. Of 17, COCO's constants of a
-# person are taken, measured there (0.025 for eyes to 0.107 for hips), as its own tool takes them.
-_OTHER_SIGMA = 0.05
-# COCO counts that many results of a picture and category at most.
-_MOST_KEYPOINT_RESULTS = 20
-
-
-@dataclasses.dataclass(frozen=True)
-class Scores:
-    """What COCO's numbers are means of; -1 where the data holds no such object.
-
-    Legend: `T` IoU thresholds, `R` recalls 0, .01, ..., 1, `K` categories, `A` ranges of area.
-
-    Attributes:
-        precision: float64 `[T, R, K, A]`.
-        recall: float64 `[T, K, A]`.
-        recall_of_best: the same with the best 1 and 10 results of a picture and category, by these
-            counts; empty for keypoints.
-        ious: float64 `[T]`.
-        category_ids: `K` ids, rising.
-        areas: `A` names: `"all"`, `"small"`, `"medium"`, `"large"`; keypoints have no small ones.
-    """
-
-    precision: np.ndarray
-    recall: np.ndarray
-    recall_of_best: dict[int, np.ndarray]
-    ious: np.ndarray
-    category_ids: list[int]
-    areas: list[str]
 
 
 def match(
@@ -91,7 +61,7 @@ def match(
     best: tuple[int, ...] = (1, 10)
     if iou_type == "keypoints":
         best = ()
-        max_detections = min(_MOST_KEYPOINT_RESULTS, max_detections)
+        max_detections = min(MOST_KEYPOINT_RESULTS, max_detections)
         joints = {len(a["keypoints"]) // 3 for a in (*truth, *found) if a["keypoints"]} or {17}
         if len(joints) > 1:
             raise ValueError(
@@ -99,7 +69,7 @@ def match(
                 f"Received: {sorted(joints)} of them"
             )
         if joints != {len(params.kpt_oks_sigmas)}:
-            params.kpt_oks_sigmas = np.full(max(joints), _OTHER_SIGMA)
+            params.kpt_oks_sigmas = np.full(max(joints), OTHER_SIGMA)
     params.maxDets = sorted({max_detections, *(min(n, max_detections) for n in best)})
     evaluation.evaluate()
     evaluation.accumulate()

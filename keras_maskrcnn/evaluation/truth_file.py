@@ -7,10 +7,12 @@ changed: what cannot be scored is an error.
 
 from __future__ import annotations
 
+from array import array
 from pathlib import Path
 from typing import Any
 
-from keras_maskrcnn.data.formats.json_file import read_json
+import numpy as np
+
 from keras_maskrcnn.data.formats.problems import ItemError, require_unique
 from keras_maskrcnn.evaluation.checks import (
     Size,
@@ -22,19 +24,28 @@ from keras_maskrcnn.evaluation.checks import (
     shown,
     size_of,
 )
+from keras_maskrcnn.evaluation.json_entries import read_json_entries, scan_json
 from keras_maskrcnn.evaluation.truth import region_of
+
+_PARTS = ("images", "annotations", "categories")
 
 
 class AnnotationFile:
     """The pictures, categories and annotations of a COCO file. No picture is opened or looked for.
+
+    The file is read once from its beginning to its end; of its annotations, only where they stand
+    is kept, and they are read again when they are asked for.
 
     Args:
         file: path of the JSON file.
 
     Attributes:
         sizes: height and width of each picture by its id; `None` where the file tells neither.
+        file_names: of each picture by its id, as far as the file tells.
         class_names, category_ids: K of each, by rising id. A name that occurs twice has its id
             added; a category without a name is called by its id.
+        image_ids: int64 `[N]`, of each annotation.
+        joints: keypoints of the first annotation that has some; `None`: none has.
 
     Raises:
         ValueError: when there is no such file, it is not valid JSON, lacks a part, or holds a
@@ -44,43 +55,60 @@ class AnnotationFile:
 
     def __init__(self, file: Path) -> None:
         self.file = file
-        content = read_json(file)
-        for part in ("images", "annotations", "categories"):
-            if not isinstance(content, dict) or not isinstance(content.get(part), list):
-                raise ValueError(f"{file}: expected a JSON object with a list called {part!r}")
-        images, categories, self._entries = (
-            self._with_ids(content[part], part) for part in ("images", "categories", "annotations")
-        )
-        if not images or not categories:
-            raise ValueError(f"{file}: expected at least one image and one category")
         self.sizes: dict[int, Size | None] = {}
-        for image in images:
-            try:
-                self.sizes[image["id"]] = size_of(image.get("height"), image.get("width"))
-            except ItemError as problem:
-                raise ValueError(f"{file}, image id {image['id']}: {problem}") from None
+        self.file_names: dict[int, str] = {}
+        self.joints: int | None = None
+        self._all_have_outlines = True
+        ids = {part: array("q") for part in _PARTS}
+        offsets, lengths, image_ids = array("q"), array("q"), array("q")
+        # Annotations may stand before what they belong to.
+        category_of = array("q")
+        categories: list[dict[str, Any]] = []
+        for part, offset, length, entry in scan_json(file, _PARTS):
+            self._check_id(entry, part, len(ids[part]))
+            ids[part].append(entry["id"])
+            if part == "images":
+                self._add_image(entry)
+            elif part == "categories":
+                categories.append(entry)
+            else:
+                for key, column in (("image_id", image_ids), ("category_id", category_of)):
+                    if not is_id(entry.get(key)):
+                        raise self._unknown(entry["id"], key, entry.get(key))
+                    column.append(entry[key])
+                offsets.append(offset)
+                lengths.append(length)
+                self._note(entry)
+        for part, found in ids.items():
+            if len(np.unique(np.array(found))) < len(found):
+                what = "category" if part == "categories" else part.removesuffix("s")
+                require_unique(list(found), f"{what} ids", file)
+        if not self.sizes or not categories:
+            raise ValueError(f"{file}: expected at least one image and one category")
         categories.sort(key=lambda category: category["id"])
         self.category_ids = [category["id"] for category in categories]
         self.class_names = _names(categories)
-        references = (("image_id", set(self.sizes)), ("category_id", set(self.category_ids)))
-        for entry in self._entries:
-            for key, known in references:
-                if not is_id(entry.get(key)) or entry[key] not in known:
-                    raise ValueError(
-                        f"{file}, annotation id {entry['id']}: expected {key} to be one of the "
-                        f"file's. Received: {key}={shown(entry.get(key))}"
-                    )
+        self.image_ids, self._offsets, self._lengths = (
+            np.array(column, np.int64) for column in (image_ids, offsets, lengths)
+        )
+        known = (
+            ("image_id", self.image_ids, list(self.sizes)),
+            ("category_id", np.array(category_of, np.int64), self.category_ids),
+        )
+        for key, values, all_ids in known:
+            for place in np.flatnonzero(~np.isin(values, np.array(all_ids, np.int64)))[:1].tolist():
+                raise self._unknown(ids["annotations"][place], key, int(values[place]))
 
     def annotated_types(self) -> list[str]:
         """Which comparisons the ground truth allows."""
         types = ["bbox"]
-        if all(e.get("segmentation") or e.get("iscrowd") for e in self._entries):
+        if self._all_have_outlines:
             types.append("segm")
-        if any(e.get("keypoints") for e in self._entries):
+        if self.joints is not None:
             types.append("keypoints")
         return types
 
-    def annotations(self, iou_type: str) -> list[dict[str, Any]]:
+    def annotations(self, iou_type: str, rows: np.ndarray | None = None) -> list[dict[str, Any]]:
         """Annotations with what one comparison needs.
 
         A crowd region without an outline is its box; an area that is not given is the box's; an
@@ -88,38 +116,57 @@ class AnnotationFile:
 
         Args:
             iou_type: `"bbox"`, `"segm"` or `"keypoints"`.
+            rows: int `[n]`, which of the file's annotations, counted from 0; `None`: all.
 
         Raises:
             ValueError: when an annotation lacks what is needed, or it is malformed. The message
                 names the file and the annotation.
         """
-        if iou_type == "keypoints" and not any(e.get("keypoints") for e in self._entries):
+        if iou_type == "keypoints" and self.joints is None:
             raise ValueError(f"{self.file}: expected annotations with keypoints. Received: none")
-        joints: int | None = None
+        rows = np.arange(len(self.image_ids)) if rows is None else rows
+        places = zip(self._offsets[rows].tolist(), self._lengths[rows].tolist(), strict=True)
         annotations = []
-        for entry in self._entries:
+        for entry in read_json_entries(self.file, places):
             try:
-                annotation = _read(entry, iou_type, self.sizes[entry["image_id"]], joints)
+                size = self.sizes[entry["image_id"]]
+                annotations.append(_read(entry, iou_type, size, self.joints))
             except ItemError as problem:
                 raise ValueError(
                     f"{self.file}, annotation id {entry['id']} "
                     f"(image id {entry['image_id']}): {problem}"
                 ) from None
-            if annotation.get("keypoints"):
-                joints = len(annotation["keypoints"]) // 3
-            annotations.append(annotation)
         return annotations
 
-    def _with_ids(self, entries: list[Any], part: str) -> list[dict[str, Any]]:
-        for number, entry in enumerate(entries):
-            if not isinstance(entry, dict) or not is_id(entry.get("id")):
-                raise ValueError(
-                    f"{self.file}: expected each entry of {part!r} to have an integer id. "
-                    f"Received: entry {number}, {shown(entry)}"
-                )
-        what = "category" if part == "categories" else part.removesuffix("s")
-        require_unique([entry["id"] for entry in entries], f"{what} ids", self.file)
-        return entries
+    def _check_id(self, entry: Any, part: str, number: int) -> None:
+        if not isinstance(entry, dict) or not is_id(entry.get("id")):
+            raise ValueError(
+                f"{self.file}: expected each entry of {part!r} to have an integer id. "
+                f"Received: entry {number}, {shown(entry)}"
+            )
+
+    def _add_image(self, image: dict[str, Any]) -> None:
+        try:
+            self.sizes[image["id"]] = size_of(image.get("height"), image.get("width"))
+        except ItemError as problem:
+            raise ValueError(f"{self.file}, image id {image['id']}: {problem}") from None
+        if isinstance(image.get("file_name"), str):
+            self.file_names[image["id"]] = image["file_name"]
+
+    def _note(self, annotation: dict[str, Any]) -> None:
+        """What an annotation says of all."""
+        if not annotation.get("segmentation") and not annotation.get("iscrowd"):
+            self._all_have_outlines = False
+        points = annotation.get("keypoints")
+        if self.joints is None and points:
+            # What is malformed is said when it is needed.
+            self.joints = max(1, len(points) // 3) if isinstance(points, list) else 1
+
+    def _unknown(self, annotation_id: int, key: str, value: Any) -> ValueError:
+        return ValueError(
+            f"{self.file}, annotation id {annotation_id}: expected {key} to be one of the file's. "
+            f"Received: {key}={shown(value)}"
+        )
 
 
 def _names(categories: list[dict[str, Any]]) -> list[str]:

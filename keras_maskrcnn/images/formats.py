@@ -38,13 +38,16 @@ _FORMATS = (
     PictureFormat("BMP", (".bmp",), "image/bmp", (b"BM",), True, True),
     PictureFormat("GIF", (".gif",), "image/gif", (b"GIF8",), True, True),
     PictureFormat("WebP", (".webp",), "image/webp", (b"RIFF",), False, True),
+    # The last two: large OME-TIFF, and whole slides of Aperio.
     PictureFormat(
-        "TIFF", (".tif", ".tiff"), "image/tiff", (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+        "TIFF",
+        (".tif", ".tiff", ".btf", ".svs"),
+        "image/tiff",
+        (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"),
     ),
     PictureFormat("HEIC", (".heic", ".heif"), "image/heic", (), package="maskrcnn-keras[heic]"),
     PictureFormat("NumPy", (".npy",), "application/x-npy", (b"\x93NUMPY",)),
 )
-_HEIC = next(format for format in _FORMATS if format.name == "HEIC")
 # Of ISO base media files: the brand after the length and type of the first box.
 _HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"mif1", b"msf1")
 
@@ -56,6 +59,11 @@ def picture_formats(*, in_exports: bool = False) -> tuple[PictureFormat, ...]:
         in_exports: only those that exported models decode.
     """
     return tuple(f for f in _FORMATS if f.in_exports or not in_exports)
+
+
+def named_format(name: str) -> PictureFormat:
+    """The format of a name, such as `"TIFF"`."""
+    return next(format for format in _FORMATS if format.name == name)
 
 
 def named(formats: Sequence[PictureFormat], last: str = "or") -> str:
@@ -72,7 +80,7 @@ def format_of(content: bytes) -> PictureFormat | None:
                 continue
             return format
     if content[4:8] == b"ftyp" and content[8:12] in _HEIC_BRANDS:
-        return _HEIC
+        return named_format("HEIC")
     return None
 
 

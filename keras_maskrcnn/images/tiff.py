@@ -13,7 +13,7 @@ from PIL import Image
 from keras_maskrcnn.optional import needed_for
 
 # None, deflate (its two numbers) and PackBits, which need no other package.
-_OWN_COMPRESSIONS = (1, 8, 32946, 32773)
+OWN_COMPRESSIONS = (1, 8, 32946, 32773)
 
 
 def decode_tiff(content: bytes, channels: int = 3, most_bytes: int | None = None) -> np.ndarray:
@@ -22,8 +22,8 @@ def decode_tiff(content: bytes, channels: int = 3, most_bytes: int | None = None
     Args:
         content: the file, of which the size was checked.
         channels: that are wanted. Of more than RGB, all of the file's are read; and a file of as
-            many pages of one size, other than 3, has a channel on each.
-        most_bytes: that its values may take in memory.
+            many pages of one size has a channel on each; see `are_channels`.
+        most_bytes: that the values of a page may take in memory.
 
     Returns:
         `[H, W]` or `[H, W, c]`; white is the largest value, and palettes and other colours than RGB
@@ -42,8 +42,7 @@ def _tiff_values(content: bytes, channels: int, most_bytes: int | None) -> np.nd
 
     with TiffFile(io.BytesIO(content)) as file:
         pages = [page for page in (p.aspage() for p in file.pages) if not page.is_reduced]
-        # Three pages may be three pictures: as channels they are not guessed.
-        if len(pages) != 1 and (len(pages) != channels or channels == 3):
+        if len(pages) != 1 and not are_channels(len(pages), channels, file.series[0].axes):
             raise ValueError(
                 f"expected a TIFF file of one page. Received: {len(pages)} pages; save the one "
                 "that is meant as a file, or give channels=N for a channel on each of N pages, "
@@ -52,7 +51,7 @@ def _tiff_values(content: bytes, channels: int, most_bytes: int | None) -> np.nd
         if len({(page.shape, page.dtype) for page in pages}) != 1:
             shapes = ", ".join(f"{page.shape} {page.dtype}" for page in pages)
             raise ValueError(f"expected pages of one size and type. Received: {shapes}")
-        size = sum(page.nbytes for page in pages)
+        size = max(page.nbytes for page in pages)
         if most_bytes is not None and size > most_bytes:
             raise ValueError(f"expected values of at most {most_bytes} bytes. Received: {size}")
         if len(pages) > 1:
@@ -66,12 +65,26 @@ def _tiff_values(content: bytes, channels: int, most_bytes: int | None) -> np.nd
         return _page_values(pages[0], content, channels)
 
 
+def are_channels(pages: int, channels: int, axes: str) -> bool:
+    """Whether each page of a file is a channel.
+
+    Three pages may be three pictures: as channels they are not guessed, but where the file says so,
+    as OME-TIFF does.
+
+    Args:
+        pages: their number.
+        channels: that are wanted.
+        axes: of the file's first series, as `tifffile` names them: `"CYX"` of channels.
+    """
+    return pages == channels and (channels != 3 or axes == "CYX")
+
+
 def _page_values(page: Any, content: bytes, channels: int) -> np.ndarray:
     from tifffile import PHOTOMETRIC
 
     plain = (PHOTOMETRIC.MINISBLACK, PHOTOMETRIC.MINISWHITE, PHOTOMETRIC.RGB)
     bits = page.bitspersample
-    is_own = page.compression in _OWN_COMPRESSIONS
+    is_own = page.compression in OWN_COMPRESSIONS
     # Of 8 bits and up to RGB, Pillow knows more compressions; it would drop further channels.
     if page.photometric in plain and (bits != 8 or is_own or channels > 3 or channels == 0):
         if not is_own:

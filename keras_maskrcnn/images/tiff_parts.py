@@ -1,72 +1,128 @@
-"""A part of a TIFF file, without decoding the rest."""
+"""A part of a TIFF file, in its own size or smaller, without decoding the rest."""
 
 from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+
+from keras_maskrcnn.images.tiff import are_channels
 
 # Colours that need no translation, and bits of values that fill their type.
 _PLAIN = ("MINISBLACK", "RGB")
 _WHOLE_BITS = (8, 16, 32, 64)
 # Which way up a picture is stored: the tag, and upright.
 _ORIENTATION, _UPRIGHT = 274, 1
+# Planes of channels one after the other, within a page.
+_SEPARATE = 2
+# Old and new JPEG, whose decoder gives RGB of what is stored as luma and colour.
+_JPEG = (6, 7)
+# Whole-slide pictures of Aperio have these kinds of JPEG 2000, of luma and colour and of RGB.
+_JPEG_2000 = (33003, 33004, 33005)
+
+Window = tuple[int, int, int, int]
 
 
 class TiffParts:
-    """The first page of a TIFF file whose pixels lie in tiles or strips.
+    """The first picture of a TIFF file whose pixels lie in tiles or strips.
+
+    A pyramid is read at each of its levels: of OME-TIFF, overviews of GeoTIFF (COG), and whole
+    slides of Aperio (.svs).
 
     Args:
         path: path of the file, which stays open until `close`.
+        channels: that are wanted: a file of as many pages has a channel on each, as in
+            `images.tiff`.
+
+    Attributes:
+        levels: the picture, and then what the file has of it at a half, a third or another whole
+            part of its size, each smaller than the one before.
 
     Raises:
-        ValueError: where its pixels are not grey, RGB or channels side by side as they are stored,
-            they lie turned or mirrored, they need a package to be decompressed that is not there,
-            or it is no TIFF file.
+        ValueError: where its pixels are not grey, RGB or channels as they are stored, they lie
+            turned or mirrored, their compression needs a package that is not installed, or it is no
+            TIFF file.
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, path: str | os.PathLike[str], channels: int = 3) -> None:
         # Needed for this format alone.
         from tifffile import TiffFile, TiffFileError
 
         try:
             self._file = TiffFile(os.fspath(path))
-            page: Any = self._file.pages[0].aspage()
+            pages = _pages_of_levels(self._file, channels)
         except (TiffFileError, IndexError, OSError) as error:
             raise ValueError(f"Cannot read the TIFF file {os.fspath(path)}: {error}") from error
-        problem = _problem(page)
-        if problem:
-            self.close()
-            raise ValueError(
-                f"expected an upright TIFF file of grey, RGB or channels side by side, whose parts "
-                f"can be decoded. Received: {os.fspath(path)} {problem}"
-            )
-        self._page = page
-        self.shape = (int(page.imagelength), int(page.imagewidth))
-        if page.is_tiled:
-            self._cell = (int(page.tilelength), int(page.tilewidth))
-        else:
-            self._cell = (int(page.rowsperstrip), self.shape[1])
-        # Many programs write all of a picture without compression as one strip.
-        self._mapped: Any = None
-        with contextlib.suppress(ValueError, OSError):  # Cut off: told where the part is read.
-            if page.is_memmappable:
-                self._mapped = page.asarray(out="memmap")
+        self.levels: list[TiffLevel] = []
+        for own in pages:
+            problem = _problem(own[0])
+            if problem:
+                self.close()
+                raise ValueError(
+                    "expected an upright TIFF file of grey, RGB or channels, whose parts can be "
+                    f"decoded. Received: {os.fspath(path)} {problem}"
+                )
+            level = TiffLevel(own, self._file.filehandle, self.shape if self.levels else None)
+            if not self.levels or level.part > self.levels[-1].part:
+                self.levels.append(level)
 
     @property
     def channels(self) -> int:
         """How many values a pixel has."""
-        return int(self._page.samplesperpixel)
+        return self.levels[0].channels
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width."""
+        return self.levels[0].shape
+
+    def read(self, window: Window) -> np.ndarray:
+        """The values in a window of the picture in its own size; see `TiffLevel.read`."""
+        return self.levels[0].read(window)
 
     def close(self) -> None:
         """Closes the file."""
-        self._mapped = None
+        for level in self.levels:
+            level.close()
         self._file.close()
 
-    def read(self, window: tuple[int, int, int, int]) -> np.ndarray:
-        """The values in a window `(x1, y1, x2, y2)` of the picture, as they are stored.
+
+class TiffLevel:
+    """The picture in one size.
+
+    Args:
+        pages: one page, or one of each channel.
+        file: `tifffile`'s handle of the file.
+        whole: height and width of the picture in its own size; `None`: this is it.
+
+    Attributes:
+        shape: height and width.
+        channels: how many values a pixel has.
+        part: each pixel stands for so many, along each side, of the picture in its own size; 0
+            where that is no whole number.
+    """
+
+    def __init__(self, pages: Sequence[Any], file: Any, whole: tuple[int, int] | None) -> None:
+        self._pages, self._file = pages, file
+        page = pages[0]
+        self.shape = (int(page.imagelength), int(page.imagewidth))
+        self.part = 1 if whole is None else _part(whole, self.shape)
+        if page.is_tiled:
+            self._cell = (int(page.tilelength), int(page.tilewidth))
+        else:
+            self._cell = (int(page.rowsperstrip), self.shape[1])
+        self.channels = len(pages) * int(page.samplesperpixel)
+        self._mapped = [_mapped(page) for page in pages]
+
+    def close(self) -> None:
+        """Lets go of what is mapped from the file."""
+        self._mapped = []
+
+    def read(self, window: Window) -> np.ndarray:
+        """The values in a window `(x1, y1, x2, y2)` of the picture in this size, as stored.
 
         Returns:
             `[h, w]` or `[h, w, c]`.
@@ -74,16 +130,26 @@ class TiffParts:
         Raises:
             ValueError: when that part is damaged.
         """
+        samples = int(self._pages[0].samplesperpixel)
+        if self._pages[0].planarconfig == _SEPARATE:
+            planes = [self._read(0, plane, 1, window) for plane in range(samples)]
+        else:
+            planes = [self._read(page, 0, samples, window) for page in range(len(self._pages))]
+        part = np.concatenate(planes, axis=-1) if len(planes) > 1 else planes[0]
+        return part[..., 0] if part.shape[-1] == 1 else part
+
+    def _read(self, number: int, plane: int, samples: int, window: Window) -> np.ndarray:
+        """`[h, w, samples]` of a page, or of a plane of it."""
         x1, y1, x2, y2 = window
-        if self._mapped is not None:
-            return np.array(self._mapped[y1:y2, x1:x2])
-        samples = self.channels
-        part = np.zeros((y2 - y1, x2 - x1, samples), self._page.dtype)
+        mapped, page = self._mapped[number], self._pages[number]
+        if mapped is not None:
+            return np.array(mapped[y1:y2, x1:x2]).reshape(y2 - y1, x2 - x1, samples)
+        part = np.zeros((y2 - y1, x2 - x1, samples), page.dtype)
         rows, columns = self._cell
-        across = -(-self.shape[1] // columns)
+        down, across = -(-self.shape[0] // rows), -(-self.shape[1] // columns)
         for row in range(y1 // rows, -(-y2 // rows)):
             for column in range(x1 // columns, -(-x2 // columns)):
-                cell = self._decoded(row * across + column)
+                cell = self._decoded(page, (plane * down + row) * across + column)
                 if cell is None:  # Left out of the file: nothing but zeros.
                     continue
                 top, left = row * rows, column * columns
@@ -94,40 +160,66 @@ class TiffParts:
                 wanted = part[here]
                 y, x = max(y1 - top, 0), max(x1 - left, 0)
                 wanted[:] = cell[y : y + wanted.shape[0], x : x + wanted.shape[1]]
-        return part[..., 0] if samples == 1 else part
+        return part
 
-    def _decoded(self, index: int) -> np.ndarray | None:
+    def _decoded(self, page: Any, index: int) -> np.ndarray | None:
         """One tile or strip `[h, w, c]`."""
-        page = self._page
-        file = self._file.filehandle
-        file.seek(page.dataoffsets[index])
-        content = file.read(page.databytecounts[index])
+        self._file.seek(page.dataoffsets[index])
+        content = self._file.read(page.databytecounts[index])
         try:
             cell = page.decode(content or None, index, jpegtables=page.jpegtables)[0]
         except Exception as error:  # Of many kinds, one for each compression.
-            raise ValueError(f"Cannot decode part {index} of {file.path}: {error}") from error
+            raise ValueError(f"Cannot decode part {index} of {self._file.path}: {error}") from error
         return None if cell is None else cell[0]
+
+
+def _pages_of_levels(file: Any, channels: int) -> list[list[Any]]:
+    """Of each level of the first picture its page, or its page of each channel."""
+    first = file.series[0]
+    count = first.shape[0] if len(first.shape) == 3 and len(first.pages) == first.shape[0] else 1
+    if count != channels or not are_channels(count, channels, first.axes):
+        count = 1
+    levels = [[page and page.aspage() for page in level.pages[:count]] for level in first.levels]
+    # Of a picture in several files, of which one is missing.
+    if any(page is None for level in levels for page in level):
+        raise ValueError(f"expected all pages of {file.filename} in one file")
+    return levels
+
+
+def _mapped(page: Any) -> Any:
+    """A page in memory as it is in the file; many programs write all of it as one strip."""
+    with contextlib.suppress(ValueError, OSError):  # Cut off: told where the part is read.
+        if page.is_memmappable and page.planarconfig != _SEPARATE:
+            return page.asarray(out="memmap")
+    return None
 
 
 def _problem(page: Any) -> str:
     """Why parts of a page cannot be read; empty where they can."""
     from tifffile import TIFF
 
+    colours = page.photometric.name
+    is_plain = colours in _PLAIN
+    if colours == "YCBCR":  # Decoders of these give RGB.
+        is_plain = page.compression in (*_JPEG, *_JPEG_2000)
     orientation = page.tags.valueof(_ORIENTATION, default=_UPRIGHT)
     if (
-        page.photometric.name not in _PLAIN
-        or page.planarconfig != 1
+        not is_plain
         or page.imagedepth != 1
         or page.bitspersample not in _WHOLE_BITS
         or orientation != _UPRIGHT
     ):
-        return (
-            f"of {page.photometric.name}, {page.bitspersample} bits, orientation {orientation}, "
-            f"planar configuration {int(page.planarconfig)}"
-        )
+        return f"of {colours}, {page.bitspersample} bits, orientation {orientation}"
     if page.compression not in TIFF.DECOMPRESSORS:
         return (
             f"compressed by {page.compression.name}, which takes the package imagecodecs: "
             "pip install maskrcnn-keras[tiff]"
         )
     return ""
+
+
+def _part(whole: tuple[int, int], shape: tuple[int, int]) -> int:
+    part = round(whole[1] / shape[1])
+    # Writers round the size of a level up or down.
+    fits = all(abs(side - full / part) < 1 for side, full in zip(shape, whole, strict=True))
+    return part if fits else 0

@@ -56,7 +56,7 @@ def draw_predictions(
         crops, images = _read_crops(data, tiling, count)
         chosen = crops
         find = model_finder(model)
-        found = [find([image], 1.0)[0] for image in images]
+        found = [find([image], 1.0, [image.shape[:2]])[0] for image in images]
         shown = [data.pixels.displayed(image) for image in images]
     rows = list(zip(shown, chosen, found, strict=True))
     return prediction_page(rows, data.class_names, path, tile=tile)

@@ -58,7 +58,7 @@ def _parse(content: bytes) -> Any:
         raise
     except ValueError:
         # Too many digits. Only then, since a function of ours for each integer takes its time.
-        return json.loads(content, object_pairs_hook=_object, parse_int=_integer)
+        return json.loads(content, object_pairs_hook=_object, parse_int=as_integer)
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -71,7 +71,8 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return repeated
 
 
-def _integer(digits: str) -> float:
+def as_integer(digits: str) -> float:
+    """An integer; of too many digits infinity."""
     try:
         return int(digits)
     except ValueError:

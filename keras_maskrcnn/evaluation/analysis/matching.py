@@ -12,12 +12,12 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from pycocotools import mask as coco_mask
 
 from keras_maskrcnn.evaluation.compared import Compared
-from keras_maskrcnn.evaluation.results import RESULT_FIELDS
+from keras_maskrcnn.evaluation.overlaps import overlaps
+from keras_maskrcnn.evaluation.results import RESULT_FIELDS, bounds_of
 
-_IOUS = np.linspace(0.5, 0.95, 10)
+IOUS = np.linspace(0.5, 0.95, 10)
 # What is larger does not count, in square pixels.
 _LARGEST_AREA = 1e10
 # COCO takes an overlap that is a rounding error short of 1 for 1.
@@ -57,7 +57,7 @@ class Matching:
     each picture and class the best `max_detections`.
 
     Args:
-        iou_type: `"bbox"` or `"segm"`.
+        iou_type: `"bbox"`, `"segm"` or `"keypoints"`.
         class_names: `K` names.
         image_ids: int64 `[I]`, rising.
         ious: float64 `[T]`.
@@ -69,8 +69,9 @@ class Matching:
         gt_areas, pred_areas: float64 `[N]`, `[D]`: square pixels, as COCO takes them.
         gt_crowds: bool `[N]`: crowd regions.
         pred_scores: float64 `[D]`.
+        pred_ranks: int64 `[D]`: how many results of the picture and class come before.
         pair_preds, pair_gts, pair_ious: `[P]`: pairs of any class that overlap at all; of a crowd
-            region, the part of the result that lies in it.
+            region, the part of the result that lies in it; of keypoints OKS.
     """
 
     iou_type: str
@@ -89,6 +90,7 @@ class Matching:
     pred_boxes: np.ndarray
     pred_areas: np.ndarray
     pred_scores: np.ndarray
+    pred_ranks: np.ndarray
     pair_preds: np.ndarray
     pair_gts: np.ndarray
     pair_ious: np.ndarray
@@ -147,11 +149,11 @@ class Matching:
             # What is ignored is found by results only that find nothing else.
             for is_ignored in (False, True):
                 choice = free & (gt_ignored[others] == is_ignored)
-                overlaps = np.where(choice, self.pair_ious[pairs], 0.0)
-                most = np.maximum.reduceat(overlaps, starts, axis=1)
+                values = np.where(choice, self.pair_ious[pairs], 0.0)
+                most = np.maximum.reduceat(values, starts, axis=1)
                 finds = (most > 0) & (gts[:, preds] < 0)
                 # Of equals the last, as COCO's tool has it.
-                is_most = overlaps == np.repeat(most, np.diff(starts, append=len(pairs)), axis=1)
+                is_most = values == np.repeat(most, np.diff(starts, append=len(pairs)), axis=1)
                 places = np.where(is_most, np.arange(len(pairs)), -1)
                 best = np.maximum.reduceat(places, starts, axis=1)
                 rows, columns = np.nonzero(finds)
@@ -186,7 +188,7 @@ def match_compared(compared: Compared, iou_type: str) -> Matching:
 
     Args:
         compared: both sides.
-        iou_type: `"bbox"` or `"segm"`, one of those that are compared.
+        iou_type: one of those that are compared.
     """
     image_ids = np.array(sorted(compared.sizes), np.int64)
     truth, found = compared.truth[iou_type], compared.found[iou_type]
@@ -197,18 +199,20 @@ def match_compared(compared: Compared, iou_type: str) -> Matching:
     scores = np.array([float(result["score"]) for result in found], np.float64)
     order = np.lexsort((-scores, preds["classes"], preds["images"]))
     rank = _rank(preds["images"][order] * len(compared.category_ids) + preds["classes"][order])
-    order = order[rank < compared.max_detections]
+    is_best = rank < compared.max_detections
+    order = order[is_best]
     preds = {name: values[order] for name, values in preds.items()}
     crowds = np.array([bool(annotation["iscrowd"]) for annotation in truth], bool)
     crowds = crowds[gts["numbers"]]
-    pairs = _pairs(truth, found, RESULT_FIELDS[iou_type], gts, preds, crowds)
+    pairs = _pairs(truth, found, RESULT_FIELDS[iou_type], gts, preds)
     return Matching(
         iou_type=iou_type,
         class_names=tuple(compared.class_names),
         image_ids=image_ids,
-        ious=_IOUS,
+        ious=IOUS,
         gt_crowds=crowds,
         pred_scores=scores[order],
+        pred_ranks=rank[is_best],
         pair_preds=pairs[0],
         pair_gts=pairs[1],
         pair_ious=pairs[2],
@@ -234,7 +238,8 @@ def _rows(
 
 def _box(entry: dict[str, Any]) -> Any:
     """x, y, width and height."""
-    return entry["bbox"] if "bbox" in entry else coco_mask.toBbox(entry["segmentation"])
+    field = next(field for field in RESULT_FIELDS.values() if field in entry)
+    return bounds_of(field, entry[field])
 
 
 def _rank(groups: np.ndarray) -> np.ndarray:
@@ -250,21 +255,20 @@ def _pairs(
     field: str,
     gts: dict[str, np.ndarray],
     preds: dict[str, np.ndarray],
-    crowds: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Pairs within each picture that overlap: result, object and overlap."""
     parts = []
     for image in np.intersect1d(gts["images"], preds["images"]):
         low, high = np.searchsorted(gts["images"], [image, image + 1])
         first, last = np.searchsorted(preds["images"], [image, image + 1])
-        overlaps = coco_mask.iou(
-            [found[number][field] for number in preds["numbers"][first:last]],
-            [truth[number][field] for number in gts["numbers"][low:high]],
-            crowds[low:high].tolist(),
+        values = overlaps(
+            [found[number] for number in preds["numbers"][first:last]],
+            [truth[number] for number in gts["numbers"][low:high]],
+            field,
         )
-        rows, columns = np.nonzero(overlaps > 0)
-        parts.append((rows + first, columns + low, overlaps[rows, columns]))
+        rows, columns = np.nonzero(values > 0)
+        parts.append((rows + first, columns + low, values[rows, columns]))
     if not parts:
         return np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0)
-    pair_preds, pair_gts, overlaps = (np.concatenate(part) for part in zip(*parts, strict=True))
-    return pair_preds, pair_gts, overlaps
+    pair_preds, pair_gts, values = (np.concatenate(part) for part in zip(*parts, strict=True))
+    return pair_preds, pair_gts, values

@@ -22,7 +22,7 @@ def overview(
     """The picture and its objects at a whole fraction of their size.
 
     Args:
-        picture: is read in strips.
+        picture: is read in strips, from the smallest size that it has and that is large enough.
         found: its objects.
         pixels: what its pixels mean.
         longest: limit of the longer side, in pixels.
@@ -33,12 +33,16 @@ def overview(
     """
     height, width = picture.shape
     part = max(1, -(-max(height, width) // longest))
-    rows, columns = max(1, height // part), max(1, width // part)
+    level = picture.level(1 / part)
+    part = -(-part // level.part) * level.part
+    # Of the level, which may lack the last part of a pixel.
+    each = part // level.part
+    rows, columns = (max(1, side // each) for side in level.shape)
     image = np.zeros((rows, columns, 3), "uint8")
     for first in range(0, rows, _ROWS):
         last = min(first + _ROWS, rows)
-        strip = pixels.displayed(picture.read((0, first * part, columns * part, last * part)))
-        cells = strip.reshape(last - first, part, columns, part, 3)
+        strip = pixels.displayed(level.read((0, first * each, columns * each, last * each)))
+        cells = strip.reshape(last - first, each, columns, each, 3)
         image[first:last] = cells.mean(axis=(1, 3)).round()
     if part == 1:
         return image, found

@@ -9,16 +9,19 @@ from typing import Any
 import numpy as np
 
 from keras_maskrcnn.images.input_size import InputSize
-from keras_maskrcnn.images.tiling import Tile, Tiling
+from keras_maskrcnn.images.tiling import Tile, Tiling, Window
 from keras_maskrcnn.inference.inputs import network_inputs
 from keras_maskrcnn.inference.tiling.joining import Joined, Piece, best_of_scales, join
-from keras_maskrcnn.inference.tiling.pictures import LargePicture
+from keras_maskrcnn.inference.tiling.pictures import LargePicture, Level
 from keras_maskrcnn.outlines import Bitmap
 from keras_maskrcnn.results import Detections
 from keras_maskrcnn.results.pixels import crops
 
-# From pictures of one scale, each `[h, w, C]` on the scale 0..255, to what is in each.
-Finder = Callable[[list[np.ndarray], float], list[Detections]]
+Size = tuple[int, int]
+# From tiles `[h, w, C]` on the scale 0..255, the scale from these to what the network sees, and
+# height and width of each in pixels of the picture, to what is in each, in these pixels. A tile
+# that was read from a smaller size of the picture has other pixels itself.
+Finder = Callable[[list[np.ndarray], float, list[Size]], list[Detections]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,14 +30,14 @@ class _TileSize(InputSize):
 
     scale: float = 1.0
 
-    def resized(self, height: int, width: int) -> tuple[int, int]:
+    def resized(self, height: int, width: int) -> Size:
         return max(1, round(height * self.scale)), max(1, round(width * self.scale))
 
 
 def model_finder(model: Any) -> Finder:
     """Tiles through a `MaskRCNN`."""
 
-    def find(pictures: list[np.ndarray], scale: float) -> list[Detections]:
+    def find(pictures: list[np.ndarray], scale: float, sizes: list[Size]) -> list[Detections]:
         size = _TileSize(divisor=model.input_size.divisor, scale=scale)
         inputs = network_inputs(pictures, size)
         outputs = model.predict_on_batch(inputs)
@@ -43,11 +46,11 @@ def model_finder(model: Any) -> Finder:
                 outputs,
                 row,
                 image_size=inputs["image_sizes"][row],
-                original_size=picture.shape[:2],
+                original_size=original,
                 class_names=model.class_names,
                 keypoint_shift=model.keypoint_shift,
             )
-            for row, picture in enumerate(pictures)
+            for row, original in enumerate(sizes)
         ]
 
     return find
@@ -65,7 +68,8 @@ def predict_tiled(
 
     Args:
         find: sees the tiles.
-        picture: is read tile by tile.
+        picture: is read tile by tile, for each scale from the smallest size that it has and that
+            need not be made larger.
         tiling: where the tiles lie.
         class_names: of the classes that are found.
         batch_size: tiles at once.
@@ -80,9 +84,12 @@ def predict_tiled(
     by_scale: list[list[Joined]] = []
     for scale, tiles in grids:
         pieces: list[Piece] = []
+        level = picture.level(scale)
         for start in range(0, len(tiles), batch_size):
-            batch = tiles[start : start + batch_size]
-            results = find([picture.read(tile.window) for tile in batch], scale)
+            batch = [_on_pixels(tile, level, picture) for tile in tiles[start : start + batch_size]]
+            seen = [level.read(_in_level(tile.window, level)) for tile in batch]
+            sizes = [(level.part * one.shape[0], level.part * one.shape[1]) for one in seen]
+            results = find(seen, scale * level.part, sizes)
             for tile, found in zip(batch, results, strict=True):
                 pieces.extend(_pieces(tile, found, tiling.pixels_shared / scale))
             done += len(batch)
@@ -91,9 +98,31 @@ def predict_tiled(
     return _as_detections(best_of_scales(by_scale), (height, width), class_names)
 
 
+def _on_pixels(tile: Tile, level: Level, picture: LargePicture) -> Tile:
+    """The tile with whole pixels of a level at its edges: what it does see."""
+    height, width = picture.shape
+    x1, y1, x2, y2 = tile.window
+    low = (side // level.part * level.part for side in (x1, y1))
+    high = (-(-side // level.part) * level.part for side in (x2, y2))
+    right, bottom = (min(side, most) for side, most in zip(high, (width, height), strict=True))
+    left, top = low
+    return dataclasses.replace(tile, window=(left, top, right, bottom))
+
+
+def _in_level(window: Window, level: Level) -> Window:
+    """The same window in the pixels of a level, which may lack the last part of one."""
+    height, width = level.shape
+    x1, y1, x2, y2 = window
+    part = level.part
+    return x1 // part, y1 // part, min(-(-x2 // part), width), min(-(-y2 // part), height)
+
+
 def _pieces(tile: Tile, found: Detections, overlap: float) -> Iterator[Piece]:
-    """What a tile has found, in pixels of the picture."""
-    x, y = tile.window[:2]
+    """What a tile has found, in pixels of the picture.
+
+    The last pixels of a smaller size may reach beyond it: what is found there is cut off.
+    """
+    x, y, right, bottom = tile.window
     keypoints = found.keypoints
     if keypoints is not None:
         keypoints = keypoints + np.array([x, y, 0], "float32")
@@ -103,11 +132,13 @@ def _pieces(tile: Tile, found: Detections, overlap: float) -> Iterator[Piece]:
     )
     masks = crops(found) if found.has_masks else _boxes(found)
     for row, (left, top, values) in enumerate(masks):
+        left, top = left + x, top + y
+        values = values[: max(0, bottom - top), : max(0, right - left)]
         x1, y1, x2, y2 = found.boxes[row].tolist()
         yield Piece(
             tile=tile,
-            box=(x1 + x, y1 + y, x2 + x, y2 + y),
-            mask=Bitmap(values >= 0.5, left + x, top + y),
+            box=(x1 + x, y1 + y, min(x2 + x, right), min(y2 + y, bottom)),
+            mask=Bitmap(values >= 0.5, left, top),
             overlap=overlap,
             found=rest,
             row=row,

@@ -14,7 +14,7 @@ from keras_maskrcnn.outlines import Bitmap
 from keras_maskrcnn.results import Detections
 
 
-def find_connected(pictures, scale=1.0):
+def find_connected(pictures, scale=1.0, sizes=None):
     """Each connected part of one value, other than 0, is an object of that class."""
     assert scale == 1
     results = []
@@ -115,7 +115,7 @@ def test_what_another_tile_answers_for_is_left_out(end):
     values[30:36, 55:end] = 1  # The overlap is 44 to 64, its middle 54.
     calls = iter([True, False])
 
-    def not_second(pictures, scale):
+    def not_second(pictures, scale, sizes):
         (found,) = find_connected(pictures)
         return [found if next(calls) else found[:0]]
 
@@ -131,7 +131,7 @@ def test_unsure_outlines_are_one_object():
     values[24:40, 46:60] = 1
     calls = iter([0, 2])
 
-    def shaky(pictures, scale):
+    def shaky(pictures, scale, sizes):
         return find_connected([np.roll(pictures[0], next(calls), axis=0)])
 
     found = tiled(values, 64, 20, find=shaky)
@@ -153,7 +153,7 @@ def test_scales_find_each_object_once():
     values = np.zeros((100, 200), int)
     values[10:30, 10:30] = values[50:90, 60:180] = 1
 
-    def find(pictures, scale):
+    def find(pictures, scale, sizes):
         found = [one for one in find_connected(pictures)]
         for one in found:
             small = one.boxes[:, 2] - one.boxes[:, 0] < 50
