@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import keras
 import tensorflow as tf
 
+from keras_maskrcnn.data.digest import data_digest
 from keras_maskrcnn.data.plan import PassPlan
 from keras_maskrcnn.evaluation import CocoEvaluation
 from keras_maskrcnn.models.finite import NonFiniteError
@@ -155,15 +156,12 @@ def _begin(
         )
     if not workers.are_several:
         return state
-    workers.require_same(
-        {
-            **options.describe(),
-            **{
-                f"pictures of {data.name}": [record.image_id for record in data.records]
-                for data in (train_data, val_data)
-            },
-        }
-    )
+    told = options.describe()
+    for use, data in (("training", train_data), ("validation", val_data)):
+        told[f"number of {use} pictures"] = len(data)
+        told[f"classes of {use} pictures"] = list(data.class_names)
+        told[f"digest of {use} pictures and objects"] = data_digest(data)
+    workers.require_same(told)
     return state_from_json(workers.from_chief(state_to_json(state)))
 
 

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from keras_maskrcnn.data.detection_data import DetectionData
 
 
+# Whole numbers below are exact as float32, and so is how often a length holds it.
+_WHOLE = 1 << 20
+
+
 class Workers:
     """All processes of a strategy; without several of them this process alone, which is the chief.
 
@@ -104,9 +108,9 @@ class Workers:
         if not self.are_several:
             return value
         content = json.dumps(value).encode() if self.is_chief else b""
-        length = int(self._sum(np.array([len(content)])).sum())
         # Numbers that every kind of collective adds exactly, where the others give zeros.
-        codes = np.frombuffer(content or bytes(length), np.uint8)
+        high, low = self._sum(np.array(divmod(len(content), _WHOLE))).tolist()
+        codes = np.frombuffer(content or bytes(int(high) * _WHOLE + int(low)), np.uint8)
         return json.loads(self._sum(codes).astype(np.uint8).tobytes())
 
     def require_same(self, values: Mapping[str, Any]) -> None:
