@@ -44,6 +44,9 @@ def write(folder, kind):
     elif kind == "tif in planes":
         planes = np.moveaxis(RGB, -1, 0)
         tifffile.imwrite(path, planes, photometric="rgb", planarconfig="separate")
+    elif kind == "tif turned":
+        half = [(274, "H", 1, 3, True)]
+        tifffile.imwrite(path, RGB, photometric="rgb", extratags=half)
     elif kind == "tif by LZW":
         Image.fromarray(RGB).save(path, compression="tiff_lzw")
     else:
@@ -51,8 +54,8 @@ def write(folder, kind):
     return path
 
 
-KINDS = ("npy", "npy of columns", "tif in tiles", "tif in one strip")
-WHOLE = ("tif in planes", "tif by LZW", "png")
+KINDS = ("npy", "npy of columns", "tif in tiles", "tif in one strip", "tif in planes")
+WHOLE = ("tif by LZW", "png")
 HAS_CODECS = importlib.util.find_spec("imagecodecs") is not None
 
 
@@ -153,10 +156,10 @@ def test_pictures_that_cannot_be_read(tmp_path):
 
 def test_too_large_to_be_decoded_whole(tmp_path, monkeypatch):
     """A file whose parts cannot be read says why; others are refused in the usual words."""
-    windows, record = PictureWindows(PLAIN), record_of(write(tmp_path, "tif in planes"))
+    windows, record = PictureWindows(PLAIN), record_of(write(tmp_path, "tif turned"))
     monkeypatch.setattr(windows_module, "MAX_PIXELS", 1000)
     assert open_parts(write(tmp_path, "npy")) is not None
-    with pytest.raises(ValueError, match=r"Image id 5: .*a\.tif .*planar configuration 2"):
+    with pytest.raises(ValueError, match=r"Image id 5: .*a\.tif .*orientation 3"):
         windows.read(record, WINDOW)
     monkeypatch.setattr("keras_maskrcnn.data.picture_files.MAX_PIXELS", 1000)
     with pytest.raises(ValueError, match=r"Image id 5: .*at most 1000 pixels.*a\.png"):
