@@ -16,12 +16,13 @@ def with_tiles_of_run(args: argparse.Namespace) -> argparse.Namespace:
     A run that was trained on crops has seen objects in that size alone. Where an option says how
     pictures are looked at, that counts; and a model file, as of the run, knows no tiles.
     """
-    sizes = ("tile", "min_size", "max_size")
-    is_said = args.tta or any(getattr(args, name, None) is not None for name in sizes)
+    choices = ("tile", "min_size", "max_size", "tta")
+    is_said = any(getattr(args, name, None) not in (None, False) for name in choices)
     tiling = None if is_said or args.model is None else _tiling(args.model)
     if tiling is None:
         return args
-    overlap = tiling.overlap if args.overlap is None else args.overlap
+    given = getattr(args, "overlap", None)
+    overlap = tiling.overlap if given is None else given
     say(
         f"In tiles of {tiling.tile} pixels that overlap by {overlap}, as in training; "
         f"{Path(args.model) / 'best.keras'} looks at whole pictures"

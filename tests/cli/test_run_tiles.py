@@ -22,6 +22,7 @@ def run_folder(path, **options):
         {split: make_data(path.parent, PLACES) for split in ("train", "val")},
         path / "data",
         "coco",
+        verbose=False,
     )
     val = described(load_dataset(path / "data", split="val", verbose=False))
     config = {"options": options, "data": {"from": str(path / "data"), "val": val}}
