@@ -156,12 +156,15 @@ def _begin(
         )
     if not workers.are_several:
         return state
-    told = options.describe()
-    for use, data in (("training", train_data), ("validation", val_data)):
-        told[f"number of {use} pictures"] = len(data)
-        told[f"classes of {use} pictures"] = list(data.class_names)
-        told[f"digest of {use} pictures and objects"] = data_digest(data)
-    workers.require_same(told)
+    workers.require_same(
+        {
+            **options.describe(),
+            "classes": list(train_data.class_names),
+            "training pictures": len(train_data),
+            "validation pictures": len(val_data),
+            "digest of validation pictures and objects": data_digest(val_data),
+        }
+    )
     return state_from_json(workers.from_chief(state_to_json(state)))
 
 

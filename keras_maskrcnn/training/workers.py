@@ -14,6 +14,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_maskrcnn.data.digest import data_digest
+
 if TYPE_CHECKING:
     from keras_maskrcnn.data.detection_data import DetectionData
 
@@ -76,11 +78,14 @@ class Workers:
             batch that is not full, and the passes come without an end.
 
         Raises:
-            ValueError: when the pictures do not fill a batch of several processes.
+            ValueError: when the pictures do not fill a batch of several processes, or they are not
+                the same in all, such as those of `worker_part`.
         """
         if not self.are_several:
             batches = data.batches(batch_size, **settings)
             return batches, len(batches)
+        told = {"pictures": len(data), "digest of pictures and objects": data_digest(data)}
+        self.require_same(told)
         settings |= {"drop_remainder": True}
         steps = len(data.batches(batch_size, **settings))
         if not steps:

@@ -131,6 +131,12 @@ def test_no_more_is_read(tmp_path):
         check_windows(record, PLAIN)
 
 
+@pytest.mark.parametrize(("bits", "depth"), [(8, 1), (16, 4)])
+def test_what_pictures_in_shards_take_is_known_without_opening_these(bits, depth):
+    record = ImageRecord(1, "none-00000-of-00001.tfrecord@0+99/a.png", 20, 30, bits=bits)
+    assert PictureWindows(PLAIN).bytes_of(record) == 20 * 30 * 3 * depth
+
+
 def test_pictures_that_cannot_be_read(tmp_path):
     windows = PictureWindows(PLAIN)
     np.save(tmp_path / "a.npy", RGB)

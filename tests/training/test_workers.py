@@ -90,6 +90,17 @@ def test_all_workers_get_the_variables_of_the_chief():
     assert together(share) == [expected] * 2
 
 
+def test_only_data_of_all_are_shared_out(tmp_path):
+    data = make_data(tmp_path, [(32, 32)] * 8)
+
+    def batches(workers):
+        return workers.batches(data[workers.number :: 2], 2, min_size=32, seed=0)
+
+    found = together(batches)
+    assert all("Expected the same on all workers" in str(error) for error in found)
+    assert "Received: digest of pictures and objects=" in str(found[1])
+
+
 def test_data_that_differ_are_told_in_a_word(tmp_path):
     data = make_data(tmp_path, [(32, 32), (32, 48)])
     first, second = data.records
