@@ -21,6 +21,7 @@ from keras_maskrcnn.cli.options import (
 )
 from keras_maskrcnn.cli.quiet import start_tensorflow
 from keras_maskrcnn.cli.run_data import READING, as_in_its_run, read_data_of_run
+from keras_maskrcnn.cli.run_tiles import with_tiles_of_run
 from keras_maskrcnn.names import COMPARISONS
 
 if TYPE_CHECKING:
@@ -33,7 +34,8 @@ Score a model, or results that are already there, by COCO's numbers: average pre
 recall (AR) of boxes, masks and keypoints, over all classes, and AP for each.
 
 {DATA_HELP}
-The folder of a run needs no data: it is scored on the pictures that it was validated on.
+The folder of a run needs no data: it is scored on the pictures that it was validated on, and in
+tiles where it was trained with --tile.
 With --results FILE, JSON lists in COCO's results format are scored against --annotations, without
 a model and without pictures: every picture of the annotations counts, as in pycocotools. Boxes and
 masks may be in one file or in two; results without boxes get those of their masks.
@@ -157,6 +159,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _evaluate_model(args: argparse.Namespace) -> tuple[dict[str, Any], Compared]:
+    args = with_tiles_of_run(args)
     check_tiling(args)
     if args.jobs is not None:
         raise ValueError(f"Expected --jobs only with --results. Received: --jobs {args.jobs}")

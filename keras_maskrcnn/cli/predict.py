@@ -26,6 +26,7 @@ from keras_maskrcnn.cli.options import (
 )
 from keras_maskrcnn.cli.output_names import output_names
 from keras_maskrcnn.cli.quiet import start_tensorflow
+from keras_maskrcnn.cli.run_tiles import tell_no_tiles, with_tiles_of_run
 from keras_maskrcnn.cli.video import find_videos, run_videos, video_arguments
 from keras_maskrcnn.images.formats import is_picture_name, named, picture_formats
 
@@ -53,6 +54,7 @@ GeoTIFF or world file, or in pixels of a picture that has no georeference.
 
 A video becomes a video with the objects drawn into it, and a table: see below.
 With --input an archive of pictures becomes tables: see below.
+A run that was trained with --tile looks at pictures in tiles of that side.
 With --server the pictures go to a TensorFlow Serving that holds the model, and none is loaded here.
 """
 
@@ -120,11 +122,15 @@ def run(args: argparse.Namespace) -> int:
     """Predicts, draws and writes; returns 1 when a picture could not be read."""
     videos = find_videos(args)
     if videos:
+        tell_no_tiles(args.model, "Frames")
         return run_videos(args, videos, _THRESHOLD)
     check_archive(args)
     if args.input is not None:
+        tell_no_tiles(args.model, "Pictures of an archive")
         return run_archive(args, _THRESHOLD)
     thresholds, default = split_thresholds(args.threshold, _THRESHOLD)
+    if not args.server:
+        args = with_tiles_of_run(args)
     check_tiling(args)
     files, skipped, missing = find_pictures(args.pictures)
     if skipped:

@@ -18,7 +18,7 @@ READING = ("format", "format_set", "val_fraction", "seed")
 def as_in_its_run(args: argparse.Namespace) -> argparse.Namespace:
     """With the options by which the data of the run `args.model` were read, where none are given;
     any other model leaves them as they are."""
-    kept = _kept(args.model).get("options", {})
+    kept = kept_of_run(args.model).get("options", {})
     missing = {name: kept.get(name) for name in READING if getattr(args, name) is None}
     return argparse.Namespace(**{**vars(args), **missing})
 
@@ -30,7 +30,7 @@ def read_data_of_run(args: argparse.Namespace) -> tuple[DetectionData, str]:
         ValueError: when the model is no run of `maskrcnn train`, its data are gone, or they hold
             other pictures than they did.
     """
-    kept = _kept(args.model)
+    kept = kept_of_run(args.model)
     place = kept.get("data", {}).get("from")
     if place is None:
         raise ValueError(
@@ -59,7 +59,7 @@ def read_data_of_run(args: argparse.Namespace) -> tuple[DetectionData, str]:
     return data, parts[0]
 
 
-def _kept(model: str) -> dict[str, Any]:
+def kept_of_run(model: str) -> dict[str, Any]:
     """`config.json` of a run; nothing for another model."""
     if not Path(model).is_dir():
         return {}

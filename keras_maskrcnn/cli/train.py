@@ -171,7 +171,11 @@ def _train(
         return _find_rate(model, train_data, options, folder)
 
     if not workers.is_chief:
-        train_model(model, train_data, val_data, folder, options)
+        try:
+            train_model(model, train_data, val_data, folder, options)
+        except NonFiniteError as error:
+            print(f"maskrcnn train: error: {error}", file=sys.stderr)
+            return 1
         return 0
 
     folder.write_config(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from keras_maskrcnn.cli.data import data_arguments, is_there, reading_choice
 from keras_maskrcnn.cli.options import load_model, say, size_arguments
+from keras_maskrcnn.cli.run_tiles import with_tiles_of_run
 
 if TYPE_CHECKING:
     from keras_maskrcnn.data.detection_data import DetectionData
@@ -32,6 +33,7 @@ _EPILOG = """\
 examples:
   maskrcnn validate --data photos
   maskrcnn validate --data photos --model runs/photos --output photos_report
+  maskrcnn validate --data surveys --tile 1024
   maskrcnn validate --data photos --fix cleaned/instances.json
 """
 
@@ -54,11 +56,24 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
         "--model", metavar="FILE", help="model or run folder whose input size and anchors count"
     )
     size_arguments(parser)
+    parser.add_argument(
+        "--tile",
+        type=int,
+        metavar="PIXELS",
+        help="hold objects against pictures in their own size, as train --tile trains on crops of "
+        "them; TIFF and .npy files may then have more than 100 megapixels",
+    )
     return parser
 
 
 def run(args: argparse.Namespace) -> int:
     """Writes the report; returns 1 where training makes no sense."""
+    if args.tile is not None and (args.min_size or args.max_size):
+        raise ValueError(
+            "Expected --tile without --min-size and --max-size: tiles are of the picture's own "
+            f"size. Received: --tile {args.tile} with one of them"
+        )
+    args = with_tiles_of_run(args)
     splits = _read_splits(args.data, args.format or "auto", reading_choice(args))
     # Reading all pictures takes minutes: what cannot be written is said before.
     if args.fix:
@@ -69,7 +84,7 @@ def run(args: argparse.Namespace) -> int:
 
     from keras_maskrcnn.doctor import validate
 
-    report = validate(splits, model=model, input_size=size)
+    report = validate(splits, model=model, input_size=size, tile=args.tile)
     report.save(args.output)
     say(report.summary())
     say(f"{Path(args.output) / 'report.html'}")

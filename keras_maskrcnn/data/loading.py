@@ -25,12 +25,16 @@ from keras_maskrcnn.data.transforms.base import (
     transform_sample,
 )
 from keras_maskrcnn.data.windows import PictureWindows
+from keras_maskrcnn.images.formats import named_format
 from keras_maskrcnn.images.input_size import resize_shape
 from keras_maskrcnn.outlines import MASK_SIDE
 from keras_maskrcnn.outlines.raster import turn_cells
 
-# Ends of the formats that may have more than 8 bits per channel.
-_DEEP = (".png", ".tif", ".tiff", ".heic", ".heif", ".npy", ".json")
+# Ends of the formats that may have more than 8 bits per channel; JSON may hold such a picture.
+_DEEP = (
+    *(end for name in ("PNG", "TIFF", "HEIC", "NumPy") for end in named_format(name).suffixes),
+    ".json",
+)
 
 
 class PictureLoader:

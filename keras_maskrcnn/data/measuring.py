@@ -14,8 +14,6 @@ import numpy as np
 
 from keras_maskrcnn.checks import at_least
 from keras_maskrcnn.data.detection_data import DetectionData
-from keras_maskrcnn.data.picture_files import MAX_PIXELS
-from keras_maskrcnn.data.reading import read_picture
 from keras_maskrcnn.data.records import ImageRecord
 from keras_maskrcnn.data.windows import read_bands
 
@@ -112,9 +110,7 @@ def _measured(records: list[ImageRecord], data: DetectionData) -> Iterator[_Mome
 
     def measure(record: ImageRecord) -> _Moments | str:
         try:
-            if record.height * record.width <= MAX_PIXELS:
-                return _moments(read_picture(record, data.pixels))
-            # Too large to be decoded as a whole: crops of it are trained on.
+            # Some are too large to be decoded as a whole: crops of them are trained on.
             return functools.reduce(_joined, map(_moments, read_bands(record, data.pixels)))
         except ValueError as error:
             return str(error)

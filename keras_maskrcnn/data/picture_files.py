@@ -10,6 +10,7 @@ import stat
 
 from keras_maskrcnn.data.headers import PictureHeader, read_header
 from keras_maskrcnn.data.shard_files import read_shard_picture, shard_place
+from keras_maskrcnn.images.formats import named_format
 
 # The one place of these limits. A file of a few kilobytes can announce a picture of gigabytes;
 # as many pixels as here decode to 300 MB, and an exported model takes as many.
@@ -19,7 +20,7 @@ MAX_PIXELS = 100_000_000
 MAX_PICTURE_BYTES = 6 * MAX_PIXELS
 # Of the formats of which windows are read alone: a data set may have such pictures, which are
 # trained on by crops.
-_IN_PARTS = (".tif", ".tiff", ".npy")
+_IN_PARTS = (*named_format("TIFF").suffixes, *named_format("NumPy").suffixes)
 MAX_PIXELS_IN_PARTS = 4_000_000_000
 # What a header takes: most end within the first of these, nearly all within the second.
 _FIRST_BYTES = (1 << 12, 1 << 16)

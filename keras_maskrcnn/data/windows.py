@@ -106,7 +106,7 @@ class PictureWindows:
         """What a picture takes in memory while windows of it are read; 0 where these are alone."""
         with contextlib.suppress(ValueError, OSError), _parts(record, self.pixels) as parts:
             if parts is None:
-                depth = 1 if self.pixels.keeps_bytes and _has_bytes(record.path) else 4
+                depth = 1 if self.pixels.keeps_bytes and _has_bytes(record) else 4
                 return record.height * record.width * self.pixels.channels * depth
         return 0
 
@@ -211,5 +211,6 @@ def _is_too_large(path: str | os.PathLike[str]) -> bool:
         return False
 
 
-def _has_bytes(path: str) -> bool:
-    return read_picture_header(path).bits <= 8
+def _has_bytes(record: ImageRecord) -> bool:
+    # Of a shard, whose index tells it, all of the picture would be read.
+    return (record.bits or read_picture_header(record.path).bits) <= 8

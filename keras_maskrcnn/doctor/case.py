@@ -13,6 +13,7 @@ from keras_maskrcnn.data.records import ImageRecord, Instance
 from keras_maskrcnn.doctor.findings import Finding, Kind, Place
 from keras_maskrcnn.doctor.pictures import PictureFacts
 from keras_maskrcnn.images.input_size import InputSize
+from keras_maskrcnn.images.tiling import Tiling
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,7 @@ class Case:
         input_size: how large the network sees a picture.
         anchor_sizes: square roots of the anchors' areas, all levels together, in its pixels.
         anchor_ratios: heights over widths.
+        tiling: by which pictures are seen in tiles; `None`: whole.
     """
 
     splits: Mapping[str, DetectionData]
@@ -46,6 +48,7 @@ class Case:
     input_size: InputSize
     anchor_sizes: tuple[float, ...]
     anchor_ratios: tuple[float, ...]
+    tiling: Tiling | None = None
 
     @cached_property
     def pictures(self) -> list[Seen]:
@@ -87,6 +90,8 @@ class Case:
 
     def scale(self, record: ImageRecord) -> float:
         """By which the network's picture is larger than the one on disk."""
+        if self.tiling is not None:
+            return max(self.tiling.scales)
         height, width = self.input_size.resized(record.height, record.width)
         return max(height / record.height, width / record.width)
 

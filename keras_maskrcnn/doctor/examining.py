@@ -11,6 +11,7 @@ from keras_maskrcnn.doctor.case import Case
 from keras_maskrcnn.doctor.pictures import progress_line, read_facts
 from keras_maskrcnn.doctor.report import Report, make_report
 from keras_maskrcnn.images.input_size import InputSize
+from keras_maskrcnn.images.tiling import Tiling, as_tiling
 
 # Of a feature pyramid; `MaskRCNN` has the same.
 _ANCHOR_SIZES = (32.0, 64.0, 128.0, 256.0, 512.0)
@@ -22,6 +23,7 @@ def validate(
     *,
     model: Any = None,
     input_size: InputSize | None = None,
+    tile: int | Tiling | None = None,
     verbose: bool = True,
 ) -> Report:
     """Reads every picture and every annotation, and says what is wrong with them.
@@ -35,6 +37,9 @@ def validate(
         model: a `MaskRCNN` whose input size and anchors the objects are held against; by default
             800, 1333 and the sizes 32, 64, 128, 256, 512 with the ratios .5, 1, 2.
         input_size: instead of the model's.
+        tile: objects are held against what a network sees of pictures in tiles, as
+            `DetectionData.batches` takes it: in their own size. TIFF and `.npy` files are then read
+            part by part, and may have more than 100 megapixels.
         verbose: whether a line on standard error shows how far the reading is.
 
     Returns:
@@ -60,13 +65,16 @@ def validate(
     else:
         sizes, ratios = _ANCHOR_SIZES, _ANCHOR_RATIOS
     pictures = [(record.path, part.pixels) for part in splits.values() for record in part.records]
-    facts = iter(read_facts(pictures, *([progress_line(len(pictures))] if verbose else [])))
+    tiling = as_tiling(tile, None)
+    told = [progress_line(len(pictures))] if verbose else []
+    facts = iter(read_facts(pictures, *told, by_parts=tiling is not None))
     case = Case(
         splits=splits,
         facts={name: [next(facts) for _ in part.records] for name, part in splits.items()},
         input_size=input_size or InputSize(),
         anchor_sizes=sizes,
         anchor_ratios=ratios,
+        tiling=tiling,
     )
     return make_report(case)
 

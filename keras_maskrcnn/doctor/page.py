@@ -79,8 +79,10 @@ def _classes(report: Report) -> str:
 def _distributions(report: Report) -> str:
     anchors, pixels, size = report.anchors, report.pixels, report.input_size
     lines = [
-        f"The network sees pictures with a shorter side of {size['min_size']} and a longer of at "
-        f"most {size['max_size']} pixels."
+        f"The network sees pictures in tiles of {size['tile']} pixels."
+        if "tile" in size
+        else f"The network sees pictures with a shorter side of {size['min_size']} and a longer of "
+        f"at most {size['max_size']} pixels."
     ]
     if anchors["mean_best_iou"] is not None:
         sizes, proposed = anchors["anchor_sizes"], anchors["proposed_anchor_sizes"]

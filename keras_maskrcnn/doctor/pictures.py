@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import hashlib
 import os
 import sys
@@ -14,11 +16,17 @@ import numpy as np
 from PIL import Image
 
 from keras_maskrcnn.data.picture_files import open_picture_file
+from keras_maskrcnn.data.windows import open_parts
+from keras_maskrcnn.doctor.large_pictures import SmallPicture, bands, file_digest
+from keras_maskrcnn.images.numpy_file import ArrayParts
 from keras_maskrcnn.images.pixels import PixelFormat, to_bytes
+from keras_maskrcnn.images.tiff_parts import TiffParts
 from keras_maskrcnn.notebook import in_notebook
 
 # Columns and rows of the small picture; neighbours in a row make 8 x 8 bits.
 _SMALL = 9, 8
+# Bytes that tell files apart.
+_DIGEST = 16
 _SECONDS_BETWEEN_LINES = 0.5
 
 
@@ -55,16 +63,20 @@ class PictureFacts:
 def read_facts(
     pictures: Sequence[tuple[str, PixelFormat]],
     progress: Callable[[int], None] = lambda done: None,
+    *,
+    by_parts: bool = False,
 ) -> list[PictureFacts]:
     """Reads all pictures, one on each core at a time.
 
     Args:
         pictures: path of each, and what its pixels mean.
         progress: is told how many are done.
+        by_parts: see `picture_facts`.
     """
+    read = functools.partial(picture_facts, by_parts=by_parts)
     facts = []
     with ThreadPoolExecutor(os.cpu_count()) as threads:
-        for fact in threads.map(lambda picture: picture_facts(*picture), pictures):
+        for fact in threads.map(lambda picture: read(*picture), pictures):
             facts.append(fact)
             progress(len(facts))
     return facts
@@ -89,13 +101,27 @@ def progress_line(total: int) -> Callable[[int], None]:
     return show
 
 
-def picture_facts(path: str, pixels: PixelFormat | None = None) -> PictureFacts:
-    """Reads one picture, by default as RGB."""
+def picture_facts(
+    path: str, pixels: PixelFormat | None = None, *, by_parts: bool = False
+) -> PictureFacts:
+    """Reads one picture.
+
+    Args:
+        path: of the file.
+        pixels: what its pixels mean; by default RGB.
+        by_parts: whether it may be so large that only parts of it are decoded at a time, as where
+            crops of it are trained on: of TIFF and `.npy` files.
+    """
     # TensorFlow's decoders, since Pillow reads files that these refuse, and the other way round.
     from keras_maskrcnn.data.reading import decode_file
 
     pixels = pixels or PixelFormat()
     try:
+        parts = open_parts(path, pixels) if by_parts else None
+        if parts is not None:
+            with contextlib.closing(parts):
+                if min(parts.shape) >= max(_SMALL):
+                    return _facts_of_parts(path, parts, pixels)
         content, header = open_picture_file(path)
         values = decode_file(path, content, header, pixels)
     except ValueError as error:
@@ -104,16 +130,12 @@ def picture_facts(path: str, pixels: PixelFormat | None = None) -> PictureFacts:
     shown = Image.fromarray(pixels.displayed(values))
     counts = _histograms(image)
     there = np.flatnonzero(counts.any(axis=0))
-    is_grey = pixels.channels == 3 and bool(
-        (counts == counts[0]).all()
-        and (image[..., 0] == image[..., 1]).all()
-        and (image[..., 1] == image[..., 2]).all()
-    )
+    is_grey = bool((counts == counts[0]).all()) and _is_grey(image)
     mean, square = _moments(values, counts)
     return PictureFacts(
         size=(image.shape[0], image.shape[1]),
         orientation=header.orientation,
-        digest=hashlib.blake2b(content, digest_size=16).digest(),
+        digest=hashlib.blake2b(content, digest_size=_DIGEST).digest(),
         small=np.asarray(shown.resize(_SMALL, Image.Resampling.BOX)),
         low=int(there[0]),
         high=int(there[-1]),
@@ -121,6 +143,41 @@ def picture_facts(path: str, pixels: PixelFormat | None = None) -> PictureFacts:
         mean=mean,
         square=square,
         is_grey=is_grey,
+    )
+
+
+def _facts_of_parts(path: str, parts: TiffParts | ArrayParts, pixels: PixelFormat) -> PictureFacts:
+    """As `picture_facts`, of an upright picture that is read part by part."""
+    counts = np.zeros((pixels.channels, 256))
+    sums = np.zeros((2, pixels.channels))
+    small = SmallPicture(parts.shape, *_SMALL)
+    is_grey = True
+    for values in bands(parts, pixels):
+        image = to_bytes(values)
+        own = _histograms(image)
+        counts += own
+        sums += np.stack(_moments(values, own)) * len(values)
+        is_grey = is_grey and _is_grey(image)
+        small.add(pixels.displayed(values))
+    there = np.flatnonzero(counts.any(axis=0))
+    mean, square = sums / parts.shape[0]
+    return PictureFacts(
+        size=parts.shape,
+        digest=file_digest(path, _DIGEST),
+        small=small.means(),
+        low=int(there[0]),
+        high=int(there[-1]),
+        spread=max(_spread(row) for row in counts),
+        mean=mean,
+        square=square,
+        is_grey=is_grey,
+    )
+
+
+def _is_grey(image: np.ndarray) -> bool:
+    """Whether there are three channels, and these are equal."""
+    return image.shape[2] == 3 and bool(
+        (image[..., 0] == image[..., 1]).all() and (image[..., 1] == image[..., 2]).all()
     )
 
 

@@ -39,7 +39,7 @@ class Report:
         anchors: `anchor_sizes`, `anchor_ratios`, `mean_best_iou`, `proposed_anchor_sizes`,
             `proposed_mean_best_iou`; see `doctor.anchors`.
         pixels: `mean` and `std` by channel, `grey_pictures`.
-        input_size: `min_size` and `max_size` that the data was held against.
+        input_size: `min_size` and `max_size` that the data was held against; in tiles, `tile`.
     """
 
     data: Mapping[str, DetectionData]
@@ -129,5 +129,11 @@ def make_report(case: Case) -> Report:
         histograms=histograms(case),
         anchors=anchor_numbers(case),
         pixels=pixel_numbers(case),
-        input_size={"min_size": case.input_size.min_size, "max_size": case.input_size.max_size},
+        input_size=_input_size(case),
     )
+
+
+def _input_size(case: Case) -> dict[str, int]:
+    if case.tiling is not None:
+        return {"tile": case.tiling.tile}
+    return {"min_size": case.input_size.min_size, "max_size": case.input_size.max_size}

@@ -74,6 +74,8 @@ class Freeze(keras.callbacks.Callback):
         if self._flags and self.epochs is not None and epoch >= self.epochs:
             self.end()
             self.owner.make_train_function(force=True)
+            # Its penalty is of what trains, too, as in a run that goes on from here.
+            self.owner.make_test_function(force=True)
             logger.info("epoch %d: all trains from here on", epoch + 1)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import keras
 import tensorflow as tf
 
+from keras_maskrcnn.data.digest import data_digest
 from keras_maskrcnn.data.plan import PassPlan
 from keras_maskrcnn.evaluation import CocoEvaluation
 from keras_maskrcnn.models.finite import NonFiniteError
@@ -158,10 +159,10 @@ def _begin(
     workers.require_same(
         {
             **options.describe(),
-            **{
-                f"pictures of {data.name}": [record.image_id for record in data.records]
-                for data in (train_data, val_data)
-            },
+            "classes": list(train_data.class_names),
+            "training pictures": len(train_data),
+            "validation pictures": len(val_data),
+            "digest of validation pictures and objects": data_digest(val_data),
         }
     )
     return state_from_json(workers.from_chief(state_to_json(state)))

@@ -65,9 +65,13 @@ class ChiefValidation(keras.callbacks.Callback):
             callback.on_train_end(logs)
 
     def _follow(self) -> None:
+        is_other = False
         for variable, own in zip(self.trained.variables, self.copy.variables, strict=True):
             own.assign(keras.ops.convert_to_numpy(variable))
-            own.trainable = variable.trainable  # The penalty is of what trains.
+            is_other |= own.trainable != variable.trainable
+            own.trainable = variable.trainable
+        if is_other:  # The penalty is of what trains.
+            self.copy.make_test_function(force=True)
 
 
 class Agreement(keras.callbacks.Callback):

@@ -14,8 +14,14 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_maskrcnn.data.digest import data_digest
+
 if TYPE_CHECKING:
     from keras_maskrcnn.data.detection_data import DetectionData
+
+
+# Whole numbers below are exact as float32, and so is how often a length holds it.
+_WHOLE = 1 << 20
 
 
 class Workers:
@@ -72,11 +78,14 @@ class Workers:
             batch that is not full, and the passes come without an end.
 
         Raises:
-            ValueError: when the pictures do not fill a batch of several processes.
+            ValueError: when the pictures do not fill a batch of several processes, or they are not
+                the same in all, such as those of `worker_part`.
         """
         if not self.are_several:
             batches = data.batches(batch_size, **settings)
             return batches, len(batches)
+        told = {"pictures": len(data), "digest of pictures and objects": data_digest(data)}
+        self.require_same(told)
         settings |= {"drop_remainder": True}
         steps = len(data.batches(batch_size, **settings))
         if not steps:
@@ -104,9 +113,9 @@ class Workers:
         if not self.are_several:
             return value
         content = json.dumps(value).encode() if self.is_chief else b""
-        length = int(self._sum(np.array([len(content)])).sum())
         # Numbers that every kind of collective adds exactly, where the others give zeros.
-        codes = np.frombuffer(content or bytes(length), np.uint8)
+        high, low = self._sum(np.array(divmod(len(content), _WHOLE))).tolist()
+        codes = np.frombuffer(content or bytes(int(high) * _WHOLE + int(low)), np.uint8)
         return json.loads(self._sum(codes).astype(np.uint8).tobytes())
 
     def require_same(self, values: Mapping[str, Any]) -> None:

@@ -107,3 +107,13 @@ def test_splits_get_files_of_their_own(tmp_path):
     assert [path.name for path in files.values()] == ["fix_train.json", "fix_val_1.json"]
     with pytest.raises(ValueError, match=r"names differ.*'val 1', 'val_1'"):
         _fix_files(file, ["val 1", "val_1"])
+
+
+def test_in_tiles(tmp_path, capsys):
+    data = write_data(tmp_path / "data", ["train", "valid"])
+    words = ["validate", "--data", str(data), "--output", str(tmp_path / "out"), "--tile", "64"]
+    assert main(words) == 0
+    assert json.loads((tmp_path / "out" / "report.json").read_text())["input_size"] == {"tile": 64}
+    assert "in tiles of 64 pixels" in (tmp_path / "out" / "report.html").read_text()
+    assert main([*words, "--min-size", "32"]) == 2
+    assert "Expected --tile without --min-size and --max-size" in capsys.readouterr().err

@@ -235,6 +235,10 @@ BAD_IMAGES = {
         image(id=1, width=10**9, file_name="a.tif"),
         f"image id 1: picture has more than {MAX_PIXELS_IN_PARTS} pixels",
     ),
+    "size of a whole slide": (
+        image(id=1, width=10**9, file_name="a.SVS"),
+        f"image id 1: picture has more than {MAX_PIXELS_IN_PARTS} pixels",
+    ),
     "name null": (image(id=1, file_name=None), "image id 1: file_name is no path (None)"),
     "name list": (image(id=1, file_name=["a.jpg"]), "file_name is no path"),
     "name empty": (image(id=1, file_name=""), "file_name is no path"),

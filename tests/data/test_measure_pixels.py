@@ -83,12 +83,13 @@ def test_what_cannot_be_measured(tmp_path):
         measure_pixels(data, max_pictures=0)
 
 
-def test_what_is_too_large_to_be_decoded_is_measured_in_bands(tmp_path, monkeypatch):
+@pytest.mark.parametrize("limit", ["MAX_PIXELS", "MAX_FILE_BYTES"])
+def test_what_is_too_large_to_be_decoded_is_measured_in_bands(tmp_path, monkeypatch, limit):
     values = np.random.default_rng(0).integers(0, 256, (70, 9, 2)).astype(np.uint8)
     data = data_of(tmp_path, [values], PixelFormat(2))
     expected = measure_pixels(data)
-    monkeypatch.setattr("keras_maskrcnn.data.measuring.MAX_PIXELS", 100)
-    monkeypatch.setattr("keras_maskrcnn.data.picture_files.MAX_PIXELS", 100)
+    # By pixels, or by bytes, which few pixels of many channels have.
+    monkeypatch.setattr(f"keras_maskrcnn.data.picture_files.{limit}", 100)
     monkeypatch.setattr("keras_maskrcnn.data.windows._ROWS", 16)
     found = measure_pixels(data)
     for name in ("pixel_mean", "pixel_std"):

@@ -18,6 +18,7 @@ from keras_maskrcnn.data.readable import leave_out_unreadable
 from keras_maskrcnn.data.reading import read_image
 from keras_maskrcnn.data.records import ImageRecord
 from keras_maskrcnn.data.windows import PictureWindows, check_windows, open_parts
+from keras_maskrcnn.images.formats import named_format
 from keras_maskrcnn.images.pixels import PixelFormat
 
 SIZE = (97, 150)
@@ -88,6 +89,18 @@ def test_depth(tmp_path, kind):
     assert found.dtype == np.float32
 
 
+@pytest.mark.parametrize("suffix", named_format("TIFF").suffixes)
+def test_depth_by_any_name(tmp_path, suffix):
+    """What a batch holds has all values that the file has."""
+    values = np.random.default_rng(1).integers(0, 2**16, (32, 32, 3)).astype("uint16")
+    path = tmp_path / f"a{suffix}"
+    tifffile.imwrite(path, values, photometric="rgb")
+    data = DetectionData([record_of(path, (32, 32))], ["a"], [1])
+    ((images, _),) = data.batches(1, min_size=32, max_size=32)
+    np.testing.assert_array_equal(images[0], read_image(path))
+    assert len(np.unique(images)) > 1000
+
+
 def test_a_page_for_each_channel_is_decoded_whole(tmp_path):
     values = np.random.default_rng(1).integers(0, 256, (5, *SIZE), dtype="uint8")
     with tifffile.TiffWriter(tmp_path / "a.tif") as file:
@@ -116,6 +129,12 @@ def test_no_more_is_read(tmp_path):
         windows.read(record, (100, 60, 150, 97))
     with pytest.raises(ValueError, match=expected):
         check_windows(record, PLAIN)
+
+
+@pytest.mark.parametrize(("bits", "depth"), [(8, 1), (16, 4)])
+def test_what_pictures_in_shards_take_is_known_without_opening_these(bits, depth):
+    record = ImageRecord(1, "none-00000-of-00001.tfrecord@0+99/a.png", 20, 30, bits=bits)
+    assert PictureWindows(PLAIN).bytes_of(record) == 20 * 30 * 3 * depth
 
 
 def test_pictures_that_cannot_be_read(tmp_path):

@@ -18,6 +18,7 @@ from doctor_data import (
 from keras_maskrcnn.doctor.checks.outlines import crossings
 from keras_maskrcnn.doctor.checks.twins import outline_overlap, overlapping
 from keras_maskrcnn.images.input_size import InputSize
+from keras_maskrcnn.images.tiling import Tiling
 from keras_maskrcnn.outlines import RLE, Bitmap, Polygons
 
 BOW = [10, 10, 42, 42, 42, 10, 10, 42]
@@ -185,3 +186,8 @@ def test_objects_that_vanish(tmp_path):
     assert found(tmp_path, *small, kind="vanishing_objects") == []
     larger = InputSize(120, 1000)
     assert found(tmp_path, *small, kind="vanishing_objects", input_size=larger) == []
+    # In tiles, nothing is made smaller; in those of a quarter as above.
+    tiles = {"input_size": size, "tile": 32}
+    assert found(tmp_path, *small, kind="vanishing_objects", **tiles) == []
+    tiles["tile"] = Tiling(32, 4, (0.25, 0.125))
+    assert found(tmp_path, *small, kind="vanishing_objects", **tiles) == [finding]

@@ -2,13 +2,17 @@
 
 import numpy as np
 import pytest
+import tifffile
 from doctor_data import data_of, examined, findings, pixels, record, save, sound, thing
 from format_files import ORIENTATION
 from PIL import Image
 
+from keras_maskrcnn.data import picture_files
 from keras_maskrcnn.data.readable import leave_out_unreadable
+from keras_maskrcnn.doctor import pictures
 from keras_maskrcnn.doctor.checks.duplicates import difference_hash
 from keras_maskrcnn.doctor.pictures import picture_facts
+from keras_maskrcnn.images.pixels import PixelFormat
 
 
 def found(tmp_path, *records, kind):
@@ -160,3 +164,66 @@ def test_facts_of_a_picture_by_hand(tmp_path):
     np.testing.assert_allclose(facts.mean, [0, 15, 0])
     np.testing.assert_allclose(facts.square, [0, 250, 0])
     assert picture_facts(str(tmp_path / "none.png")).size is None
+
+
+@pytest.mark.parametrize("name", ["a.npy", "a.tif", "grey.tif", "deep.tif", "a.svs"])
+def test_a_picture_tells_part_by_part_what_it_tells_as_a_whole(tmp_path, name, monkeypatch):
+    path, random = tmp_path / name, np.random.default_rng(0)
+    values, channels = random.integers(20, 200, (600, 90, 3), dtype="uint8"), PixelFormat()
+    values[300:] //= 2
+    if name == "grey.tif":
+        values = np.repeat(values[..., :1], 3, axis=2)
+    if name == "deep.tif":
+        values = random.integers(0, 4096, (600, 90, 5)).astype("uint16")
+        channels = PixelFormat(5, (0, 4095))
+    if name == "a.npy":
+        np.save(path, values)
+    else:
+        photometric = "minisblack" if name == "deep.tif" else "rgb"
+        tifffile.imwrite(path, values, photometric=photometric, planarconfig="contig")
+    whole = picture_facts(str(path), channels)
+    monkeypatch.setattr(pictures, "open_picture_file", lambda path: pytest.fail("read as a whole"))
+    parts = picture_facts(str(path), channels, by_parts=True)
+    np.testing.assert_allclose(parts.small.astype(int), whole.small, atol=1)
+    for field in ("mean", "square"):
+        np.testing.assert_allclose(getattr(parts, field), getattr(whole, field), rtol=1e-6)
+    for field in ("problem", "size", "orientation", "digest", "low", "high", "spread", "is_grey"):
+        assert getattr(parts, field) == getattr(whole, field), field
+    assert whole.is_grey == (name == "grey.tif") and whole.spread > 100
+
+
+def test_in_tiles_large_pictures_are_usable(tmp_path, monkeypatch):
+    monkeypatch.setattr(picture_files, "MAX_PIXELS", 4900)
+    good, other, cut, tiny, jpeg = (
+        tmp_path / name for name in ("a.npy", "b.npy", "c.tif", "d.npy", "e.jpg")
+    )
+    for number, path in enumerate((good, other)):
+        np.save(path, pixels(70 + number, 70, 80))
+    tifffile.imwrite(cut, pixels(72, 70, 80), photometric="rgb")
+    cut.write_bytes(cut.read_bytes()[:-400])
+    np.save(tiny, pixels(73, 4, 60))  # Of fewer rows than its small picture.
+    save(jpeg, pixels(74, 70, 80))
+    sizes = [(70, 80), (80, 70), (70, 80), (4, 60), (70, 80)]
+    paths = (good, other, cut, tiny, jpeg)
+    records = [
+        record(50 + k, path, [thing(k, (0, 0, 4, 4))], size=size)
+        for k, (path, size) in enumerate(zip(paths, sizes, strict=True))
+    ]
+    data = data_of([*sound(tmp_path), *records])
+
+    def told(**options):
+        report, kinds = examined(data, **options), ("unreadable_picture", "size_conflict")
+        return [
+            (f.kind, place.image_id)
+            for f in report.findings
+            for place in f.pictures
+            if f.kind in kinds
+        ]
+
+    # As in training: of JPEG no parts are read, and without tiles all are decoded as a whole.
+    unreadable = [("unreadable_picture", image_id) for image_id in (50, 51, 52, 54)]
+    assert told() == unreadable
+    expected = [("unreadable_picture", 52), ("unreadable_picture", 54), ("size_conflict", 51)]
+    assert told(tile=32) == expected
+    left = leave_out_unreadable(data, by_parts=True)
+    assert [r.image_id for r in left.records if r.image_id >= 50] == [50, 53]

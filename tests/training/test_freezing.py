@@ -59,15 +59,20 @@ def test_weights_and_statistics_stand_still_and_then_move():
     own = [v for v in model.weights if v.path.startswith(BACKBONE)]
     others = [v for v in model.trainable_variables]
     assert any(v.path.endswith("moving_mean") for v in own) and others
-    states = []
+    states, penalties = [], []
 
     class Keep(type(freeze).__mro__[1]):
         def on_epoch_end(self, epoch, logs=None):
             states.append([[v.numpy() for v in group] for group in (own, others)])
+            kernels = [v.numpy() for v in model.trainable_variables if v.name == "kernel"]
+            penalty = model.weight_decay / 2 * sum(np.square(kernel).sum() for kernel in kernels)
+            penalties.append((logs["val_regularization_loss"], penalty))
 
     start = [v.numpy() for v in own]
     data = to_dataset([batch()])
-    model.fit(data, epochs=2, verbose=0, callbacks=[freeze, Keep()])
+    # Before the last epoch ends it frees all.
+    callbacks = [Keep(), freeze]
+    model.fit(data, validation_data=data, epochs=2, verbose=0, callbacks=callbacks)
     assert model.optimizer is optimizer and int(optimizer.iterations) == 2
     first, second = states
     for value, before in zip(first[0], start, strict=True):
@@ -75,3 +80,7 @@ def test_weights_and_statistics_stand_still_and_then_move():
     for value, before in zip(second[0], start, strict=True):
         assert np.abs(value - before).max() > 0
     assert all(np.abs(a - b).max() > 0 for a, b in zip(first[1], second[1], strict=True))
+    # What is validated pays for what trains, as in a run that goes on with the second epoch.
+    assert penalties[1][1] > 1.5 * penalties[0][1]
+    for found, expected in penalties:
+        np.testing.assert_allclose(found, expected, rtol=1e-4)

@@ -44,8 +44,8 @@ def test_predictions_are_drawn_on_crops(tmp_path, monkeypatch):
     seen = []
 
     def finder(model):
-        def find(pictures, scale):
-            assert scale == 1
+        def find(pictures, scale, sizes):
+            assert scale == 1 and sizes == [picture.shape[:2] for picture in pictures]
             seen.extend(pictures)
             empty = np.zeros((0, 4), "float32"), np.zeros(0, int), np.zeros(0, "float32")
             size = pictures[0].shape[:2]

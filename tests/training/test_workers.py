@@ -1,11 +1,16 @@
 """One process, two stand-ins for processes, and what the first does alone."""
 
+import dataclasses
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 from helpers import make_data, tiny_model
 
+from keras_maskrcnn.data.digest import data_digest
 from keras_maskrcnn.training import TrainingOptions, TrainingState, Workers, train_model
 from keras_maskrcnn.training.state import state_from_json, state_to_json
 from keras_maskrcnn.training.together import Agreement, ChiefValidation
@@ -20,6 +25,101 @@ class Two(Workers):
 
     def _sum(self, value):
         return value.astype(np.float32) + self.added
+
+
+class Meeting(Workers):
+    """One of several workers, each a thread, whose sums are those of all."""
+
+    def __init__(self, number, values, barrier):
+        super().__init__(tf.distribute.get_strategy())
+        self.count, self.is_chief = len(values), number == 0
+        self.number, self.values, self.barrier = number, values, barrier
+
+    def _sum(self, value):
+        self.values[self.number] = value.astype(np.float32)
+        self.barrier.wait(60)
+        total = sum(self.values)  # Raises where shapes differ.
+        self.barrier.wait(60)
+        return total
+
+
+def together(function, count=2):
+    """What a function of a worker gives, or raises, on each of several."""
+    barrier, values = threading.Barrier(count), [None] * count
+    with ThreadPoolExecutor(count) as threads:
+        calls = [
+            threads.submit(function, Meeting(number, values, barrier)) for number in range(count)
+        ]
+    return [call.exception() or call.result() for call in calls]
+
+
+def test_what_the_chief_tells_all_hear():
+    told = together(lambda workers: workers.from_chief({"ä": [workers.number, None]}), 3)
+    assert told == [{"ä": [0, None]}] * 3
+    # With its quotes 2**24 + 3 characters: a number that float32, as sums are, does not have.
+    text = "x" * (2**24 + 1)
+    heard = together(lambda workers: workers.from_chief(text))
+    assert [len(one) for one in heard] == [len(text)] * 2
+
+
+def test_all_workers_learn_that_one_differs():
+    values = [{"a": 1, "b": 2}, {"a": 1, "b": 3}, {"a": 1, "b": 2}]
+    found = together(lambda workers: workers.require_same(values[workers.number]), 3)
+    assert [type(error) for error in found] == [ValueError] * 3
+    assert "Received: b=3, on the first worker b=2" in str(found[1])
+    assert all("another value on another worker" in str(found[k]) for k in (0, 2))
+
+
+def test_all_workers_get_the_variables_of_the_chief():
+    values = {
+        "float32": [[-0.0, 1e-30, np.inf], [0.1, 0.2, 0.3]],
+        "uint32": [[4_294_967_295, 1], [0, 7]],
+        "int64": [[2**40 + 1, -3], [0, 7]],
+        "bool": [[True, False], [False, True]],
+    }
+
+    def share(workers):
+        variables = [
+            keras.Variable(np.array(both[workers.number], dtype), dtype=dtype)
+            for dtype, both in values.items()
+        ]
+        workers.share_variables(variables)
+        return [v.numpy().tolist() for v in variables]
+
+    expected = [np.array(both[0], dtype).tolist() for dtype, both in values.items()]
+    assert together(share) == [expected] * 2
+
+
+def test_only_data_of_all_are_shared_out(tmp_path):
+    data = make_data(tmp_path, [(32, 32)] * 8)
+
+    def batches(workers):
+        return workers.batches(data[workers.number :: 2], 2, min_size=32, seed=0)
+
+    found = together(batches)
+    assert all("Expected the same on all workers" in str(error) for error in found)
+    assert "Received: digest of pictures and objects=" in str(found[1])
+
+
+def test_data_that_differ_are_told_in_a_word(tmp_path):
+    data = make_data(tmp_path, [(32, 32), (32, 48)])
+    first, second = data.records
+    (instance, *rest) = first.instances
+    moved = dataclasses.replace(instance, box=(0.0, 0.0, 1.0, 1.0))
+    elsewhere = dataclasses.replace(first, path="/other/place/" + first.path.rpartition("/")[2])
+    assert data_digest(dataclasses.replace(data, records=[elsewhere, second])) == data_digest(data)
+    others = [
+        [second, first],
+        [first],
+        [dataclasses.replace(first, path="other.png"), second],
+        [dataclasses.replace(first, width=33), second],
+        [dataclasses.replace(first, instances=tuple(rest)), second],
+        [dataclasses.replace(first, instances=(moved, *rest)), second],
+        [dataclasses.replace(first, instances=(instance, *rest, instance)), second],
+    ]
+    digests = {data_digest(dataclasses.replace(data, records=records)) for records in others}
+    assert len(digests | {data_digest(data)}) == 1 + len(others)
+    assert len(data_digest(data)) == 16
 
 
 def test_a_process_alone_is_the_chief(tmp_path):
@@ -147,7 +247,6 @@ def test_the_chief_judges_a_copy():
     model.a.trainable = False  # The copy's loss counts what trains.
     model.stop_training = True
     validation.averages = Averages(model)
-    validation.copy.make_test_function(force=True)
     validation.on_epoch_end(1, logs := {})
     assert logs["val_loss"] == 37.0 and judge.seen[1][:3] == (1, True, 7.0)
     assert float(model.a) == 2.0

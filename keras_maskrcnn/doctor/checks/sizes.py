@@ -44,7 +44,7 @@ def vanishing_objects(case: Case) -> Iterator[Finding]:
             if root >= _CELL > root * scale
         ]
         if ids:
-            height, width = case.input_size.resized(record.height, record.width)
+            height, width = (round(scale * side) for side in (record.height, record.width))
             yield VANISHING.found(
                 f"{len(ids)} of {len(record.objects)} objects vanish: the network sees "
                 f"{width} x {height} of {record.width} x {record.height} pixels",
