@@ -122,5 +122,5 @@ def test_costs_beside_the_default(scripts):
     runs = [run("default", s, 1000) for s in (2.0, 9.0, 1.0)]
     first, _, default, cascade = scripts.parts.table([run("cascade", 3.0, 1500), *runs]).split("\n")
     assert first.startswith("| part | million parameters | s a step")
-    assert default == "| default | 2.5 | 2.00 | 1.00 | 1000 | 1.00 | 3 |"
-    assert cascade == "| cascade | 2.5 | 3.00 | 1.50 | 1500 | 1.50 | 1 |"
+    assert default == "| default | 2.5 | 1.00 | 9.00 | 1.00 | 1000 | 1.00 |"
+    assert cascade == "| cascade | 2.5 | 3.00 | 3.00 | 3.00 | 1500 | 1.50 |"
