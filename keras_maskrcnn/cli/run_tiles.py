@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from keras_maskrcnn.cli.options import say
 from keras_maskrcnn.cli.run_data import kept_of_run
-from keras_maskrcnn.images.tiling import Tiling
+
+if TYPE_CHECKING:
+    from keras_maskrcnn.images.tiling import Tiling
 
 
 def with_tiles_of_run(args: argparse.Namespace) -> argparse.Namespace:
@@ -49,6 +52,8 @@ def _tiling(model: str) -> Tiling | None:
     """That of a run; `None` for another model."""
     if not (Path(model) / "config.json").exists():
         return None
+    from keras_maskrcnn.images.tiling import Tiling
+
     options = kept_of_run(model).get("options", {})
     tile = options.get("tile")
     return None if tile is None else Tiling(tile, options.get("overlap"))
