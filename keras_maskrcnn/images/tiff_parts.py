@@ -49,22 +49,30 @@ class TiffParts:
 
     def __init__(self, path: str | os.PathLike[str], channels: int = 3) -> None:
         # Needed for this format alone.
-        from tifffile import TiffFile, TiffFileError
+        from tifffile import TiffFile
 
-        try:
-            self._file = TiffFile(os.fspath(path))
-            pages = _pages_of_levels(self._file, channels)
-        except (TiffFileError, IndexError, OSError) as error:
-            raise ValueError(f"Cannot read the TIFF file {os.fspath(path)}: {error}") from error
+        name, problem = os.fspath(path), ""
         self.levels: list[TiffLevel] = []
-        for own in pages:
-            problem = _problem(own[0])
+        with contextlib.ExitStack() as opened:
+            try:
+                self._file = opened.enter_context(TiffFile(name))
+                pages = _pages_of_levels(self._file, channels)
+                problem = next(filter(None, (_problem(own[0]) for own in pages)), "")
+                if not problem:
+                    self._add_levels(pages)
+            except MemoryError:
+                raise
+            except Exception as error:  # Of many kinds, one for each way to be broken.
+                raise ValueError(f"Cannot read the TIFF file {name}: {error}") from error
             if problem:
-                self.close()
                 raise ValueError(
                     "expected an upright TIFF file of grey, RGB or channels, whose parts can be "
-                    f"decoded. Received: {os.fspath(path)} {problem}"
+                    f"decoded. Received: {name} {problem}"
                 )
+            opened.pop_all()
+
+    def _add_levels(self, pages: Sequence[Sequence[Any]]) -> None:
+        for own in pages:
             level = TiffLevel(own, self._file.filehandle, self.shape if self.levels else None)
             if not self.levels or level.part > self.levels[-1].part:
                 self.levels.append(level)
@@ -114,6 +122,10 @@ class TiffLevel:
             self._cell = (int(page.tilelength), int(page.tilewidth))
         else:
             self._cell = (int(page.rowsperstrip), self.shape[1])
+        if min(*self.shape, *self._cell) < 1:
+            raise ValueError(
+                f"expected pixels in tiles or strips. Received: {self.shape} in {self._cell}"
+            )
         self.channels = len(pages) * int(page.samplesperpixel)
         self._mapped = [_mapped(page) for page in pages]
 
@@ -131,10 +143,15 @@ class TiffLevel:
             ValueError: when that part is damaged.
         """
         samples = int(self._pages[0].samplesperpixel)
-        if self._pages[0].planarconfig == _SEPARATE:
-            planes = [self._read(0, plane, 1, window) for plane in range(samples)]
-        else:
-            planes = [self._read(page, 0, samples, window) for page in range(len(self._pages))]
+        try:
+            if self._pages[0].planarconfig == _SEPARATE:
+                planes = [self._read(0, plane, 1, window) for plane in range(samples)]
+            else:
+                planes = [self._read(page, 0, samples, window) for page in range(len(self._pages))]
+        except MemoryError:
+            raise
+        except Exception as error:  # Of many kinds, one for each compression.
+            raise ValueError(f"Cannot decode {window} of {self._file.path}: {error}") from error
         part = np.concatenate(planes, axis=-1) if len(planes) > 1 else planes[0]
         return part[..., 0] if part.shape[-1] == 1 else part
 
@@ -166,10 +183,7 @@ class TiffLevel:
         """One tile or strip `[h, w, c]`."""
         self._file.seek(page.dataoffsets[index])
         content = self._file.read(page.databytecounts[index])
-        try:
-            cell = page.decode(content or None, index, jpegtables=page.jpegtables)[0]
-        except Exception as error:  # Of many kinds, one for each compression.
-            raise ValueError(f"Cannot decode part {index} of {self._file.path}: {error}") from error
+        cell = page.decode(content or None, index, jpegtables=page.jpegtables)[0]
         return None if cell is None else cell[0]
 
 

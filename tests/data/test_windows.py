@@ -144,11 +144,13 @@ def test_pictures_that_cannot_be_read(tmp_path):
     (tmp_path / "cut.npy").write_bytes(content[:-1])
     (tmp_path / "long.npy").write_bytes(content + b"\0")
     (tmp_path / "none.tif").write_bytes(b"II*\0 nothing")
+    (tmp_path / "head.tif").write_bytes(b"II*\0")
     Image.fromarray(RGB).save(tmp_path / "cut.tif")
     (tmp_path / "cut.tif").write_bytes((tmp_path / "cut.tif").read_bytes()[:9000])
     (tmp_path / "cut.png").write_bytes(b"\x89PNG\r\n\x1a\n nothing")
     np.save(tmp_path / "wide.npy", RGB[:, :100])
-    names = ("cut.npy", "long.npy", "none.tif", "cut.tif", "cut.png", "wide.npy", "missing.npy")
+    names = ("cut.npy", "long.npy", "none.tif", "head.tif", "cut.tif", "cut.png", "wide.npy")
+    names += ("missing.npy",)
     for name in names:
         for read in (windows.read, lambda r, w: check_windows(r, PLAIN)):
             with pytest.raises(ValueError, match=rf"Image id 5: .*{name}"):
@@ -158,6 +160,26 @@ def test_pictures_that_cannot_be_read(tmp_path):
     found = leave_out_unreadable(DetectionData(records, ["a"], [1]), by_parts=True)
     assert [record.image_id for record in found.records] == [0]
     assert len(found.warnings) == len(names)
+
+
+@pytest.mark.parametrize("options", [{"tile": (16, 16), "compression": "zlib"}, {}])
+def test_a_tiff_file_that_is_broken_in_any_way_is_refused(tmp_path, options):
+    path, record = tmp_path / "a.tif", record_of(tmp_path / "a.tif", (20, 30))
+    tifffile.imwrite(path, RGB[:20, :30], photometric="rgb", **options)
+    whole = path.read_bytes()
+    broken = [whole[:length] for length in range(0, len(whole), 41)]
+    for place in range(0, 260, 2):  # Header and tags.
+        for value in (0, 255):
+            broken.append(whole[:place] + bytes([value]) + whole[place + 1 :])
+    windows, refused = PictureWindows(PLAIN), 0
+    for content in broken:
+        path.write_bytes(content)
+        try:
+            assert windows.read(record, (5, 5, 30, 20)).shape == (15, 25, 3)
+        except ValueError as error:
+            refused += 1
+            assert "Image id 5: " in str(error) and str(path) in str(error)
+    assert refused > len(broken) / 5
 
 
 def test_too_large_to_be_decoded_whole(tmp_path, monkeypatch):

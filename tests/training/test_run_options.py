@@ -47,13 +47,14 @@ def whole(data, tmp_path_factory):
     return folder, model, history
 
 
-@pytest.mark.slow  # A run of three epochs, and all but all of another.
-def test_killed_after_the_first_epoch_it_comes_to_the_same(whole, data, tmp_path, monkeypatch):
+@pytest.mark.slow  # A run of three epochs, and all but all of others.
+@pytest.mark.parametrize("epoch", [2, 3])  # While the backbone is frozen, and after.
+def test_killed_in_an_epoch_it_comes_to_the_same(whole, data, tmp_path, monkeypatch, epoch):
     folder, _, history = whole
     save = RunFolder.save
 
     def kill(self, model, state, *rest):
-        if state.epochs_done == 2:
+        if state.epochs_done == epoch:
             raise KeyboardInterrupt
         save(self, model, state, *rest)
 
