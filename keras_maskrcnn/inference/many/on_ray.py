@@ -1,0 +1,166 @@
+"""An archive's parts, done side by side by workers of Ray Data.
+
+A row of the data set is a part, and a worker (an actor, which holds the model) maps it to a report,
+having written its tables. So everything that is right of one process stays right of many: a part is
+there as a whole or not at all, it is the same whoever did it, and done twice it replaces itself.
+When a worker is lost, Ray starts another and gives it the part again. Had pictures been the rows,
+their results would come back in some other order and in blocks of some other sizes, and to make
+the parts of them again would be a program of its own.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import pickle
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from keras_maskrcnn.data.remote_files import is_remote
+from keras_maskrcnn.inference.many.work import Part, Report, Work
+from keras_maskrcnn.optional import needed_for
+
+# How often a part is begun again: what it holds may be what ends its workers, such as a picture
+# too large for their memory.
+_RETRIES = 3
+
+
+def import_ray() -> Any:
+    """The package `ray`, with its `ray.data`.
+
+    Raises:
+        ImportError: where it is not installed.
+    """
+    with needed_for("A job on Ray", "maskrcnn-keras[ray]"):
+        import ray
+        import ray.data
+    return ray
+
+
+def do_on_ray(
+    work: Work, todo: Sequence[Part], model: Any, workers: int, threads: int | None
+) -> Iterator[Report]:
+    """Reports of parts, as they are done.
+
+    Args:
+        work: what is done with each.
+        todo: parts that are not there.
+        model: a `MaskRCNN`, of which each worker has a copy.
+        workers: how many.
+        threads: of each, that decode; by default its share of its machine.
+
+    Raises:
+        OSError: when workers are lost again and again.
+    """
+    ray = import_ray()
+    if not todo:
+        return
+    is_ours = not ray.is_initialized()
+    if is_ours:
+        _start(ray, workers)
+    try:
+        for row in _mapped(ray, work, todo, model, workers, threads).iter_rows():
+            yield pickle.loads(row["report"])
+    except ray.exceptions.ActorDiedError as error:
+        raise OSError(f"Workers of Ray were lost again and again: {error}") from error
+    finally:
+        if is_ours:
+            ray.shutdown()
+
+
+def _start(ray: Any, workers: int) -> None:
+    """Joins the cluster that the environment or this machine tells of, or makes one here."""
+    try:
+        ray.init(address="auto", log_to_driver=False)
+    except ConnectionError:
+        if os.environ.get("RAY_ADDRESS"):
+            raise
+        # Ray counts what processors are said to be there: all workers shall find a place.
+        ray.init(
+            address="local",
+            num_cpus=max(workers, os.cpu_count() or 1),
+            include_dashboard=False,
+            log_to_driver=False,
+        )
+
+
+def _mapped(
+    ray: Any, work: Work, todo: Sequence[Part], model: Any, workers: int, threads: int | None
+) -> Any:
+    machines = sum(node["Alive"] for node in ray.nodes())
+    # What is not absolute is meant from where this process is.
+    is_absolute = all(
+        is_remote(path) or os.path.isabs(path) for part in todo for path in part.paths
+    )
+    parts = ray.data.from_items(
+        # As bytes: a table would make its own types of numbers and lists, and take no path that is
+        # not UTF-8.
+        [{"part": pickle.dumps(part)} for part in todo],
+        override_num_blocks=len(todo),  # What a worker is given, and given again, is a block.
+    )
+    parts.context.enable_progress_bars = False
+    return parts.map(
+        Worker,
+        fn_constructor_args=(
+            work,
+            ray.put(model),
+            (workers, machines),
+            threads,
+            None if is_absolute else os.getcwd(),
+        ),
+        compute=ray.data.ActorPoolStrategy(size=workers, max_tasks_in_flight_per_actor=1),
+        num_cpus=1,
+        num_gpus=gpus_each(ray.cluster_resources().get("GPU", 0), workers),
+        max_restarts=-1,
+        max_task_retries=_RETRIES,
+    )
+
+
+class Worker:
+    """Does parts, one after the other.
+
+    Args:
+        work: what is done with each.
+        model: where Ray keeps it.
+        shares: workers and machines among which they are spread.
+        threads: that decode.
+        folder: from which paths are meant, unless all are absolute.
+    """
+
+    def __init__(
+        self,
+        work: Work,
+        model: Any,
+        shares: tuple[int, int],
+        threads: int | None,
+        folder: str | None,
+    ) -> None:
+        import tensorflow as tf
+
+        own = threads_each(os.cpu_count() or 1, *shares)
+        # Before the model is there. Each worker would take all cores and all of a GPU's memory.
+        tf.config.threading.set_intra_op_parallelism_threads(own)
+        for device in tf.config.list_physical_devices("GPU"):
+            tf.config.experimental.set_memory_growth(device, True)
+        if folder is not None:
+            os.chdir(folder)
+        self._work = work
+        self._model = import_ray().get(model)
+        self._pool = ThreadPoolExecutor(threads or own)
+
+    def __call__(self, row: dict[str, bytes]) -> dict[str, bytes]:
+        """From a row with a `Part` to one with its `Report`."""
+        self._work.parts.check_there()
+        report = self._work.do(pickle.loads(row["part"]), self._model, self._pool)
+        return {"report": pickle.dumps(report)}
+
+
+def threads_each(cores: int, workers: int, machines: int) -> int:
+    """The share of a machine's cores that a worker has, at least one."""
+    return max(1, min(cores, cores * machines // workers))
+
+
+def gpus_each(gpus: float, workers: int) -> float:
+    """What a worker asks for: a GPU, or where there are fewer, the part of one that lets all in."""
+    return 1 / math.ceil(workers / gpus) if gpus >= 1 else 0
