@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 
 from keras_maskrcnn.cli.options import load_model, refuse, say, split_thresholds
@@ -87,6 +88,9 @@ def run_archive(args: argparse.Namespace, threshold: float) -> int:
 
     thresholds, default = split_thresholds(args.threshold, threshold)
     paths = list_pictures(args.input)
+    if args.ray_workers is not None:
+        # This process only lends its model: the memory of GPUs is for workers.
+        os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
     model = load_model(args.model, args.weights_file)
 
     import keras

@@ -172,11 +172,19 @@ def test_without_pictures(ray, tmp_path):
 
 
 def test_command(ray, pictures, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(archive, "load_model", lambda *_: stub_model())
+    def load_model(*_):
+        growth.append(os.environ.get("TF_FORCE_GPU_ALLOW_GROWTH"))
+        return stub_model()
+
+    growth = []
+    monkeypatch.setattr(archive, "load_model", load_model)
+    monkeypatch.setattr(os, "environ", {**os.environ})
     command = ["predict", "model.keras", "--input", "archive", "--part-size", "10"]
     assert main([*command, "--output", "here"]) == 1
     assert main([*command, "--output", "ray", "--ray", "2"]) == 1
     assert ray.asked["compute"]["size"] == 2
+    # The model that this process loads leaves the memory of GPUs to workers.
+    assert growth[-1] == "true"
     assert contents(tmp_path / "ray") == contents(tmp_path / "here")
     assert capsys.readouterr().out.count("objects in 23 pictures: ") == 2
     assert main(["predict", "model.keras", "a.jpg", "--ray", "2"]) == 2
