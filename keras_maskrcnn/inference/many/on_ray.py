@@ -3,7 +3,8 @@
 A row of the data set is a part, and a worker (an actor, which holds the model) maps it to a report,
 having written its tables. So everything that is right of one process stays right of many: a part is
 there as a whole or not at all, it is the same whoever did it, and done twice it replaces itself.
-When a worker is lost, Ray starts another and gives it the part again. Had pictures been the rows,
+When a worker is lost, Ray starts another and gives it the part again, for ever; how often is too
+often is counted here. Had pictures been the rows,
 their results would come back in some other order and in blocks of some other sizes, and to make
 the parts of them again would be a program of its own.
 """
@@ -13,6 +14,7 @@ from __future__ import annotations
 import math
 import os
 import pickle
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -21,9 +23,9 @@ from keras_maskrcnn.data.remote_files import is_remote
 from keras_maskrcnn.inference.many.work import Part, Report, Work
 from keras_maskrcnn.optional import needed_for
 
-# How often a part is begun again: what it holds may be what ends its workers, such as a picture
-# too large for their memory.
-_RETRIES = 3
+# How often a part is begun: what it holds may be what ends its workers, such as a picture too large
+# for their memory.
+_ATTEMPTS = 4
 
 
 def import_ray() -> Any:
@@ -51,7 +53,8 @@ def do_on_ray(
         threads: of each, that decode; by default its share of its machine.
 
     Raises:
-        OSError: when workers are lost again and again.
+        OSError: when a part has ended its workers again and again, or workers cannot start.
+        ValueError, OSError: of a worker, as this process would raise it.
     """
     ray = import_ray()
     if not todo:
@@ -60,10 +63,16 @@ def do_on_ray(
     if is_ours:
         _start(ray, workers)
     try:
-        for row in _mapped(ray, work, todo, model, workers, threads).iter_rows():
-            yield pickle.loads(row["report"])
-    except ray.exceptions.ActorDiedError as error:
-        raise OSError(f"Workers of Ray were lost again and again: {error}") from error
+        # Names that keep both alive.
+        shared = ray.put(model)
+        attempts = ray.remote(num_cpus=0)(Attempts).remote()
+        for row in _mapped(ray, work, todo, shared, attempts, workers, threads).iter_rows():
+            report = pickle.loads(row["report"])
+            if isinstance(report, Exception):
+                raise report
+            yield report
+    except ray.exceptions.RayActorError as error:
+        raise OSError(f"Workers of Ray cannot start: {error}") from error
     finally:
         if is_ours:
             ray.shutdown()
@@ -86,7 +95,13 @@ def _start(ray: Any, workers: int) -> None:
 
 
 def _mapped(
-    ray: Any, work: Work, todo: Sequence[Part], model: Any, workers: int, threads: int | None
+    ray: Any,
+    work: Work,
+    todo: Sequence[Part],
+    model: Any,
+    attempts: Any,
+    workers: int,
+    threads: int | None,
 ) -> Any:
     machines = sum(node["Alive"] for node in ray.nodes())
     # What is not absolute is meant from where this process is.
@@ -104,7 +119,8 @@ def _mapped(
         Worker,
         fn_constructor_args=(
             work,
-            ray.put(model),
+            model,
+            attempts,
             (workers, machines),
             threads,
             None if is_absolute else os.getcwd(),
@@ -112,9 +128,19 @@ def _mapped(
         compute=ray.data.ActorPoolStrategy(size=workers, max_tasks_in_flight_per_actor=1),
         num_cpus=1,
         num_gpus=gpus_each(ray.cluster_resources().get("GPU", 0), workers),
-        max_restarts=-1,
-        max_task_retries=_RETRIES,
     )
+
+
+class Attempts:
+    """Counts how often parts are begun, for all workers."""
+
+    def __init__(self) -> None:
+        self._begun: Counter[int] = Counter()
+
+    def begin(self, number: int) -> int:
+        """How often a part is begun, with this time."""
+        self._begun[number] += 1
+        return self._begun[number]
 
 
 class Worker:
@@ -123,6 +149,7 @@ class Worker:
     Args:
         work: what is done with each.
         model: where Ray keeps it.
+        attempts: the actor that counts them.
         shares: workers and machines among which they are spread.
         threads: that decode.
         folder: from which paths are meant, unless all are absolute.
@@ -132,6 +159,7 @@ class Worker:
         self,
         work: Work,
         model: Any,
+        attempts: Any,
         shares: tuple[int, int],
         threads: int | None,
         folder: str | None,
@@ -146,14 +174,30 @@ class Worker:
         if folder is not None:
             os.chdir(folder)
         self._work = work
-        self._model = import_ray().get(model)
+        self._get = import_ray().get
+        self._model = self._get(model)
+        self._attempts = attempts
         self._pool = ThreadPoolExecutor(threads or own)
 
     def __call__(self, row: dict[str, bytes]) -> dict[str, bytes]:
-        """From a row with a `Part` to one with its `Report`."""
+        """From a row with a `Part` to one with its `Report`, or with the error that it ended in.
+
+        As Ray raises errors they are of no class that says what was wrong.
+        """
+        part: Part = pickle.loads(row["part"])
+        try:
+            return {"report": pickle.dumps(self._do(part))}
+        except (OSError, ValueError) as error:
+            return {"report": pickle.dumps(error)}
+
+    def _do(self, part: Part) -> Report:
+        if self._get(self._attempts.begin.remote(part.number)) > _ATTEMPTS:
+            raise OSError(
+                f"Expected a part that does not end its worker. Received: part {part.number} "
+                f"({part.paths[0]} to {part.paths[-1]}), in which {_ATTEMPTS} were lost"
+            )
         self._work.parts.check_there()
-        report = self._work.do(pickle.loads(row["part"]), self._model, self._pool)
-        return {"report": pickle.dumps(report)}
+        return self._work.do(part, self._model, self._pool)
 
 
 def threads_each(cores: int, workers: int, machines: int) -> int:

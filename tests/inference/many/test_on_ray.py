@@ -1,7 +1,6 @@
 """What this package asks of Ray, of a stand-in: with Ray itself `tests/scale/test_ray_data.py`."""
 
 import os
-import pickle
 import sys
 from types import ModuleType, SimpleNamespace
 
@@ -17,16 +16,22 @@ from keras_maskrcnn.inference.many.on_ray import gpus_each, threads_each
 COUNT = 23
 
 
-class StandIn(ModuleType):
-    """Maps the rows one by one, the last first, and each twice, as after a lost worker."""
+def actor(of):
+    """Whose method is called as one of Ray's."""
+    return SimpleNamespace(begin=SimpleNamespace(remote=of.begin))
 
-    def __init__(self, is_running=False):
+
+class StandIn(ModuleType):
+    """Maps the rows one by one, the last first, and so many times, as after lost workers."""
+
+    def __init__(self):
         super().__init__("ray")
-        self.is_running, self.asked, self.calls = is_running, {}, []
+        self.is_running, self.asked, self.calls, self.times = False, {}, [], 2
         self.data = ModuleType("ray.data")
         self.data.from_items = self.from_items
         self.data.ActorPoolStrategy = lambda **options: options
-        self.exceptions = SimpleNamespace(ActorDiedError=ZeroDivisionError)
+        self.exceptions = SimpleNamespace(RayActorError=ZeroDivisionError)
+        self.remote = lambda num_cpus: lambda kind: SimpleNamespace(remote=lambda: actor(kind()))
         # What is `put` cannot be pickled here, as a stub of a model.
         self.put = self.get = lambda model: model
         self.nodes = lambda: [{"Alive": True}]
@@ -49,8 +54,7 @@ class StandIn(ModuleType):
 
             def iter_rows():
                 for row in reversed(rows):
-                    made(row)
-                    yield made(pickle.loads(pickle.dumps(row)))
+                    yield [made(row) for _ in range(self.times)][-1]
 
             return SimpleNamespace(iter_rows=iter_rows)
 
@@ -94,7 +98,7 @@ def test_the_same_tables(ray, pictures, tmp_path):
     assert summary == there and len(summary.unread) == 1
     assert told == [(done, COUNT) for done in (0, 3, 8, 13, 18, 23)]
     assert ray.asked["compute"] == {"size": 2, "max_tasks_in_flight_per_actor": 1}
-    assert ray.asked["num_gpus"] == 0 and ray.asked["max_task_retries"] == 3
+    assert ray.asked["num_gpus"] == 0
     # It has started Ray, and ends it.
     share = max(1, os.cpu_count() // 2)
     assert ray.calls == ["auto", "local", share, "shutdown"]
@@ -127,12 +131,28 @@ def test_workers_with_disks_of_their_own(ray, pictures, tmp_path):
     assert list((tmp_path / "out").iterdir()) == []
 
 
-def test_workers_that_are_lost(ray, pictures, monkeypatch):
-    def lost(*_):
-        raise ZeroDivisionError("the actor died")
+def test_a_part_that_ends_its_workers(ray, pictures):
+    ray.times = 4
+    assert predict("four", ray_workers=2).pictures == COUNT
+    ray.times = 5
+    with pytest.raises(
+        OSError, match=r"end its worker.*part 4 \(.*0020\.png to .*0022\.png\).* 4 were lost"
+    ):
+        predict("five", ray_workers=2)
+    assert ray.calls[-1] == "shutdown"
 
-    monkeypatch.setattr(many, "predict_batch", lost)
-    with pytest.raises(OSError, match=r"lost again and again: the actor died"):
+
+def test_errors_of_workers(ray, pictures, monkeypatch):
+    """Are those of this process; one that ends in its start tells so."""
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(many, "predict_batch", full)
+    with pytest.raises(OSError, match="No space left on device"):
+        predict("out", ray_workers=2)
+    ray.get = lambda _: 1 / 0
+    with pytest.raises(OSError, match="Workers of Ray cannot start: division by zero"):
         predict("out", ray_workers=2)
     assert ray.calls[-1] == "shutdown"
 
