@@ -1,6 +1,7 @@
 """Archives by workers of Ray Data, some of which are killed: `make test-scale` installs Ray.
 
-Every table is held against that of `predict_many` in this process.
+Every table is held against that of one process, which has as many threads as a worker: sums of
+another order differ in their last digits.
 """
 
 import json
@@ -12,18 +13,19 @@ import threading
 import time
 from pathlib import Path
 
-import numpy as np
 import pytest
 from helpers import tiny_model
 from picture_archive import BROKEN, DeadlyModel, make_archive
 
 from keras_maskrcnn.inference.many import predict_many
+from keras_maskrcnn.inference.many.on_ray import threads_each
 
 ray = pytest.importorskip("ray", reason="ray is not installed")
 pytest.importorskip("ray.data", reason="ray[data] is not installed")
 
 COUNT = 23
 OPTIONS = {"batch_size": 2, "part_size": 3, "threshold": 0.0}
+WORDS = ["--part-size", "3", "--batch-size", "2", "--threshold", "0"]
 COMMAND = "import sys; from keras_maskrcnn.cli import main; sys.exit(main())"
 SUPPORT = Path(__file__).resolve().parents[1] / "support"
 
@@ -59,15 +61,30 @@ def model():
 
 
 @pytest.fixture(scope="module")
-def archive(model, tmp_path_factory):
-    """A folder with an archive, the model, and their tables as this process makes them."""
+def archive(environment, model, tmp_path_factory):
+    """A folder with an archive, the model, and their tables by one process."""
     folder = tmp_path_factory.mktemp("archive")
     make_archive(folder / "pictures", COUNT)
     model.save(folder / "model.keras")
     with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        predict_many(model, "pictures", "whole", **OPTIONS)
+        patch.setenv("TF_NUM_INTRAOP_THREADS", str(threads_each(os.cpu_count(), 2, 1)))
+        process = start(folder, "whole")
+    output = process.communicate()[0]
+    assert process.returncode == 1, output  # A picture cannot be read.
     return folder
+
+
+def start(folder, output, *words):
+    """The command at work on the archive."""
+    words = ["predict", "model.keras", "--input", "pictures", "--output", output, *WORDS, *words]
+    return subprocess.Popen(
+        [sys.executable, "-c", COMMAND, *words],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
 
 
 @pytest.fixture
@@ -91,20 +108,16 @@ def rows(folder):
 
 
 def assert_same(folder, expected):
-    """Every part, once, with the same rows; numbers to what another count of threads changes."""
+    """Every part, once, with the same rows."""
     found, expected = rows(folder), rows(expected)
     assert list(found) == list(expected) and len(found) == 2 * 8
     ids = [row["id"] for name in found if name.startswith("pictures") for row in found[name]]
     assert ids == list(range(1, COUNT + 1))
     for name in found:
-        for row, one in zip(found[name], expected[name], strict=True):
-            for key in one:
-                if key in ("bbox", "score"):
-                    np.testing.assert_allclose(row[key], one[key], atol=1e-3, err_msg=key)
-                elif key == "segmentation":
-                    assert row[key]["size"] == one[key]["size"]
-                else:
-                    assert row[key] == one[key], (name, key)
+        # Lines have no keypoints where there are none, columns have.
+        assert [{**row, "keypoints": None} for row in found[name]] == [
+            {**row, "keypoints": None} for row in expected[name]
+        ], name
 
 
 def workers_at_work():
@@ -165,34 +178,19 @@ def test_a_part_that_ends_every_worker(cluster, here):
     assert list(Path("deadly").glob("*-*")) == []
 
 
-def test_a_job_that_is_killed_and_begun_again(environment, here):
-    words = ["predict", "model.keras", "--input", "pictures", "--output", "job", "--ray", "2"]
-    words += ["--part-size", "3", "--batch-size", "2", "--threshold", "0"]
-    process = subprocess.Popen(
-        [sys.executable, "-c", COMMAND, *words],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
+def test_a_job_that_is_killed_and_begun_again(here):
+    process = start(here, "job", "--ray", "2")
     while not list(here.glob("job/pictures-*")):
         assert process.poll() is None, process.communicate()[0]
         time.sleep(0.005)
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
-    done = {file.name: file.stat().st_mtime_ns for file in here.glob("job/pictures-*")}
+    done = {file: file.stat().st_mtime_ns for file in here.glob("job/pictures-*")}
     assert 0 < len(done) < 8
-    again = subprocess.run(
-        [sys.executable, "-c", COMMAND, *words],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    assert again.returncode == 1, again.stdout  # A picture cannot be read.
-    assert "more were there" in again.stdout
-    assert f"{BROKEN:04d}.png: Cannot decode the picture" in again.stdout or (
-        "pictures-00002.jsonl" in done
-    )
+    again = start(here, "job", "--ray", "2")
+    output = again.communicate()[0]
+    # 1, where the picture that cannot be read was still to be looked at.
+    assert again.returncode == (here / "job" / "pictures-00002.jsonl" not in done), output
+    assert " more were there): job" in output
     assert_same("job", "whole")
-    for name, written in done.items():
-        assert (here / "job" / name).stat().st_mtime_ns == written
+    assert {file: file.stat().st_mtime_ns for file in done} == done

@@ -11,6 +11,7 @@ the parts of them again would be a program of its own.
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 import pickle
@@ -79,19 +80,18 @@ def do_on_ray(
 
 
 def _start(ray: Any, workers: int) -> None:
-    """Joins the cluster that the environment or this machine tells of, or makes one here."""
-    try:
-        ray.init(address="auto", log_to_driver=False)
-    except ConnectionError:
-        if os.environ.get("RAY_ADDRESS"):
-            raise
+    """Joins the cluster that `RAY_ADDRESS` names, or makes one on this machine.
+
+    Ray would also join what another program has made here, and end with it.
+    """
+    quiet = {"log_to_driver": False, "logging_level": logging.WARNING}
+    logging.getLogger("ray.data").setLevel(logging.WARNING)
+    if os.environ.get("RAY_ADDRESS"):
+        ray.init(**quiet)
+    else:
         # Ray counts what processors are said to be there: all workers shall find a place.
-        ray.init(
-            address="local",
-            num_cpus=max(workers, os.cpu_count() or 1),
-            include_dashboard=False,
-            log_to_driver=False,
-        )
+        cores = max(workers, os.cpu_count() or 1)
+        ray.init(address="local", num_cpus=cores, include_dashboard=False, **quiet)
 
 
 def _mapped(

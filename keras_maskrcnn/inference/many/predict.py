@@ -72,10 +72,10 @@ def predict_many(
         category_ids: the data set's category id of each class; by default from 1 on.
         threads: that decode; by default one for each core, of which workers have equal shares.
         ray_workers: so many workers of Ray Data do parts side by side, each with the model, in the
-            place of this process (`pip install "maskrcnn-keras[ray]"`): on the cluster that Ray is
-            told of, or on this machine. They must see pictures and `output` under the same paths.
-            A part whose worker was lost is done by another. The tables are the same, and one may go
-            on where the other ended.
+            place of this process (`pip install "maskrcnn-keras[ray]"`): on the cluster where Ray
+            runs already or that `RAY_ADDRESS` names, else on this machine. They must see pictures
+            and `output` under the same paths. A part whose worker was lost is done by another. The
+            tables are the same, and one may go on where the other ended.
         tell: called after each batch (with `ray_workers`, each part) with the number of pictures
             that are done, and of all.
 
@@ -83,7 +83,7 @@ def predict_many(
         ValueError: when there is no picture, an argument is out of range, or `output` has parts of
             another model, list or setting.
         ImportError: for Parquet, without `pyarrow`; for `ray_workers`, without `ray`.
-        OSError: when workers of Ray are lost again and again with the same part.
+        OSError: when workers of Ray cannot start, or are lost again and again with the same part.
 
     Example:
 

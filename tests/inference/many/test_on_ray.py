@@ -38,14 +38,13 @@ class StandIn(ModuleType):
         self.cluster_resources = lambda: {"CPU": 2.0}
         self.is_initialized = lambda: self.is_running
 
-    def init(self, address, **_):
-        self.calls.append(address)
-        if address == "auto":
-            raise ConnectionError
+    def init(self, address=None, num_cpus=None, **_):
+        self.calls.append((address, num_cpus))
         self.is_running = True
 
     def shutdown(self):
         self.calls.append("shutdown")
+        self.is_running = False
 
     def from_items(self, rows, override_num_blocks):
         def map_rows(worker, fn_constructor_args, **options):
@@ -64,6 +63,7 @@ class StandIn(ModuleType):
 
 @pytest.fixture
 def ray(monkeypatch):
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
     stand_in = StandIn()
     monkeypatch.setitem(sys.modules, "ray", stand_in)
     monkeypatch.setitem(sys.modules, "ray.data", stand_in.data)
@@ -99,9 +99,9 @@ def test_the_same_tables(ray, pictures, tmp_path):
     assert told == [(done, COUNT) for done in (0, 3, 8, 13, 18, 23)]
     assert ray.asked["compute"] == {"size": 2, "max_tasks_in_flight_per_actor": 1}
     assert ray.asked["num_gpus"] == 0
-    # It has started Ray, and ends it.
-    share = max(1, os.cpu_count() // 2)
-    assert ray.calls == ["auto", "local", share, "shutdown"]
+    # It has started Ray on this machine, and ends it.
+    cores = os.cpu_count()
+    assert ray.calls == [("local", max(2, cores)), max(1, cores // 2), "shutdown"]
 
 
 def test_it_goes_on_where_the_other_ended(ray, pictures, tmp_path):
@@ -117,6 +117,12 @@ def test_it_goes_on_where_the_other_ended(ray, pictures, tmp_path):
     ray.data = None
     assert predict("out", ray_workers=1).pictures == 0
     assert "shutdown" not in ray.calls
+
+
+def test_a_cluster_that_is_named(ray, pictures, monkeypatch):
+    monkeypatch.setenv("RAY_ADDRESS", "10.0.0.1:6379")
+    predict("out", ray_workers=2)
+    assert ray.calls[0] == (None, None)
 
 
 def test_workers_with_disks_of_their_own(ray, pictures, tmp_path):
