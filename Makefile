@@ -54,7 +54,7 @@ $(VENV)/scale/.installed: $(SETUP_FILES) | $(VENV)/.installed-dev
 	$(BIN)/python -m venv $(VENV)/scale
 	$(VENV)/scale/bin/python -c 'import site, sys; open(site.getsitepackages()[0] + "/dev.pth", "w").write(f"import site; site.addsitedir({sys.argv[1]!r})")' \
 		"$$($(BIN)/python -c 'import site; print(site.getsitepackages()[0])')"
-	$(VENV)/scale/bin/python -m pip install --quiet supervision sahi trackers "ray[train]"
+	$(VENV)/scale/bin/python -m pip install --quiet supervision sahi trackers "ray[data,train]"
 	@touch $@
 
 test-scale: $(VENV)/scale/.installed

@@ -1,24 +1,69 @@
 """`predict_many` beside the model alone: pictures a second, and memory as it goes on.
 
     python benchmarks/many_pictures.py --pictures 20000 --size 160
+    python benchmarks/many_pictures.py --pictures 400 --part-size 50 --rounds 1 --ray 2
 
 Composed scenes are listed again and again until there are enough. The model alone gets batches that
 were decoded and resized before. Both are timed in turns, several times; the ratio is the median of
 those of neighbours. Memory is that of the process after each tenth of the last turn.
+
+With `--ray`, workers of Ray Data follow in each turn. Their start, and the trace that each makes of
+the model, fall into the time until the first part; memory is the most that this process and those
+that it started held together, shared pages counted once.
 """
 
 from __future__ import annotations
 
 import argparse
+import functools
 import statistics
 import tempfile
+import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from workers.describe import describe_machine, status_megabytes
+from workers.describe import describe_machine, family_megabytes, status_megabytes
 
 SCENES = 64
+
+
+def turn_on_ray(run: Callable[..., Any], pictures: int, workers: int) -> None:
+    """Prints time and memory of `predict_many` by workers.
+
+    Args:
+        run: `predict_many` with all that it takes but `ray_workers` and `tell`.
+        pictures: how many there are.
+        workers: of Ray Data.
+    """
+    moments: list[tuple[float, int]] = []
+    most = [family_megabytes()]
+    is_over = threading.Event()
+
+    def watch() -> None:
+        while not is_over.wait(0.5):
+            most.append(family_megabytes())
+
+    watching = threading.Thread(target=watch)
+    watching.start()
+    start = time.perf_counter()
+    run(
+        ray_workers=workers,
+        tell=lambda done, _: moments.append((time.perf_counter() - start, done)),
+    )
+    whole = time.perf_counter() - start
+    is_over.set()
+    watching.join()
+    # The first moment is before anything is done.
+    (first, done), (last, _) = moments[1], moments[-1]
+    print(
+        f"{workers} workers of Ray: {whole:.1f} s in all, {first:.1f} s until the first part, "
+        f"{(pictures - done) / (last - first):.1f} pictures a second from there on; memory at most "
+        f"{max(most):.0f} MB, of which {most[0]:.0f} MB were this process before",
+        flush=True,
+    )
 
 
 def main() -> None:
@@ -29,8 +74,12 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=160, help="of pictures, in pixels")
     parser.add_argument("--objects", type=int, default=5, help="that are found in each")
     parser.add_argument("--batch-size", type=int, default=8)
+    parser.add_argument("--part-size", type=int, default=1000)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--ray", type=int, metavar="N", help="so many workers of Ray Data too")
     options = parser.parse_args()
+    if options.ray is not None and options.part_size * 2 > options.pictures:
+        parser.error("--ray needs two parts at least: take a smaller --part-size")
     print(describe_machine(), flush=True)
 
     import keras
@@ -80,7 +129,7 @@ def main() -> None:
 
             summary = predict_many(
                 model, folder / "archive", folder / f"out{turn}",
-                batch_size=options.batch_size, threshold=0.05, tell=tell,
+                batch_size=options.batch_size, part_size=options.part_size, tell=tell,
             )  # fmt: skip
             if turn:  # The first traces.
                 alone.append(done / (middle - start))
@@ -90,6 +139,12 @@ def main() -> None:
                     f"{summary.objects} objects",
                     flush=True,
                 )
+                if options.ray is not None:
+                    run = functools.partial(
+                        predict_many, model, folder / "archive", folder / f"ray{turn}",
+                        batch_size=options.batch_size, part_size=options.part_size,
+                    )  # fmt: skip
+                    turn_on_ray(run, options.pictures, options.ray)
     ratio = statistics.median(np.divide(many, alone))
     print(
         f"{options.pictures} pictures of {options.size} pixels, {options.objects} objects in each"

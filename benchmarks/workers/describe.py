@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import importlib.metadata
 import os
+import re
 from pathlib import Path
 
 _FLAGS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16")
@@ -63,3 +64,26 @@ def status_megabytes(field: str, pid: int | str = "self") -> float:
         if line.startswith(f"{field}:"):
             return int(line.split()[1]) / 1024
     raise ValueError(f"expected {field} in /proc/{pid}/status")
+
+
+def family_megabytes() -> float:
+    """Memory of this process and of all that it started, shared pages counted once."""
+    parents: dict[int, int] = {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            # The name before may hold spaces and brackets.
+            after = (folder / "stat").read_text(encoding="utf-8").rpartition(")")[2]
+        except OSError:  # It has ended.
+            continue
+        parents[int(folder.name)] = int(after.split()[1])
+    family = {os.getpid()}
+    while more := {pid for pid, parent in parents.items() if parent in family} - family:
+        family |= more
+    kilobytes = 0
+    for pid in family:
+        try:
+            text = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="utf-8")
+        except OSError:
+            continue
+        kilobytes += sum(int(n) for n in re.findall(r"^Pss: +(\d+) kB", text, re.MULTILINE))
+    return kilobytes / 1024

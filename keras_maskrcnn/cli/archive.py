@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 
 from keras_maskrcnn.cli.options import load_model, refuse, say, split_thresholds
@@ -10,7 +11,12 @@ from keras_maskrcnn.cli.options import load_model, refuse, say, split_thresholds
 # Of many pictures that could not be read, how many are named.
 _NAMED = 5
 # What is of archives alone, with the names that `predict_many` has for it.
-_OF_INPUT = {"format": "--format", "part_size": "--part-size", "batch_size": "--batch-size"}
+_OF_INPUT = {
+    "format": "--format",
+    "part_size": "--part-size",
+    "batch_size": "--batch-size",
+    "ray_workers": "--ray",
+}
 # What goes with pictures that are drawn one by one.
 _NOT_WITH_INPUT = {
     "counts": "--counts",
@@ -48,6 +54,14 @@ def archive_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="pictures that the model sees side by side (default: 8; frames of a video: 4)",
     )
+    group.add_argument(
+        "--ray",
+        type=int,
+        dest="ray_workers",
+        metavar="N",
+        help="do parts side by side, by N workers of Ray Data: on the cluster of RAY_ADDRESS, or "
+        'on this machine (pip install "maskrcnn-keras[ray]")',
+    )
 
 
 def check_archive(args: argparse.Namespace) -> None:
@@ -74,6 +88,9 @@ def run_archive(args: argparse.Namespace, threshold: float) -> int:
 
     thresholds, default = split_thresholds(args.threshold, threshold)
     paths = list_pictures(args.input)
+    if args.ray_workers is not None:
+        # This process only lends its model: the memory of GPUs is for workers.
+        os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
     model = load_model(args.model, args.weights_file)
 
     import keras

@@ -33,6 +33,7 @@ _NOT_WITH_VIDEO = {
     "input": "--input",
     "format": "--format",
     "part_size": "--part-size",
+    "ray_workers": "--ray",
 }
 
 

@@ -7,7 +7,7 @@ import pytest
 from picture_archive import BROKEN, find_squares, make_archive, stub_model
 
 from keras_maskrcnn.cli import archive, main
-from keras_maskrcnn.inference.many import predict as many
+from keras_maskrcnn.inference.many import work as many
 
 
 @pytest.mark.parametrize(

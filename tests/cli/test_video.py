@@ -39,7 +39,7 @@ def stub(monkeypatch):
             for words in (
                 *("--tta", "--tile 64", "--overlap 8", "--geojson", "--counts c.csv"),
                 *("--annotations a.json", "--server http://localhost", "--display 0 0 0"),
-                *("--input b", "--format parquet", "--part-size 3"),
+                *("--input b", "--format parquet", "--part-size 3", "--ray 2"),
             )
         ),
     ],

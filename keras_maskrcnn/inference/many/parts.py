@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import uuid
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -35,7 +36,7 @@ class Parts:
 
     def __init__(self, folder: str | os.PathLike[str], format: str, job: Row) -> None:
         one_of("format", format, tuple(ENCODERS))
-        self.folder = Path(folder)
+        self.folder = Path(folder).absolute()
         self.format = format
         self._encode = ENCODERS[format]()
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -58,6 +59,18 @@ class Parts:
                 f"Received: {'; '.join(unlike)}"
             )
 
+    def check_there(self) -> None:
+        """Whether another process sees the folder that this was made with.
+
+        Raises:
+            OSError: when it does not, as on a machine with disks of its own.
+        """
+        if not (self.folder / _JOB).exists():
+            raise OSError(
+                "Expected an output folder that all workers see under the same path. "
+                f"Received: {self.folder}, without {_JOB} here"
+            )
+
     def is_done(self, number: int) -> bool:
         """Whether a part is there."""
         return self._file("pictures", number).exists()
@@ -72,7 +85,8 @@ class Parts:
 
     def _write(self, file: Path, content: bytes) -> None:
         """As a whole: under another name first."""
-        draft = file.with_name(f".{file.name}.{os.getpid()}")
+        # Of a name that no process has, on another machine neither.
+        draft = file.with_name(f".{file.name}.{uuid.uuid4().hex}")
         with open(draft, "wb") as opened:
             opened.write(content)
             opened.flush()

@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from keras_maskrcnn.checks import at_least, fraction, known_names
 from keras_maskrcnn.inference.many.listing import list_pictures
+from keras_maskrcnn.inference.many.on_ray import do_on_ray, import_ray
 from keras_maskrcnn.inference.many.parts import Parts, digest
-from keras_maskrcnn.inference.many.reading import Read, Unread, in_batches, read_ahead
-from keras_maskrcnn.inference.many.tables import Row
-from keras_maskrcnn.inference.predict import predict_batch
-from keras_maskrcnn.results import Detections
-
-# Batches that are decoded ahead, among which pictures of like size are brought together.
-_BATCHES_AHEAD = 4
+from keras_maskrcnn.inference.many.work import Part, Report, Work
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,6 +44,7 @@ def predict_many(
     class_thresholds: Mapping[str, float] | None = None,
     category_ids: Sequence[int] | None = None,
     threads: int | None = None,
+    ray_workers: int | None = None,
     tell: Callable[[int, int], None] = lambda done, count: None,
 ) -> Summary:
     """Finds objects in an archive of pictures, and writes them part by part.
@@ -75,13 +70,20 @@ def predict_many(
         threshold: lowest score that is written.
         class_thresholds: of classes by name, where it is another.
         category_ids: the data set's category id of each class; by default from 1 on.
-        threads: that decode; by default one for each core.
-        tell: called after each batch with the number of pictures that are done, and of all.
+        threads: that decode; by default one for each core, of which workers have equal shares.
+        ray_workers: so many workers of Ray Data do parts side by side, each with the model, in the
+            place of this process (`pip install "maskrcnn-keras[ray]"`): on the cluster where Ray
+            runs already or that `RAY_ADDRESS` names, else on this machine. They must see pictures
+            and `output` under the same paths. A part whose worker was lost is done by another. The
+            tables are the same, and one may go on where the other ended.
+        tell: called after each batch (with `ray_workers`, each part) with the number of pictures
+            that are done, and of all.
 
     Raises:
         ValueError: when there is no picture, an argument is out of range, or `output` has parts of
             another model, list or setting.
-        ImportError: for Parquet, without `pyarrow`.
+        ImportError: for Parquet, without `pyarrow`; for `ray_workers`, without `ray`.
+        OSError: when workers of Ray cannot start, or are lost again and again with the same part.
 
     Example:
 
@@ -89,6 +91,9 @@ def predict_many(
     """
     at_least(1, batch_size=batch_size, part_size=part_size)
     fraction(threshold=threshold)
+    if ray_workers is not None:
+        at_least(1, ray_workers=ray_workers)
+        import_ray()
     names = list(model.class_names)
     ids = list(range(1, len(names) + 1) if category_ids is None else category_ids)
     if len(ids) != len(names):
@@ -109,77 +114,39 @@ def predict_many(
         "threshold": threshold,
         "class_thresholds": limits,
     }
-    parts = Parts(output, format, job)
-    objects = there = 0
+    work = Work(Parts(output, format, job), ids, batch_size, threshold, limits)
+    starts = enumerate(range(0, len(paths), part_size))
+    todo = [
+        Part(number, start + 1, paths[start : start + part_size])
+        for number, start in starts
+        if not work.parts.is_done(number)
+    ]
+    there = len(paths) - sum(len(part.paths) for part in todo)
+    done = there
+    objects = 0
     unread: dict[str, str] = {}
-
-    def tables(number: int, path: str, found: Detections) -> tuple[Row, list[Row]]:
-        """A picture's row, and those of its objects."""
-        found = found.above(limits, threshold)
-        height, width = found.image_size
-        rows = zip(found.to_coco(number, ids), found.names, strict=True)
-        return (
-            _picture(number, path, height=height, width=width, objects=len(found)),
-            [{**row, "file_name": path, "category_name": str(name)} for row, name in rows],
-        )
-
-    with ThreadPoolExecutor(threads or os.cpu_count()) as pool:
-        for number, start in enumerate(range(0, len(paths), part_size)):
-            own = list(enumerate(paths[start : start + part_size], start + 1))
-            if parts.is_done(number):
-                there += len(own)
-            else:
-                told = functools.partial(_tell_from, start, len(paths), tell)
-                pictures, found, failed = _look(model, own, batch_size, pool, tables, told)
-                parts.write(number, pictures, found)
-                objects += len(found)
-                unread |= failed
-            tell(start + len(own), len(paths))
-    return Summary(len(paths) - there, objects, unread, there)
+    tell(done, len(paths))
+    if ray_workers is None:
+        # Called while `done` is that of the parts before.
+        reports = _do_here(work, todo, model, threads, lambda of: tell(done + of, len(paths)))
+    else:
+        reports = do_on_ray(work, todo, model, ray_workers, threads)
+    for report in reports:
+        done += report.pictures
+        objects += report.objects
+        unread |= report.unread
+        tell(done, len(paths))
+    return Summary(done - there, objects, unread, there)
 
 
-def _tell_from(start: int, count: int, tell: Callable[[int, int], None], done: int) -> None:
-    tell(start + done, count)
-
-
-def _look(
+def _do_here(
+    work: Work,
+    todo: Iterable[Part],
     model: Any,
-    numbered: Sequence[tuple[int, str]],
-    batch_size: int,
-    pool: ThreadPoolExecutor,
-    tables: Callable[[int, str, Detections], tuple[Row, list[Row]]],
+    threads: int | None,
     tell: Callable[[int], None],
-) -> tuple[list[Row], list[Row], dict[str, str]]:
-    """Rows of pictures and of objects, in the pictures' order, and what could not be read."""
-    window = _BATCHES_AHEAD * batch_size
-    failed: list[Unread] = []
-    made: list[Future[tuple[Row, list[Row]]]] = []
-    pictures = _readable(read_ahead(numbered, model.pixels, pool, window), failed)
-    for batch in in_batches(pictures, model.input_size, batch_size, window):
-        results = predict_batch(model, [one.picture for one in batch])
-        for one, found in zip(batch, results, strict=True):
-            # Masks are encoded while the model is at work.
-            made.append(pool.submit(tables, one.number, one.path, found))
-        tell(len(made) + len(failed))
-    rows: list[tuple[Row, list[Row]]] = [future.result() for future in made]
-    rows += [(_picture(one.number, one.path, error=one.error), []) for one in failed]
-    rows.sort(key=lambda row: row[0]["id"])
-    return (
-        [picture for picture, _ in rows],
-        [one for _, objects in rows for one in objects],
-        {one.path: one.error for one in failed},
-    )
-
-
-def _readable(pictures: Iterable[Read | Unread], failed: list[Unread]) -> Iterator[Read]:
-    """Those that could be read; the others are gathered."""
-    for one in pictures:
-        if isinstance(one, Unread):
-            failed.append(one)
-        else:
-            yield one
-
-
-def _picture(number: int, path: str, **known: Any) -> Row:
-    row = {"id": number, "file_name": path, "height": None, "width": None}
-    return {**row, "objects": 0, "error": None, **known}
+) -> Iterator[Report]:
+    """Part by part in this process."""
+    with ThreadPoolExecutor(threads or os.cpu_count()) as pool:
+        for part in todo:
+            yield work.do(part, model, pool, tell)

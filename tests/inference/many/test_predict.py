@@ -14,8 +14,8 @@ from helpers import tiny_model
 from picture_archive import BROKEN, CLASSES, find_squares, make_archive, stub_model
 from PIL import Image
 
-from keras_maskrcnn.inference.many import predict as many
 from keras_maskrcnn.inference.many import predict_many, reading
+from keras_maskrcnn.inference.many import work as many
 from keras_maskrcnn.inference.many.tables import ENCODERS
 
 COUNT = 23
