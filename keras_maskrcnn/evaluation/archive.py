@@ -67,7 +67,7 @@ class Archive(ResultSource):
                         left_out += 1
                         continue
                     check_result(result, truth.sizes, categories)
-                    self._note_fields(result, is_first=not image_ids)
+                    self.note_fields(result, is_first=not image_ids)
                 except ItemError as problem:
                     raise ValueError(f"{table.path}, row {row}: {problem}") from None
                 for column, value in zip(

@@ -63,7 +63,7 @@ class ResultSource(ABC):
             joints=truth.joints,
         )
 
-    def _note_fields(self, result: dict[str, Any], is_first: bool) -> None:
+    def note_fields(self, result: dict[str, Any], is_first: bool) -> None:
         """Takes the fields of the first result, and holds all others against them.
 
         Raises:

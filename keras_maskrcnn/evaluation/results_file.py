@@ -39,7 +39,7 @@ class ResultsFile(ResultSource):
         for number, (_, offset, length, result) in enumerate(scan_json(file)):
             try:
                 check_result(result, truth.sizes, categories)
-                self._note_fields(result, is_first=number == 0)
+                self.note_fields(result, is_first=number == 0)
             except ItemError as problem:
                 raise ValueError(f"{self.place(number)}: {problem}") from None
             image_ids.append(result["image_id"])
