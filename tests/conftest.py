@@ -7,11 +7,11 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+from made_once import made_once
 from process_memory import keep_memory, return_memory, status_bytes
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
@@ -76,12 +76,12 @@ def golden_info(shared: Path) -> Callable[[str], dict]:
 
 
 @pytest.fixture(scope="session")
-def exported(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """One export that many tests read; see `export_tiny`."""
     # TensorFlow is not needed to collect tests.
     from exported_model import export_tiny
 
-    return export_tiny(tmp_path_factory.mktemp("export"))
+    return made_once("export", export_tiny, tmp_path_factory)
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

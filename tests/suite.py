@@ -19,7 +19,10 @@ from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import NamedTuple
+
+from support.made_once import RUN_FOLDER
 
 TESTS = Path(__file__).resolve().parent
 PROCESSES = 2
@@ -106,7 +109,7 @@ def find_groups(tests: Path) -> dict[str, list[Path]]:
     return dict(sorted(groups.items(), key=lambda item: not item[0].startswith(FIRST)))
 
 
-def run(name: str, files: Sequence[Path], which: str) -> Result:
+def run(name: str, files: Sequence[Path], which: str, folder: str) -> Result:
     """Runs the tests of a group that have, or have not, a mark in a process of its own."""
     start = time.monotonic()
     options = ["-q", "--durations=5", "-m", which]
@@ -119,7 +122,7 @@ def run(name: str, files: Sequence[Path], which: str) -> Result:
         stderr=subprocess.STDOUT,
         text=True,
         errors="replace",
-        env={"TF_NUM_INTRAOP_THREADS": str(threads), **os.environ},
+        env={"TF_NUM_INTRAOP_THREADS": str(threads), RUN_FOLDER: folder, **os.environ},
     )
     return Result(name, done.returncode, done.stdout, time.monotonic() - start)
 
@@ -135,9 +138,9 @@ def main(wanted: Sequence[str]) -> int:
         if not words or any(word in name for word in words)
     }
     results = []
-    with ThreadPoolExecutor(PROCESSES) as threads:
+    with TemporaryDirectory() as folder, ThreadPoolExecutor(PROCESSES) as threads:
         for future in as_completed(
-            [threads.submit(run, *group, which) for group in groups.items()]
+            [threads.submit(run, *group, which, folder) for group in groups.items()]
         ):
             results.append(result := future.result())
             print(result.output if result.fault else "", result, sep="", flush=True)

@@ -1,6 +1,7 @@
 """What the tests of this folder share; the fixture `exported` is for all tests."""
 
 from exported_model import (
+    DETECTIONS,
     EXPORTED_DETECTIONS,
     assert_results_equal,
     distinct_model,
@@ -11,6 +12,7 @@ from exported_model import (
 )
 
 __all__ = [
+    "DETECTIONS",
     "EXPORTED_DETECTIONS",
     "assert_results_equal",
     "distinct_model",

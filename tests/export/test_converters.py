@@ -133,6 +133,7 @@ def in_litert(file):
     return lambda inputs: interpreter.get_signature_runner()(**inputs)
 
 
+@pytest.mark.slow  # A minute; the smaller one below is converted each time.
 def test_litert_equals_predict(model, tmp_path):
     file = export_model(model, tmp_path / "model.tflite", "litert")
     assert_equals_predict(model, in_litert(file), 1e-3)

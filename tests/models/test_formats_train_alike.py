@@ -6,6 +6,7 @@ from format_scenes import WRITERS, write
 from helpers import get_state, set_state
 
 
+@pytest.mark.slow  # Every format's pictures are read, and a step taken on each.
 def test_the_first_losses_are_those_of_every_format(fresh, tmp_path):
     state = get_state(fresh)
     found = {}

@@ -130,6 +130,7 @@ def test_fixed_slots_train_as_lists_do(kind):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5, err_msg=variable.path)
 
 
+@pytest.mark.slow  # As below.
 def test_xla_predicts_the_same():
     model = made()
     model.compile(jit_compile=False)

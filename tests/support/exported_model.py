@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,9 +14,11 @@ import pytest
 from helpers import MASK, keypoint_head, tiny_model
 from PIL import Image
 
+from keras_maskrcnn import MaskRCNN
 from keras_maskrcnn.heads import Cascade, MaskRoIHead
 from keras_maskrcnn.models.settings import merge_arguments
 from keras_maskrcnn.ops.roi_align import BACKEND_VARIABLE
+from keras_maskrcnn.results import Detections
 
 # Unlike sizes: larger than the network's input, portrait, and smaller.
 SIZES = ((150, 210), (200, 90), (41, 57))
@@ -90,8 +92,34 @@ def same_arithmetic() -> Iterator[None]:
         yield
 
 
-def export_tiny(folder: Path) -> SimpleNamespace:
-    """The export, its pictures as pixels and files, and what `predict` finds in both."""
+@dataclasses.dataclass
+class Exported:
+    """An export.
+
+    Args:
+        path: of the folder that a server takes.
+        pictures, files: the same pictures as pixels and as files, and one more file, of grey.
+        by_pixels, by_files: what `predict` finds in both.
+        found_after: how many objects the model finds in the first picture when it was exported.
+        backends_after: what its RoIs are then pooled by.
+    """
+
+    path: Path
+    pictures: Sequence[np.ndarray]
+    files: Sequence[Path]
+    by_pixels: Sequence[Detections]
+    by_files: Sequence[Detections]
+    found_after: int
+    backends_after: Sequence[str | None]
+
+    @property
+    def model(self) -> MaskRCNN:
+        """The model, built anew."""
+        return distinct_model(heads=(MASK, keypoint_head(2)))
+
+
+def export_tiny(folder: Path) -> Exported:
+    """The export, its pictures, and what `predict` finds in them."""
     model = distinct_model(heads=(MASK, keypoint_head(2)))
     pictures = [make_picture(*size, seed) for seed, size in enumerate(SIZES)]
     files = []
@@ -104,15 +132,16 @@ def export_tiny(folder: Path) -> SimpleNamespace:
     with same_arithmetic():
         by_pixels = [model.predict(picture, verbose=0)[0] for picture in pictures]
         by_files = model.predict([str(file) for file in files], batch_size=4, verbose=0)
-    path = folder / "served"
+    path, network = folder / "served", model.network
     model.export(path, rle_masks=True, max_detections=EXPORTED_DETECTIONS, verbose=False)
-    return SimpleNamespace(
-        model=model,
+    return Exported(
         path=Path(path),
         pictures=pictures,
         files=files,
         by_pixels=[found[:EXPORTED_DETECTIONS] for found in by_pixels],
         by_files=[found[:EXPORTED_DETECTIONS] for found in by_files],
+        found_after=len(model.predict(pictures[0], verbose=0)[0]),
+        backends_after=[part.pooler.backend for part in (network.box, *network.heads)],
     )
 
 
