@@ -50,7 +50,7 @@ def do_on_ray(
         work: what is done with each.
         todo: parts that are not there.
         model: a `MaskRCNN`, of which each worker has a copy.
-        workers: how many.
+        workers: how many, at most: no more than there are parts.
         threads: of each, that decode; by default its share of its machine.
 
     Raises:
@@ -60,6 +60,7 @@ def do_on_ray(
     ray = import_ray()
     if not todo:
         return
+    workers = min(workers, len(todo))
     is_ours = not ray.is_initialized()
     if is_ours:
         _start(ray, workers)
