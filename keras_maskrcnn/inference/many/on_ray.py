@@ -15,7 +15,6 @@ import logging
 import math
 import os
 import pickle
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -67,7 +66,7 @@ def do_on_ray(
     try:
         # Names that keep both alive.
         shared = ray.put(model)
-        attempts = ray.remote(num_cpus=0)(Attempts).remote()
+        attempts = _count_attempts(ray)
         for row in _mapped(ray, work, todo, shared, attempts, workers, threads).iter_rows():
             report = pickle.loads(row["report"])
             if isinstance(report, Exception):
@@ -132,16 +131,19 @@ def _mapped(
     )
 
 
-class Attempts:
-    """Counts how often parts are begun, for all workers."""
+def _count_attempts(ray: Any) -> Any:
+    """An actor that counts for all workers how often parts are begun."""
 
-    def __init__(self) -> None:
-        self._begun: Counter[int] = Counter()
+    # A class of this module would bring it, and with it TensorFlow, into the actor's process.
+    class Attempts:
+        def __init__(self) -> None:
+            self.begun: dict[int, int] = {}
 
-    def begin(self, number: int) -> int:
-        """How often a part is begun, with this time."""
-        self._begun[number] += 1
-        return self._begun[number]
+        def begin(self, number: int) -> int:
+            self.begun[number] = self.begun.get(number, 0) + 1
+            return self.begun[number]
+
+    return ray.remote(num_cpus=0)(Attempts).remote()
 
 
 class Worker:
