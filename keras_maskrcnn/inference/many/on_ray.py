@@ -15,7 +15,6 @@ import logging
 import math
 import os
 import pickle
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -50,7 +49,7 @@ def do_on_ray(
         work: what is done with each.
         todo: parts that are not there.
         model: a `MaskRCNN`, of which each worker has a copy.
-        workers: how many.
+        workers: how many, at most: no more than there are parts.
         threads: of each, that decode; by default its share of its machine.
 
     Raises:
@@ -60,13 +59,14 @@ def do_on_ray(
     ray = import_ray()
     if not todo:
         return
+    workers = min(workers, len(todo))
     is_ours = not ray.is_initialized()
     if is_ours:
         _start(ray, workers)
     try:
         # Names that keep both alive.
         shared = ray.put(model)
-        attempts = ray.remote(num_cpus=0)(Attempts).remote()
+        attempts = _count_attempts(ray)
         for row in _mapped(ray, work, todo, shared, attempts, workers, threads).iter_rows():
             report = pickle.loads(row["report"])
             if isinstance(report, Exception):
@@ -131,16 +131,19 @@ def _mapped(
     )
 
 
-class Attempts:
-    """Counts how often parts are begun, for all workers."""
+def _count_attempts(ray: Any) -> Any:
+    """An actor that counts for all workers how often parts are begun."""
 
-    def __init__(self) -> None:
-        self._begun: Counter[int] = Counter()
+    # A class of this module would bring it, and with it TensorFlow, into the actor's process.
+    class Attempts:
+        def __init__(self) -> None:
+            self.begun: dict[int, int] = {}
 
-    def begin(self, number: int) -> int:
-        """How often a part is begun, with this time."""
-        self._begun[number] += 1
-        return self._begun[number]
+        def begin(self, number: int) -> int:
+            self.begun[number] = self.begun.get(number, 0) + 1
+            return self.begun[number]
+
+    return ray.remote(num_cpus=0)(Attempts).remote()
 
 
 class Worker:

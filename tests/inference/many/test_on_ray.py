@@ -110,7 +110,8 @@ def test_it_goes_on_where_the_other_ended(ray, pictures, tmp_path):
     whole = contents(tmp_path / "out")
     for name in ("pictures-00001.jsonl", "pictures-00004.jsonl", "objects-00004.jsonl"):
         (tmp_path / "out" / name).unlink()
-    summary = predict("out", ray_workers=1)
+    summary = predict("out", ray_workers=8)
+    assert ray.asked["compute"]["size"] == 2  # Of two parts.
     assert (summary.pictures, summary.there) == (8, 15)
     assert contents(tmp_path / "out") == whole
     # Nothing is left to do: no worker is asked for. Ray that was running goes on.
