@@ -58,7 +58,7 @@ SMALL = "SMALL" in os.environ
 DATA = os.environ.get("DATA")
 WEIGHTS = os.environ.get("WEIGHTS")
 SCENES, SIZE, EPOCHS, THRESHOLD = (16, 96, 1, 0.15) if SMALL else (320, 160, 6, 0.5)
-SIDE, ROUNDS, FRAMES = (400, 1, 8) if SMALL else (3000, 3, 60)
+SIDE, ROUNDS, FRAMES = (400, 1, 12) if SMALL else (3000, 3, 60)
 
 # %% [markdown]
 # A trained model, as in the other notebooks: one that lies here, or else some minutes of training.
@@ -188,7 +188,7 @@ _, axes = plt.subplots(1, 2, figsize=(13, 7), layout="constrained")
 for axis, one, title in zip(axes, (shrunk, found), ("whole", "in tiles"), strict=True):
     options = {"boxes": False, "labels": False, "scale": scale}
     axis.imshow(one.plot(threshold=THRESHOLD, **options))
-    axis.set_title(f"{title}: {len(one)} of {len(record.objects)}")
+    axis.set_title(f"{title}: {len(one)} found, {len(record.objects)} there")
     axis.set_axis_off()
 
 # %% [markdown]
@@ -308,13 +308,14 @@ for title, one in (("before", before), ("after", found)):
 # ## An archive
 #
 # `predict_many` reads a folder ahead of the model and writes tables part by part. Here are the
-# validation pictures, and a file that is no picture. After half of them the process is
-# interrupted, as by Ctrl-C or a power cut.
+# validation pictures, and one of which only the beginning is there. After half of them the call is
+# interrupted, as by Ctrl-C; a power cut would leave the same.
 
 # %%
 work = Path(tempfile.mkdtemp())
 save_dataset(val, work / "archive", verbose=False)
-(work / "archive" / "broken.jpg").write_bytes(b"no picture")
+begun = Path(val.records[0].path).read_bytes()[:100]
+(work / "archive" / "truncated.jpg").write_bytes(begun)
 options = {"batch_size": 4, "part_size": max(4, len(val) // 4), "threshold": 0.05}
 
 
@@ -432,7 +433,8 @@ frames.close()
 missing = [name for name in ("supervision", "trackers") if importlib.util.find_spec(name) is None]
 trails = {}
 if missing:
-    print(f"Not run: {' and '.join(missing)} not installed.", "pip install supervision trackers")
+    print(f"Not run: {' and '.join(missing)} not installed.")
+    print("pip install supervision trackers")
     for row in rows:
         x, y, width, height = row["bbox"]
         trails.setdefault(row["category_name"], []).append((x + width / 2, y + height / 2))
@@ -454,5 +456,6 @@ _, axis = plt.subplots(figsize=(9, 5.4), layout="constrained")
 axis.imshow(last)
 for name, points in trails.items():
     axis.plot(*np.transpose(points), "." if missing else "-", linewidth=3, label=name)
-axis.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1, 1), frameon=False)
+if trails:
+    axis.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1, 1), frameon=False)
 axis.set_axis_off()
