@@ -151,7 +151,7 @@ seen, unseen = cut_out(train), cut_out(val)
 # Of tiles, neighbours overlap by as much as the largest thing measures.
 OVERLAP = max(max(thing.bits.shape) for thing in seen + unseen)
 CELL = OVERLAP + OVERLAP // 5
-TILE = -(-3 * OVERLAP // 32) * 32
+TILE = -(-4 * OVERLAP // 32) * 32
 rng = np.random.default_rng(0)
 record = lay_out("large.tif", unseen, max(3, SIDE // CELL), rng)
 large = DetectionData([record], names, train.category_ids, name="large")
@@ -159,11 +159,11 @@ print(f"{record.width} x {record.height} pixels, {len(record.objects)} things")
 print(f"tiles of {TILE} pixels that overlap by {OVERLAP}")
 
 # %% [markdown]
-# ### Whole, and in tiles
+# ### In tiles
 #
-# Without `tile`, the picture is made as small as the network's input, and so are the things on it.
-# With `tile`, it is looked at in its own size, and parts of what several tiles see are joined. Of a
-# TIFF file, no more than a batch of tiles is in memory, and masks are run lengths.
+# With `tile`, a picture is looked at in its own size, and parts of what several tiles see are
+# joined. Of a TIFF file, no more than a batch of tiles is in memory, and masks are run lengths. What
+# is wrong with the results is counted by kind; `duplicate` are things found twice.
 
 
 # %%
@@ -174,14 +174,68 @@ def look(picture, **options):
     return found.above({}, THRESHOLD), time.perf_counter() - start
 
 
-shrunk, seconds = look("large.tif")
-print(f"whole: {len(shrunk)} found in {seconds:.1f} s")
+def judge(found):
+    """Prints how good the results are, and their errors."""
+    results = found.to_coco(record.image_id, large.category_ids)
+    analysis = analyse(large, results, max_detections=len(results) + 1)
+    errors = analysis.comparisons["segm"].errors.to_json()["counts"]
+    print(
+        f"{len(found)} found, mask AP50 {100 * analysis.metrics['mask_ap50']:.1f}", errors, sep="\n"
+    )
+
+
+before, seconds = look("large.tif", tile=TILE, overlap=OVERLAP, batch_size=4)
+print(f"{seconds:.1f} s")
+if len(before):
+    judge(before)
+
+# %% [markdown]
+# ## Training on crops
+#
+# A model does best on what it was trained on. Annotated large pictures become batches with the
+# `tile` and `overlap` with which they are looked at later; here they are of things cut out of
+# training pictures. The first column has crops where tiles lie; from pass to pass they shift, so
+# that what a seam cuts in one is whole in another.
+
+# %%
+tiling = Tiling(TILE, OVERLAP)
+rows = max(3, SIDE // CELL // 3)
+sheets = [lay_out(f"sheet_{n}.tif", seen, rows, rng, n) for n in (1, 2, 3)]
+sheets = DetectionData(sheets, names, train.category_ids, name="sheets")
+page = augmentation_page(sheets, "flip", pictures=2, draws=3, tile=300, tiling=tiling)
+_, axis = plt.subplots(figsize=(12, 12 * page.shape[0] / page.shape[1]), layout="constrained")
+axis.imshow(page)
+axis.set_axis_off()
+
+# %%
+options = {"tile": tiling, "augment": "flip", "seed": 0}
+batches = sheets.batches(batch_size // 2, model=model, shuffle=True, **options)
+steps = ROUNDS * len(batches)
+rate = WarmupSchedule(
+    1e-4 if WEIGHTS else 5e-4, total_steps=steps, warmup_steps=steps // 10, decay="cosine"
+)
+model.compile(keras.optimizers.Adam(rate, global_clipnorm=10.0))
+print(f"{len(sheets)} pictures give {len(batches)} batches of crops a pass")
+model.fit(batches, epochs=ROUNDS, verbose=2)
+model.save("large.keras")
+
+# %% [markdown]
+# ## Whole, and in tiles
+#
+# The large picture again, of which nothing was trained on. Without `tile`, it is made as small as
+# the network's input, and so are the things on it.
+
+# %%
 found, seconds = look("large.tif", tile=TILE, overlap=OVERLAP, batch_size=4)
-print(f"in tiles: {len(found)} found in {seconds:.1f} s")
+print(f"in tiles, {seconds:.1f} s")
+if len(found):
+    judge(found)
+shrunk, seconds = look("large.tif")
+print(f"whole, {seconds:.1f} s")
 there = Counter(names[one.category] for one in record.objects)
-print(f"\n{'':12}{'there':>7}{'whole':>7}{'tiles':>7}")
+print(f"\n{'':12}{'there':>7}{'tiles':>7}{'whole':>7}")
 for name in names:
-    print(f"{name:12}{there[name]:7}{shrunk.counts()[name]:7}{found.counts()[name]:7}")
+    print(f"{name:12}{there[name]:7}{found.counts()[name]:7}{shrunk.counts()[name]:7}")
 
 scale = 1000 / record.width
 _, axes = plt.subplots(1, 2, figsize=(13, 7), layout="constrained")
@@ -196,10 +250,9 @@ for axis, one, title in zip(axes, (shrunk, found), ("whole", "in tiles"), strict
 # overlap, there are two of them.
 
 # %%
-shown = slice(TILE - OVERLAP - CELL // 2, 2 * TILE - OVERLAP)
+shown = slice(TILE - OVERLAP - 2 * CELL, TILE + 2 * CELL)
 _, axis = plt.subplots(figsize=(8, 8), layout="constrained")
 axis.imshow(np.asarray(found.plot(threshold=THRESHOLD, labels=False))[shown, shown])
-tiling = Tiling(TILE, OVERLAP)
 for start in tiling.starts(record.width):
     for seam in (start, start + TILE):
         if shown.start < seam < min(shown.stop, record.width):
@@ -208,25 +261,7 @@ for start in tiling.starts(record.width):
 axis.set_axis_off()
 
 # %% [markdown]
-# What is right, and what is wrong with the rest? `duplicate` counts things found twice, at seams
-# or elsewhere.
-
-
-# %%
-def judge(found):
-    """Average precision, and the errors by kind, in how many results or things."""
-    results = found.to_coco(record.image_id, large.category_ids)
-    analysis = analyse(large, results, max_detections=len(results) + 1)
-    counts = analysis.comparisons["segm"].errors.to_json()["counts"]
-    print(f"mask AP50 {100 * analysis.metrics['mask_ap50']:.1f}, errors: {counts}")
-    return counts
-
-
-if len(found):
-    judge(found)
-
-# %% [markdown]
-# ### On the map
+# ## On the map
 #
 # GeoJSON has each thing in coordinates of the picture's reference system, or in pixels. This
 # picture's is a world file, by which a pixel is a centimetre.
@@ -241,7 +276,7 @@ for feature in collection["features"][:1]:
 assert len(collection["features"]) == len(found)
 
 # %% [markdown]
-# ### Beside supervision
+# ## Beside supervision
 #
 # `InferenceSlicer` of the package supervision slices pictures for any model. It holds all masks in
 # the size of the picture, so it gets a part of it.
@@ -268,41 +303,6 @@ else:
     print(f"{len(within)} things in {corner} x {corner} pixels")
     print(f"InferenceSlicer: {len(sliced)} found in {seconds:.1f} s")
     print(f"predict(tile=):  {len(ours)} found in {our_seconds:.1f} s")
-
-# %% [markdown]
-# ## Training on crops
-#
-# A model does best on what it was trained on. Annotated large pictures become batches with the
-# `tile` and `overlap` with which they are looked at later. The first column has crops where tiles
-# lie; from pass to pass they shift, so that what a seam cuts in one is whole in another.
-
-# %%
-rows = max(3, SIDE // CELL // 3)
-sheets = [lay_out(f"sheet_{n}.tif", seen, rows, rng, n) for n in (1, 2, 3)]
-sheets = DetectionData(sheets, names, train.category_ids, name="sheets")
-page = augmentation_page(sheets, "flip", pictures=2, draws=3, tile=300, tiling=tiling)
-_, axis = plt.subplots(figsize=(12, 12 * page.shape[0] / page.shape[1]), layout="constrained")
-axis.imshow(page)
-axis.set_axis_off()
-
-# %%
-options = {"tile": TILE, "overlap": OVERLAP, "augment": "flip", "seed": 0}
-batches = sheets.batches(batch_size // 2, model=model, shuffle=True, **options)
-steps = ROUNDS * len(batches)
-rate = WarmupSchedule(
-    1e-4 if WEIGHTS else 5e-4, total_steps=steps, warmup_steps=steps // 10, decay="cosine"
-)
-model.compile(keras.optimizers.Adam(rate, global_clipnorm=10.0))
-print(f"{len(sheets)} pictures give {len(batches)} batches of crops a pass")
-model.fit(batches, epochs=ROUNDS, verbose=2)
-model.save("large.keras")
-
-before = found
-found, _ = look("large.tif", tile=TILE, overlap=OVERLAP, batch_size=4)
-for title, one in (("before", before), ("after", found)):
-    print(f"{title}: {len(one)} found, ", end="")
-    if len(one):
-        judge(one)
 
 # %% [markdown]
 # ## An archive
