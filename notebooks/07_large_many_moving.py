@@ -162,8 +162,8 @@ print(f"tiles of {TILE} pixels that overlap by {OVERLAP}")
 # ### In tiles
 #
 # With `tile`, a picture is looked at in its own size, and parts of what several tiles see are
-# joined. Of a TIFF file, no more than a batch of tiles is in memory, and masks are run lengths. What
-# is wrong with the results is counted by kind; `duplicate` are things found twice.
+# joined. Of a TIFF file, no more than a batch of tiles is in memory, and masks are run lengths.
+# What is wrong with the results is counted by kind; `duplicate` are things found twice.
 
 
 # %%
@@ -179,9 +179,8 @@ def judge(found):
     results = found.to_coco(record.image_id, large.category_ids)
     analysis = analyse(large, results, max_detections=len(results) + 1)
     errors = analysis.comparisons["segm"].errors.to_json()["counts"]
-    print(
-        f"{len(found)} found, mask AP50 {100 * analysis.metrics['mask_ap50']:.1f}", errors, sep="\n"
-    )
+    print(f"{len(found)} found, mask AP50 {100 * analysis.metrics['mask_ap50']:.1f}")
+    print(errors)
 
 
 before, seconds = look("large.tif", tile=TILE, overlap=OVERLAP, batch_size=4)
