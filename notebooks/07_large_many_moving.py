@@ -58,10 +58,11 @@ SMALL = "SMALL" in os.environ
 DATA = os.environ.get("DATA")
 WEIGHTS = os.environ.get("WEIGHTS")
 SCENES, SIZE, EPOCHS, THRESHOLD = (16, 96, 1, 0.15) if SMALL else (320, 160, 6, 0.5)
-SIDE, ROUNDS, FRAMES = (400, 1, 12) if SMALL else (3000, 3, 60)
+SIDE, ROUNDS, FRAMES = (400, 1, 12) if SMALL else (3000, 4, 60)
 
 # %% [markdown]
 # A trained model, as in the other notebooks: one that lies here, or else some minutes of training.
+# Of results that lie on each other it is told to keep the best, whatever their classes.
 
 # %%
 if DATA is None:
@@ -79,7 +80,7 @@ if not file.exists():
     batches = train.batches(batch_size, model=model, shuffle=True, augment="flip", seed=0)
     model.fit(batches, epochs=EPOCHS, verbose=2)
     model.save(file)
-model = load_model(file)
+model = MaskRCNN.from_model(file, **{"box.nms": "cross_class"})
 
 # %% [markdown]
 # ## A large picture
@@ -307,10 +308,12 @@ else:
 # ## An archive
 #
 # `predict_many` reads a folder ahead of the model and writes tables part by part. Here are the
-# validation pictures, and one of which only the beginning is there. After half of them the call is
-# interrupted, as by Ctrl-C; a power cut would leave the same.
+# validation pictures, for the model as it was before the crops, and one of which only the beginning
+# is there. After half of them the call is interrupted, as by Ctrl-C; a power cut would leave the
+# same.
 
 # %%
+model = load_model(file)
 work = Path(tempfile.mkdtemp())
 save_dataset(val, work / "archive", verbose=False)
 begun = Path(val.records[0].path).read_bytes()[:100]
@@ -378,11 +381,12 @@ print(evaluate_coco_files(annotations, work / "found").table())
 # %% [markdown]
 # ## A video
 #
-# The things of before, some seconds long: each goes its own way, and before or behind the others.
+# Some seconds long: the largest thing of each class goes its own way, before or behind the others.
 
 # %%
 HEIGHT, WIDTH, RATE = 3 * CELL // 2 * 2, 2 * CELL * 2, 15
-movers = [unseen[k] for k in rng.choice(len(unseen), min(6, len(unseen)), replace=False)]
+largest = {one.category: one for one in sorted(unseen, key=lambda one: one.bits.sum())}
+movers = list(largest.values())[-6:]
 rooms = [(WIDTH - one.bits.shape[1], HEIGHT - one.bits.shape[0]) for one in movers]
 starts = rng.uniform(0, 2, (len(movers), 2)) * rooms
 # A frame; as far as a thing is large in a second or two.
@@ -430,12 +434,13 @@ frames.close()
 
 # %%
 missing = [name for name in ("supervision", "trackers") if importlib.util.find_spec(name) is None]
-trails = {}
+trails, called = {}, {}
 if missing:
     print(f"Not run: {' and '.join(missing)} not installed.")
     print("pip install supervision trackers")
     for row in rows:
         x, y, width, height = row["bbox"]
+        called[row["category_name"]] = Counter([row["category_name"]])
         trails.setdefault(row["category_name"], []).append((x + width / 2, y + height / 2))
 else:
     from trackers import ByteTrackTracker
@@ -448,13 +453,18 @@ else:
         for number, name, box in zip(
             tracked.tracker_id, tracked["class_name"], tracked.xyxy, strict=True
         ):
-            trails.setdefault(f"{name} {number}", []).append((box[:2] + box[2:]) / 2)
-    print(f"{len(movers)} things move; ByteTrack has numbered {len(trails)}")
+            called.setdefault(number, Counter())[str(name)] += 1
+            trails.setdefault(number, []).append((box[:2] + box[2:]) / 2)
+    print(f"{len(movers)} things move; ByteTrack has numbered {len(trails)}:")
+    for number, counts in called.items():
+        print(f"  {number}: {dict(counts)}")
 
 _, axis = plt.subplots(figsize=(9, 5.4), layout="constrained")
 axis.imshow(last)
-for name, points in trails.items():
-    axis.plot(*np.transpose(points), "." if missing else "-", linewidth=3, label=name)
+for key, points in trails.items():
+    ((name, _),) = called[key].most_common(1)
+    label, style = (name, ".") if missing else (f"{key}: {name}", "-")
+    axis.plot(*np.transpose(points), style, linewidth=3, label=label)
 if trails:
     axis.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1, 1), frameon=False)
 axis.set_axis_off()
