@@ -19,6 +19,7 @@ FIGURES = {
     "04_is_it_good": 5,
     "05_the_paper": 2,
     "06_own_parts": 3,
+    "07_large_many_moving": 6,
     "08_into_production": 2,
 }
 
