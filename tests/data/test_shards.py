@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -17,7 +18,9 @@ from keras_maskrcnn.data import (
     worker_part,
 )
 from keras_maskrcnn.data.loading import _has_depth
+from keras_maskrcnn.data.reading import read_image
 from keras_maskrcnn.data.shard_files import name_as_file, shard_numbers, shard_place
+from keras_maskrcnn.inference.many.reading import read_ahead
 
 SMALL = {"min_size": 32, "max_size": 64}
 
@@ -194,6 +197,13 @@ def test_from_a_bucket(both, tmp_path, monkeypatch):
     }
     options = {**SMALL, "shuffle": True, "seed": 3}
     assert_same_batches(data.batches(4, **options), shards.batches(4, **options))
+    # As `predict_many` reads them, too.
+    numbered = enumerate(record.path for record in shards.records)
+    with ThreadPoolExecutor(2) as pool:
+        for (_, _, picture), record in zip(
+            read_ahead(numbered, data.pixels, pool, 4), data.records, strict=True
+        ):
+            np.testing.assert_array_equal(picture, read_image(record.path))
     assert len(list((tmp_path / "cache").glob("*.tfrecord"))) == 5
     # A part needs no other shard.
     shutil.rmtree(tmp_path / "cache")

@@ -12,6 +12,7 @@ import numpy as np
 from keras_maskrcnn.data.picture_files import check_content
 from keras_maskrcnn.data.reading import decode_file, read_image
 from keras_maskrcnn.data.remote_files import is_remote
+from keras_maskrcnn.data.shard_files import shard_place
 from keras_maskrcnn.images.input_size import InputSize
 from keras_maskrcnn.images.pixels import PixelFormat
 
@@ -54,7 +55,9 @@ def read_ahead(
 
 def _read(number: int, path: str, pixels: PixelFormat) -> Read | Unread:
     try:
-        read = _remote if is_remote(path) else read_image
+        # A picture within a shard has an address too, of which the shard's is a part.
+        is_file = is_remote(path) and shard_place(path) is None
+        read = _remote if is_file else read_image
         return Read(number, path, read(path, pixels))
     except ValueError as error:
         return Unread(number, path, str(error))
