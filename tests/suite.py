@@ -41,6 +41,13 @@ FILE_BY_FILE = (
 )
 # Files and folders that share a process: starting TensorFlow takes seconds.
 TOGETHER = {
+    # Of these, what is slow starts several processes with TensorFlow, one after the other.
+    "workers": (
+        "cli/test_cluster.py",
+        "cli/test_train_workers.py",
+        "models/test_workers.py",
+        "training/test_workers.py",
+    ),
     # These share a trained model too, and what it takes to train it.
     "models with a trained one": ("models/test_mask_rcnn.py", "models/test_training_data.py"),
     "models in training": ("models/test_training.py",),

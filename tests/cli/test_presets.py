@@ -36,7 +36,8 @@ def options(**changes):
     """Those of `maskrcnn train` that a model depends on."""
     given = {"weights": None, "weights_file": None, "backbone": None, "seed": 3, "set": []}
     given["freeze_at"] = None
-    return argparse.Namespace(**{**given, "min_size": None, "max_size": None, **changes})
+    none = dict.fromkeys(("min_size", "max_size", "tile", "overlap"))
+    return argparse.Namespace(**{**given, **none, **changes})
 
 
 def test_the_list_needs_neither_tensorflow_nor_keras():

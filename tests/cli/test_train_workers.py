@@ -16,7 +16,7 @@ SETTINGS = [
     *("rpn.proposals_train=50", "rpn.proposals_test=20", "box.samples=16", "box.dim=32"),
     *("mask.convs=1", "mask.dim=8", "box.score_threshold=0.0", "box.max_detections=5"),
 ]
-SECONDS = 500
+SECONDS = 1800
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from worker_processes import WorkerProcesses
 from keras_maskrcnn.demo.scenes import build_scenes
 
 PROGRAM = Path(__file__).resolve().parents[2] / "benchmarks" / "workers" / "joint_training.py"
-SECONDS = 500
+SECONDS = 1800
 
 
 def run(scenes, folder, norm, count):
