@@ -28,7 +28,7 @@ def suite(tmp_path):
     """Runs a suite of three tests in a copy of the project; gives what pytest printed."""
     tests = tmp_path / "project" / "tests"
     tests.mkdir(parents=True)
-    for name in ("conftest.py", "support/process_memory.py"):
+    for name in ("conftest.py", "support/made_once.py", "support/process_memory.py"):
         shutil.copy(TESTS / name, tests / Path(name).name)
     (tests.parent / "pytest.ini").write_text("[pytest]\npythonpath = tests\n")
     (tests / "test_some.py").write_text(GOLDEN_TEST)
