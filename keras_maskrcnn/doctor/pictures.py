@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -129,7 +130,6 @@ def picture_facts(
     image = to_bytes(values)
     shown = Image.fromarray(pixels.displayed(values))
     counts = _histograms(image)
-    there = np.flatnonzero(counts.any(axis=0))
     is_grey = bool((counts == counts[0]).all()) and _is_grey(image)
     mean, square = _moments(values, counts)
     return PictureFacts(
@@ -137,9 +137,7 @@ def picture_facts(
         orientation=header.orientation,
         digest=hashlib.blake2b(content, digest_size=_DIGEST).digest(),
         small=np.asarray(shown.resize(_SMALL, Image.Resampling.BOX)),
-        low=int(there[0]),
-        high=int(there[-1]),
-        spread=max(_spread(row) for row in counts),
+        **_brightness(counts),
         mean=mean,
         square=square,
         is_grey=is_grey,
@@ -159,19 +157,26 @@ def _facts_of_parts(path: str, parts: TiffParts | ArrayParts, pixels: PixelForma
         sums += np.stack(_moments(values, own)) * len(values)
         is_grey = is_grey and _is_grey(image)
         small.add(pixels.displayed(values))
-    there = np.flatnonzero(counts.any(axis=0))
     mean, square = sums / parts.shape[0]
     return PictureFacts(
         size=parts.shape,
         digest=file_digest(path, _DIGEST),
         small=small.means(),
-        low=int(there[0]),
-        high=int(there[-1]),
-        spread=max(_spread(row) for row in counts),
+        **_brightness(counts),
         mean=mean,
         square=square,
         is_grey=is_grey,
     )
+
+
+def _brightness(counts: np.ndarray) -> dict[str, Any]:
+    """What histograms `[C, 256]` tell of the values that are there."""
+    there = np.flatnonzero(counts.any(axis=0))
+    return {
+        "low": int(there[0]),
+        "high": int(there[-1]),
+        "spread": max(_spread(row) for row in counts),
+    }
 
 
 def _is_grey(image: np.ndarray) -> bool:
