@@ -17,7 +17,7 @@
 # | variable | |
 # |---|---|
 # | `DATA` | a folder of annotated pictures in any format; without it, composed scenes |
-# | `WEIGHTS` | a published model to begin with, or a `.keras` file or run folder of your own; without it, a small one from random weights |
+# | `WEIGHTS` | a published model, `.keras` file or run folder to begin with; else a small new one |
 # | `SMALL` | tiny numbers, to see whether all runs: the model then knows nothing |
 #
 # The balloons of Matterport's tutorial, beginning from a model that was trained on COCO:
