@@ -17,7 +17,7 @@
 # | variable | |
 # |---|---|
 # | `DATA` | a folder of annotated pictures in any format; without it, composed scenes |
-# | `WEIGHTS` | a published model to begin with; without it, a small one from random weights |
+# | `WEIGHTS` | a published model, `.keras` file or run folder to begin with; else a small new one |
 # | `SMALL` | tiny numbers, to see whether all runs: the model then knows nothing |
 #
 # The balloons of Matterport's tutorial, beginning from a model that was trained on COCO:
@@ -83,7 +83,7 @@ assert report.makes_sense
 # %% [markdown]
 # ## A model
 #
-# A published model keeps all its weights but those of the layers that depend on the classes, which
+# A trained model keeps all its weights but those of the layers that depend on the classes, which
 # start anew. That needs some tens of pictures; from random weights it takes thousands, or, as here,
 # an easy world and a small model.
 
@@ -91,7 +91,8 @@ assert report.makes_sense
 names = train.class_names
 keras.utils.set_random_seed(0)
 if WEIGHTS:
-    model = MaskRCNN.from_preset(WEIGHTS, num_classes=len(names), class_names=names)
+    begin = MaskRCNN.from_model if Path(WEIGHTS).exists() else MaskRCNN.from_preset
+    model = begin(WEIGHTS, num_classes=len(names), class_names=names)
     highest, batch_size = 1e-4, 2
 else:
     model = MaskRCNN(len(names), class_names=names, **compact_settings(SIZE))

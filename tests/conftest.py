@@ -18,6 +18,14 @@ SHARED = Path(__file__).resolve().parents[2] / "shared"
 # Set where the development data must be there: without it these tests fail rather than skip.
 REQUIRE_SHARED = "REQUIRE_SHARED"
 
+TESTS = Path(__file__).resolve().parent
+# Where each part is tested on its own, TensorFlow's graph optimizer does not run: it takes a
+# quarter of the time until a first step. It does where whole models are: in parity, prediction,
+# export, serving, the command line.
+UNOPTIMIZED = {
+    *("backbones", "extending", "heads", "layers", "models", "necks", "poolers", "training"),
+}
+
 # Bytes that a test may leave behind before they are collected, which takes a tenth of a second.
 GROWTH = 100_000_000
 
@@ -37,8 +45,13 @@ def shared() -> Path:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _names_start_anew() -> Iterator[None]:
+def _each_file_starts_anew(request: pytest.FixtureRequest) -> Iterator[None]:
     """Models of a file of tests end with it: what they held is free for the next."""
+    if "tensorflow" in sys.modules:
+        folder = request.path.relative_to(TESTS).parts[0]
+        sys.modules["tensorflow"].config.optimizer.set_experimental_options(
+            {"disable_meta_optimizer": folder in UNOPTIMIZED}
+        )
     yield
     if "keras" in sys.modules:
         sys.modules["keras"].backend.clear_session()

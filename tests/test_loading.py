@@ -32,7 +32,8 @@ WAYS = {
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory):
     path = tmp_path_factory.mktemp("saved") / "m.keras"
-    tiny_model().save(path)
+    # Another process knows what the package has.
+    tiny_model(backbone="resnet18").save(path)
     return path
 
 

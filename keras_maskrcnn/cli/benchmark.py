@@ -15,6 +15,7 @@ from keras_maskrcnn.cli.options import (
     pictures_argument,
     say,
 )
+from keras_maskrcnn.cli.run_tiles import tell_no_tiles
 
 _DESCRIPTION = f"""\
 Measure how fast a model predicts on this machine, and with --data how fast it trains: median of
@@ -81,6 +82,7 @@ def run(args: argparse.Namespace) -> int:
             raise ValueError(f"Expected a picture file. Received: {picture}")
     data = None if args.data is None else read_split(args)
     model = load_model(args.model, args.weights_file)
+    tell_no_tiles(args.model, "Pictures")
 
     from keras_maskrcnn.training.speed import predict_speed, speed_table, training_speed
 

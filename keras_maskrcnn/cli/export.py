@@ -8,6 +8,7 @@ from typing import Any
 from keras_maskrcnn.cli.data import read_pair
 from keras_maskrcnn.cli.options import load_model, model_arguments, say
 from keras_maskrcnn.cli.run_data import READING, as_in_its_run
+from keras_maskrcnn.cli.run_tiles import tell_no_tiles
 from keras_maskrcnn.names import EXPORTS
 
 _DESCRIPTION = """\
@@ -123,6 +124,7 @@ def _export_int8(args: argparse.Namespace, model: Any, options: dict[str, Any]) 
     """What was written, and what it cost."""
     from keras_maskrcnn.export import export_int8
 
+    tell_no_tiles(args.model, "Pictures for int8")
     unsaid = dict.fromkeys((*READING, "channels", "value_range", "display"))
     reading = argparse.Namespace(**{**unsaid, "model": args.model, "data": args.int8})
     train, val, _ = read_pair(as_in_its_run(reading))

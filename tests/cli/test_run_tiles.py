@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from helpers import make_data
 
-from keras_maskrcnn.cli import evaluate, main, predict
+from keras_maskrcnn.cli import benchmark, evaluate, export, main, predict
 from keras_maskrcnn.cli.data import described
 from keras_maskrcnn.data import load_dataset, save_dataset
 from keras_maskrcnn.images.pixels import PixelFormat
@@ -101,3 +101,23 @@ def test_videos_and_archives_have_no_tiles(tmp_path, monkeypatch, capsys):
     end = f" are looked at as a whole, though {run} was trained on tiles of 24 pixels"
     lines = capsys.readouterr().out.splitlines()
     assert lines == [f"Frames{end}", f"Pictures of an archive{end}"]
+
+
+def test_speed_and_int8_are_of_whole_pictures(tmp_path, monkeypatch, capsys):
+    run = run_folder(tmp_path / "run", tile=24, overlap=4)
+    picture = str(next((run / "data").rglob("*.png")))
+
+    def enough(*_, **options):
+        raise ValueError("it is enough")
+
+    for name in ("training.speed.predict_speed", "export.export_int8"):
+        monkeypatch.setattr(f"keras_maskrcnn.{name}", enough)
+    monkeypatch.setattr(export, "load_model", lambda *_: SimpleNamespace(pixels=PixelFormat()))
+    monkeypatch.setattr(benchmark, "load_model", lambda *_: None)
+    assert main(["benchmark", str(run), picture]) == 2
+    words = ["export", str(run), "--format", "onnx", "--int8", str(run / "data")]
+    assert main([*words, "--output", str(tmp_path / "a.onnx")]) == 2
+    end = f" are looked at as a whole, though {run} was trained on tiles of 24 pixels\n"
+    told = capsys.readouterr()
+    assert f"Pictures{end}" in told.out and f"Pictures for int8{end}" in told.out
+    assert told.err.count("it is enough") == 2

@@ -20,6 +20,8 @@ from fuzz.http_requests import Request
 from fuzz.verdicts import ACCEPTED, HANG, REFUSED, SilentError, UnclearError, check_words
 
 _SERVE = "import sys; from keras_maskrcnn.cli import main; sys.exit(main(sys.argv[1:]))"
+# Names the folder of an export, where there is one already.
+EXPORT = "FUZZED_EXPORT"
 # Bytes that one request may add to the server's log.
 _LOGGED = 10_000
 # Every so many cases a picture is sent that is answered as ever.
@@ -31,15 +33,16 @@ class HttpFuzzer(Fuzzer):
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
-        from exported_model import distinct_model
+        model = os.environ.get(EXPORT)
+        if model is None:
+            from exported_model import export_tiny
 
-        model = folder / "tiny"
-        distinct_model().export(model, max_detections=3, verbose=False)
+            model = str(export_tiny(folder).path)
         self.log = folder / "server.txt"
         options = ("--port", "0", "--max-body-mb", "0.4", "--max-megapixels", "1")
         with open(self.log, "wb") as log:
             self.server = subprocess.Popen(
-                [sys.executable, "-c", _SERVE, "serve", str(model), *options],
+                [sys.executable, "-c", _SERVE, "serve", model, *options],
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,

@@ -11,6 +11,7 @@ import pytest
 
 from fuzz import annotations, http_requests, pictures, runner
 from fuzz.bad_ends import ENDS
+from fuzz.http import EXPORT
 from fuzz.http_answers import parse
 from fuzz.run import line, table
 from fuzz.runner import KINDS, run_cases
@@ -41,7 +42,9 @@ def _assert_nothing_bad(kind, count):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_small_run(kind):
+def test_small_run(kind, request, monkeypatch):
+    if kind == "http":
+        monkeypatch.setenv(EXPORT, str(request.getfixturevalue("exported").path))
     _assert_nothing_bad(kind, KINDS[kind][1])
 
 

@@ -157,6 +157,7 @@ sys.exit(main(sys.argv[1:]))
 """
 
 
+@pytest.mark.slow  # A server in a process of its own.
 def test_few_file_descriptors(exported):
     words = [sys.executable, "-c", _COMMAND, "serve", str(exported.path), "--name", "tiny"]
     with tempfile.TemporaryFile() as errors:

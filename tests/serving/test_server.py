@@ -335,7 +335,7 @@ def test_each_request_gets_its_own_answer(model, direct, exported, files, monkey
     requests += files + broken
     expected = [None if content in broken else direct("encoded", [content]) for content in requests]
     with running(model, max_wait=0.2) as port, ThreadPoolExecutor(8) as clients:
-        order = rng.permutation(3 * len(requests)) % len(requests)
+        order = rng.permutation(2 * len(requests)) % len(requests)
         answers = list(clients.map(lambda i: predict(port, encoded(in_base64(requests[i]))), order))
     for i, (status, _, answer) in zip(order, answers, strict=True):
         if expected[i] is None:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
 
 _COMMAND = "import sys; from keras_maskrcnn.cli import main; sys.exit(main(sys.argv[1:]))"
@@ -46,7 +47,13 @@ def test_sigterm_finishes_requests_in_work(exported):
                 while stream.readline() != b"\r\n":
                     pass
                 answers.append(json.loads(stream.read()))
-        assert answers[0]["detections"] and answers[0] == answers[1] == answers[2]
+        assert all(answer["detections"] for answer in answers)
+        # Who shares a call with whom is the scheduler's choice, and changes the last digit.
+        for answer in answers[1:]:
+            for one, other in zip(answer["detections"], answers[0]["detections"], strict=True):
+                assert one["name"] == other["name"]
+                np.testing.assert_allclose(one["box"], other["box"], atol=1e-3)
+                assert one["score"] == pytest.approx(other["score"], abs=1e-5)
         assert idle.recv(1) == b""
         assert process.wait(30) == 0
     finally:

@@ -92,7 +92,7 @@ def main() -> None:
     source, output, seconds = sys.argv[1:]
 
     def slowly(model: SimpleNamespace, pictures: list[np.ndarray]) -> list[Detections]:
-        print("looks", flush=True)
+        print("looks\n", end="", flush=True)  # In one go: two do so at once.
         time.sleep(float(seconds))
         return find_squares(model, pictures)
 

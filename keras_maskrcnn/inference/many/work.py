@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, NamedTuple
@@ -15,6 +16,9 @@ from keras_maskrcnn.results import Detections
 
 # Batches that are decoded ahead, among which pictures of like size are brought together.
 _BATCHES_AHEAD = 4
+# Batches that are looked at side by side: a step of the model leaves cores idle now and then, and
+# all of them while pictures are resized for it and its outputs unpacked.
+_BATCHES_AT_ONCE = 2
 
 
 class Part(NamedTuple):
@@ -85,8 +89,8 @@ class Work:
         made: list[Future[tuple[Row, list[Row]]]] = []
         numbered = enumerate(part.paths, part.first)
         pictures = _readable(read_ahead(numbered, model.pixels, pool, window), failed)
-        for batch in in_batches(pictures, model.input_size, self.batch_size, window):
-            results = predict_batch(model, [one.picture for one in batch])
+        batches = in_batches(pictures, model.input_size, self.batch_size, window)
+        for batch, results in _looked_at(batches, model):
             for one, found in zip(batch, results, strict=True):
                 # Masks are encoded while the model is at work.
                 made.append(pool.submit(self._rows, one.number, one.path, found))
@@ -108,6 +112,22 @@ class Work:
             _picture(number, path, height=height, width=width, objects=len(found)),
             [{**row, "file_name": path, "category_name": str(name)} for row, name in rows],
         )
+
+
+def _looked_at(
+    batches: Iterable[list[Read]], model: Any
+) -> Iterator[tuple[list[Read], list[Detections]]]:
+    """Batches, in their order, with what is found; the first alone, since it traces the model."""
+    waiting: deque[tuple[list[Read], Future[list[Detections]]]] = deque()
+    with ThreadPoolExecutor(_BATCHES_AT_ONCE) as threads:
+        for number, batch in enumerate(batches):
+            pictures = [one.picture for one in batch]
+            waiting.append((batch, threads.submit(predict_batch, model, pictures)))
+            if number == 0 or len(waiting) == _BATCHES_AT_ONCE:
+                done, found = waiting.popleft()
+                yield done, found.result()
+        for done, found in waiting:
+            yield done, found.result()
 
 
 def _readable(pictures: Iterable[Read | Unread], failed: list[Unread]) -> Iterator[Read]:

@@ -180,8 +180,30 @@ def test_few_pictures_are_held(archive, tmp_path, monkeypatch):
         for number in range(20):
             (tmp_path / "copies" / f"{path.stem}_{number}.png").hardlink_to(path)
     assert predict(tmp_path / "copies", tmp_path / "out", part_size=1000, threads=3).pictures == 440
-    # Two windows of four batches of two: one is decoded, one looked at.
-    assert most[0] <= 2 * 8
+    # Two windows of four batches of two: one is decoded, one looked at; and two batches at once.
+    assert most[0] <= 2 * 8 + 2 * 2
+
+
+def test_batches_side_by_side(archive, tmp_path, monkeypatch):
+    """The first traces the model, alone; of those that follow, two meet."""
+    folder, _ = archive
+    meet, seen, lock = threading.Barrier(2, timeout=30), [0], threading.Lock()
+
+    def meeting(model, pictures):
+        with lock:
+            seen[0] += 1
+            number = seen[0]
+        if 1 < number <= 7:
+            meet.wait()
+        return find_squares(model, pictures)
+
+    monkeypatch.setattr(many, "predict_batch", meeting)
+    predict(folder, tmp_path / "side", part_size=COUNT)
+    # Twenty-two that can be read: eleven batches of two.
+    assert seen[0] == 11 and not meet.broken
+    monkeypatch.setattr(many, "predict_batch", find_squares)
+    predict(folder, tmp_path / "alone", part_size=COUNT)
+    assert contents(tmp_path / "side") == contents(tmp_path / "alone")
 
 
 def test_equal_to_predict(tmp_path):
