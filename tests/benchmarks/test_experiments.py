@@ -93,6 +93,7 @@ def test_a_model_of_several_comparisons_is_one_run(scripts):
     assert fcn.split(" | ")[1:3] == ["2", "40.0 (30.0 to 50.0)"]
 
 
+@pytest.mark.slow  # Trains a part at a time.
 def test_parts_trained_one_by_one(scripts, tmp_path):
     """First features and proposals alone, then heads alone."""
     from helpers import make_data, tiny_model
