@@ -56,7 +56,7 @@ tf.get_logger().setLevel("ERROR")
 SMALL = "SMALL" in os.environ
 DATA = os.environ.get("DATA")
 WEIGHTS = os.environ.get("WEIGHTS")
-SCENES, SIZE, EPOCHS = (16, 96, 1) if SMALL else (320, 160, 6)
+SCENES, SIZE, UPDATES = (16, 96, 2) if SMALL else (320, 160, 240)
 
 # %% [markdown]
 # ## Read
@@ -102,21 +102,22 @@ print(f"{model.count_params() / 1e6:.1f} million weights")
 # %% [markdown]
 # ## Training
 #
-# One Keras model, one `fit`. After each epoch the validation pictures are scored as COCO does, and
-# the best model is kept.
+# One Keras model, one `fit`. Few pictures want many epochs, since it is updates that count. Now and
+# then the validation pictures are scored as COCO does, and the best model is kept.
 
 # %%
 file = Path(f"{Path(DATA).name}.keras")
 batches = train.batches(batch_size, model=model, shuffle=True, augment="flip", seed=0)
-steps = EPOCHS * len(batches)
+epochs = max(1, round(UPDATES / len(batches)))
+steps = epochs * len(batches)
 rate = WarmupSchedule(highest, total_steps=steps, warmup_steps=steps // 10, decay="cosine")
 model.compile(keras.optimizers.Adam(rate, global_clipnorm=10.0))
 history = model.fit(
     batches,
     validation_data=val.batches(batch_size, model=model),
-    epochs=EPOCHS,
+    epochs=epochs,
     callbacks=[
-        CocoEvaluation(val, batch_size=batch_size, every=1),
+        CocoEvaluation(val, batch_size=batch_size, every=max(1, epochs // 6)),
         SafeCheckpoint(file, monitor="val_mask_ap"),
     ],
     verbose=0,
