@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import logging
 import sys
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 from keras_maskrcnn.cli import (
     benchmark,
@@ -63,7 +66,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     terminal.setLevel(logging.WARNING)
     logging.basicConfig(format="%(message)s", handlers=[terminal])
     try:
-        return args.run(args)
+        with _warnings_in_a_line():
+            return args.run(args)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
@@ -73,6 +77,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         print(f"maskrcnn {args.command}: error: {message}", file=sys.stderr)
         return 2
+
+
+@contextlib.contextmanager
+def _warnings_in_a_line() -> Iterator[None]:
+    """Shows warnings about a user's choices without the line of code that gave them."""
+    stock = warnings.formatwarning
+
+    def shown(message: Any, category: type[Warning], *place: Any, **line: Any) -> str:
+        is_for_users = issubclass(category, UserWarning)
+        return f"warning: {message}\n" if is_for_users else stock(message, category, *place, **line)
+
+    warnings.formatwarning = shown
+    try:
+        yield
+    finally:
+        warnings.formatwarning = stock
 
 
 def build_parser() -> argparse.ArgumentParser:

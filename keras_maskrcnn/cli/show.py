@@ -7,6 +7,7 @@ from typing import Any
 
 from keras_maskrcnn.cli.data import DATA_HELP, augment_argument, data_arguments, read_split
 from keras_maskrcnn.cli.options import augment_choice, say, tile_arguments
+from keras_maskrcnn.cli.quiet import start_tensorflow
 
 _DESCRIPTION = f"""\
 Draw what training will see: pictures as they are, and beside each what some passes of the
@@ -73,6 +74,7 @@ def run(args: argparse.Namespace) -> int:
             f"own size. Received: --tile {args.tile} with {given}"
         )
     data = read_split(args)
+    start_tensorflow()
 
     from keras_maskrcnn.augmentation_page import augmentation_page
     from keras_maskrcnn.images.tiling import as_tiling

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from keras_maskrcnn.cli.data import data_arguments, is_there, reading_choice
 from keras_maskrcnn.cli.options import load_model, say, size_arguments
+from keras_maskrcnn.cli.quiet import start_tensorflow
 from keras_maskrcnn.cli.run_tiles import with_tiles_of_run
 
 if TYPE_CHECKING:
@@ -79,6 +80,7 @@ def run(args: argparse.Namespace) -> int:
     if args.fix:
         _require_files(splits)
     targets = _fix_files(Path(args.fix), list(splits)) if args.fix else {}
+    start_tensorflow()
     model = load_model(args.model) if args.model else None
     size = _input_size(model, args.min_size, args.max_size)
 

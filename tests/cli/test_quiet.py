@@ -5,10 +5,12 @@ import re
 import signal
 import subprocess
 import sys
+import warnings
 
 import pytest
 
 from keras_maskrcnn.cli import quiet
+from keras_maskrcnn.cli.main import _warnings_in_a_line
 from keras_maskrcnn.demo.scenes import build_scenes
 
 # As the libraries below TensorFlow begin their lines, and what they speak of.
@@ -47,6 +49,9 @@ def require_quiet(process):
 def test_train_evaluate_predict_serve(tmp_path):
     scenes = build_scenes(tmp_path / "scenes", train=2, val=1, size=64)
     run = tmp_path / "run"
+    # One of the pictures is a JPEG file, which TensorFlow decodes.
+    require_quiet(start("validate", "--data", scenes, "--output", tmp_path / "report"))
+    require_quiet(start("show", "--data", scenes, "--output", tmp_path / "augmented.png"))
     output, _ = require_quiet(start("train", "--data", scenes, "--output", run, *_TINY))
     assert "2 pictures" in output
     _, errors = require_quiet(start("evaluate", run, "--data", scenes))
@@ -86,3 +91,13 @@ def test_verbose(monkeypatch):
     monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "1")
     quiet.quieten(verbose=False)
     assert os.environ["TF_CPP_MIN_LOG_LEVEL"] == "1"
+
+
+def test_a_warning_is_a_line():
+    place = ("run.py", 7)
+    with _warnings_in_a_line():
+        assert warnings.formatwarning("few pictures", UserWarning, *place) == (
+            "warning: few pictures\n"
+        )
+        assert "run.py:7: " in warnings.formatwarning("old", DeprecationWarning, *place)
+    assert "run.py:7: " in warnings.formatwarning("few pictures", UserWarning, *place)
