@@ -57,7 +57,8 @@ def cluster(environment):
 
 @pytest.fixture(scope="module")
 def model():
-    return tiny_model(**{"box.score_threshold": 0.0})
+    # Workers know the backbones of the package alone.
+    return tiny_model(**{"backbone.name": "resnet18", "box.score_threshold": 0.0})
 
 
 @pytest.fixture(scope="module")
