@@ -80,7 +80,7 @@ def run(args: argparse.Namespace) -> int:
     if args.fix:
         _require_files(splits)
     targets = _fix_files(Path(args.fix), list(splits)) if args.fix else {}
-    start_tensorflow()
+    start_tensorflow()  # It decodes JPEG files.
     model = load_model(args.model) if args.model else None
     size = _input_size(model, args.min_size, args.max_size)
 

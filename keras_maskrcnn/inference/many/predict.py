@@ -64,7 +64,7 @@ def predict_many(
         source: a folder (with those within), a text file of paths, a pattern, or paths; see
             `list_pictures`. In buckets too, such as `gs://`, where TensorFlow reads them.
         output: a folder, which is created.
-        batch_size: pictures that the model sees side by side.
+        batch_size: pictures that the model sees side by side; two batches are in work at once.
         part_size: pictures a part.
         format: `"jsonl"`, or `"parquet"` (`pip install "maskrcnn-keras[parquet]"`).
         threshold: lowest score that is written.
