@@ -24,8 +24,8 @@ from keras_maskrcnn.images.input_size import InputSize
 from keras_maskrcnn.models.settings import merge_arguments
 from keras_maskrcnn.outlines import Polygons
 
-# ResNet-18 with half its blocks, known to these tests alone: a step of it takes a tenth less to trace.
-# A process without this file opens no model that has it.
+# ResNet-18 with half its blocks, known to these tests alone: a step takes a tenth less to trace. A
+# process without this file opens no model that has it.
 SMALLEST = "resnet10"
 SPECS[SMALLEST] = ResNetSpec((1, 1, 1, 1), bottleneck=False)
 BACKBONES.register(SMALLEST)(ResNet)
