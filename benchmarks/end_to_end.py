@@ -14,8 +14,9 @@ results are waited for and fetched, and all sides may compute float32 in TF32.
 Weights are torchvision's network with random values, read from its checkpoint, so all find the
 same. The floor is the time that the case's multiplications take at the rate of one large matrix
 product of the same dtype, measured in between. Tables go to `benchmarks/results/`.
-Rivals run in the Python of `--torchvision`, and only on the CPU but for torchvision. ONNX files are
-written by this Python (`pip install "maskrcnn-keras[int8]"`), torchvision's by its own.
+"xla" is our model with `jit_compile=True`. The others run in the Python of `--torchvision`, and but
+for torchvision's on the CPU only. ONNX files are written by this Python (`pip install
+"maskrcnn-keras[int8]"`), torchvision's by its own.
 """
 
 from __future__ import annotations
@@ -160,7 +161,8 @@ def measure(
             extra = dict(side.settings)
             if side.network:
                 extra |= {"network": side.network, "file": files.path(side.network, case, order)}
-            workers[name] = Worker(python, WORKERS / side.worker, order | extra)
+            runs = sys.executable if side.worker == OURS.worker else python
+            workers[name] = Worker(runs, WORKERS / side.worker, order | extra)
         except RuntimeError as error:
             failed[name] = reason(str(error))
     seconds: dict[str, list[float]] = {name: [] for name in workers}

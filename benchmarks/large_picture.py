@@ -1,7 +1,7 @@
 """Tiles on a composed picture of any size: AP beside that of its parts alone, memory, time.
 
     python benchmarks/large_picture.py runs/demo --side 12000 --objects 5000
-    python benchmarks/large_picture.py runs/demo --side 2000 --objects 140 --beside supervision
+    python benchmarks/large_picture.py runs/demo --side 2000 --objects 140 --beside supervision sahi
 
 MODEL was trained by `maskrcnn demo`. Unseen scenes of 160 pixels are set into cells of a plain
 ground, which tiles cut anywhere. The picture is written as a TIFF of tiles by a process of its own
@@ -19,7 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -161,7 +161,35 @@ def by_supervision(model: Any, truth: Truth, options: argparse.Namespace) -> lis
         iou_threshold=0.5,
     )
     found = slicer(read_image(truth.picture))
-    rows = zip(found.xyxy, found.mask, found.class_id, found.confidence, strict=True)
+    return rows(truth, zip(found.xyxy, found.mask, found.class_id, found.confidence, strict=True))
+
+
+def by_sahi(model: Any, truth: Truth, options: argparse.Namespace) -> list[dict[str, Any]]:
+    """`sahi.get_sliced_prediction`, which joins what overlaps by its own rule."""
+    from sahi.predict import get_sliced_prediction
+
+    from keras_maskrcnn.data.reading import read_image
+    from keras_maskrcnn.inference.sahi import SahiModel
+
+    found = get_sliced_prediction(
+        read_image(truth.picture),
+        SahiModel(model, confidence_threshold=0.0),
+        slice_height=options.tile,
+        slice_width=options.tile,
+        overlap_height_ratio=options.overlap / options.tile,
+        overlap_width_ratio=options.overlap / options.tile,
+        perform_standard_pred=False,
+        batch_size=8,
+        verbose=0,
+    ).object_prediction_list
+    return rows(
+        truth,
+        ((o.bbox.to_xyxy(), o.mask.bool_mask, o.category.id, o.score.value) for o in found),
+    )
+
+
+def rows(truth: Truth, found: Iterable[tuple[Any, Any, Any, Any]]) -> list[dict[str, Any]]:
+    """COCO's results of boxes, masks of the whole picture, classes and scores."""
     return [
         {
             "image_id": 1,
@@ -170,11 +198,14 @@ def by_supervision(model: Any, truth: Truth, options: argparse.Namespace) -> lis
             "score": float(score),
             "segmentation": truth.run_lengths(mask, 0, 0).to_coco(*truth.size),
         }
-        for (x1, y1, x2, y2), mask, k, score in rows
+        for (x1, y1, x2, y2), mask, k, score in found
     ]
 
 
-BESIDE: dict[str, Callable[..., list[dict[str, Any]]]] = {"supervision": by_supervision}
+BESIDE: dict[str, Callable[..., list[dict[str, Any]]]] = {
+    "supervision": by_supervision,
+    "sahi": by_sahi,
+}
 
 
 def main() -> None:

@@ -73,6 +73,13 @@ RIVALS = {
         settings={"compile": True},
         on_gpu=True,
     ),
+    "xla": Side(
+        "ours by XLA",
+        OURS.worker,
+        _BOTH,
+        settings={"jit_compile": True},
+        on_gpu=True,
+    ),
     # It has no bfloat16 convolutions on a CPU.
     "onnxruntime": Side(
         "ONNX Runtime",

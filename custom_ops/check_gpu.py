@@ -340,7 +340,7 @@ def check_tensorflow() -> None:
     environment = {**os.environ, "PYTHONPATH": f"{root}:{os.environ.get('PYTHONPATH', '')}"}
     for command in (
         [sys.executable, "custom_ops/build.py"],
-        [sys.executable, "-m", "pytest", "-q", "tests/ops", "-k", "roi"],
+        [sys.executable, "-m", "pytest", "-q", "tests/ops", "-k", "roi or gpu_forms or nms"],
         [sys.executable, "custom_ops/test/training_step.py"],
         [sys.executable, "benchmarks/roi_align.py"],
     ):

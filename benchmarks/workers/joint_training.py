@@ -25,7 +25,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_maskrcnn import MaskRCNN
-from keras_maskrcnn.data import load_coco, loading
+from keras_maskrcnn.data import load_coco, load_shards, loading
 from keras_maskrcnn.ops import sampling
 from keras_maskrcnn.training import Workers
 
@@ -52,26 +52,40 @@ SETTINGS: dict[str, Any] = {
 }
 
 
-def train(scenes: Path, result: Path, norm: str) -> None:
+# How the pictures are read.
+WAYS: dict[str, dict[str, Any]] = {
+    "files": {},
+    "shards": {},
+    "tiles": {"tile": 2 * SIDE // 3, "overlap": SIDE // 3},
+}
+
+
+def train(scenes: Path, result: Path, norm: str, way: str = "files") -> None:
     """Trains under `TF_CONFIG`, where it is set, and writes what came of it.
 
     Args:
-        scenes: of `build_scenes`, `SIDE` pixels wide.
+        scenes: of `build_scenes`, `SIDE` pixels wide; for `"shards"` a folder of these.
         result: a file `.npz`: `losses` of each step, `seconds` of each, `read` (the pictures that
             this process opened), and the variables by number.
         norm: of the backbone and the mask head.
+        way: of `WAYS`.
     """
     several = bool(os.environ.get("TF_CONFIG"))
     strategy = tf.distribute.MultiWorkerMirroredStrategy() if several else None
     workers = Workers(strategy or tf.distribute.get_strategy())
-    data = load_coco(scenes / "instances_train.json", scenes / "train")
+    if way == "shards":
+        data = load_shards(scenes)
+    else:
+        data = load_coco(scenes / "instances_train.json", scenes / "train")
     keras.utils.set_random_seed(0)
     mask = {"name": "mask", "convs": 1, "dim": 16, **({"norm": norm} if norm != "frozen" else {})}
     with workers.strategy.scope():
         model = MaskRCNN(len(data.class_names), backbone=BACKBONES[norm], heads=[mask], **SETTINGS)
         model.compile(keras.optimizers.SGD(0.01, momentum=0.9, global_clipnorm=1.0))
     before = [keras.ops.convert_to_numpy(v) for v in model.variables]
-    batches, _ = workers.batches(data, BATCH_SIZE, model=model, seed=0, drop_remainder=True)
+    batches, _ = workers.batches(
+        data, BATCH_SIZE, model=model, seed=0, drop_remainder=True, **WAYS[way]
+    )
     if not several:
         batches = batches.repeat()
     clock = _Clock()
@@ -142,8 +156,9 @@ def main() -> None:
     parser.add_argument("scenes", type=Path)
     parser.add_argument("result", type=Path)
     parser.add_argument("--norm", choices=BACKBONES, default="frozen")
+    parser.add_argument("--way", choices=WAYS, default="files")
     args = parser.parse_args()
-    train(args.scenes, args.result, args.norm)
+    train(args.scenes, args.result, args.norm, args.way)
 
 
 if __name__ == "__main__":

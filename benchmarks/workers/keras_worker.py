@@ -27,6 +27,8 @@ def build(case: dict[str, Any]) -> Any:
         dtype=dtype,
     )
     load_detector_weights(model, case["weights"])
+    if case.get("jit_compile"):
+        model.compile(jit_compile=True)
     return model
 
 
@@ -61,7 +63,8 @@ def prepare(case: dict[str, Any]) -> Callable[[], Any]:
         "masks": np.full((batch, case["objects"], 112, 112), 255, "uint8"),
         "crowd_boxes": np.zeros((batch, 1, 4), "float32"),
     }
-    model.compile(keras.optimizers.SGD(1e-6, momentum=0.9))
+    optimizer = keras.optimizers.SGD(1e-6, momentum=0.9)
+    model.compile(optimizer, jit_compile=case.get("jit_compile", False))
     # Tensors, which stay where they are: a data set would bring them from the host at each step.
     steps = itertools.repeat(tf.nest.map_structure(tf.constant, (images, targets)))
     model.make_train_function()

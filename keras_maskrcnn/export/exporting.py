@@ -8,6 +8,7 @@ from typing import Any
 
 from keras_maskrcnn.export.converters import FILE_FORMATS, export_file
 from keras_maskrcnn.export.saved_model import export_saved_model
+from keras_maskrcnn.ops.gpu_forms import plain_forms
 
 FORMATS = ("tf_saved_model", *FILE_FORMATS)
 
@@ -15,6 +16,7 @@ FORMATS = ("tf_saved_model", *FILE_FORMATS)
 MAX_PIXELS = 100_000_000
 
 
+@plain_forms()
 def export_model(
     model: Any,
     path: str | os.PathLike[str],

@@ -14,6 +14,7 @@ from keras_maskrcnn.layers.norms import (
     stored_scale_and_shift,
 )
 from keras_maskrcnn.ops.fan_out import fan_out
+from keras_maskrcnn.ops.gpu_forms import add_bias
 from keras_maskrcnn.ops.grouped_conv import grouped_conv2d
 
 Tensor = Any
@@ -147,7 +148,7 @@ class ConvBlock(keras.layers.Layer):
         real: Tensor | None = None,
     ) -> Tensor:
         if shift is not None:
-            x = ops.add(x, ops.cast(shift, x.dtype))
+            x = add_bias(x, ops.cast(shift, x.dtype))
         if normalize and isinstance(self.norm, BatchNormalization):
             mask = None
             if real is not None:

@@ -10,6 +10,7 @@ from keras import ops
 from keras_maskrcnn.layers.geometry import GeometryLayer
 from keras_maskrcnn.ops.boxes import clip_boxes, decode_boxes
 from keras_maskrcnn.ops.gather import take, take_rows
+from keras_maskrcnn.ops.gpu_forms import top_k
 from keras_maskrcnn.ops.nms import batched_nms
 
 Tensor = Any
@@ -85,7 +86,7 @@ class ProposalLayer(GeometryLayer):
         level_boxes, level_logits, level_ids = [], [], []
         for level, (score, delta, anchor) in enumerate(zip(logits, deltas, anchors, strict=True)):
             count = ops.minimum(ops.shape(score)[1], pre_nms)
-            best, index = ops.top_k(score, count)
+            best, index = top_k(score, count)
             delta = take_rows(delta, index)
             anchor = take(anchor[0], index)
             level_boxes.append(decode_boxes(delta, anchor, self.box_weights))

@@ -14,6 +14,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from keras_maskrcnn.ops.gpu_forms import in_few_launches
+
 Tensor = Any
 Check = Callable[[Tensor, list[Tensor]], list[tf.Operation]]
 Addition = Callable[[list[Tensor]], list[Tensor]]
@@ -140,7 +142,10 @@ def train_step(
 
 
 def _update(optimizer: Any, variables: list[Any], gradients: list[Tensor]) -> None:
-    optimizer.apply_gradients(zip(gradients, variables, strict=True))
+    def update(gradients: list[Tensor]) -> None:
+        optimizer.apply_gradients(zip(gradients, variables, strict=True))
+
+    in_few_launches(update)(gradients)
 
 
 def prepare(model: keras.Model) -> None:

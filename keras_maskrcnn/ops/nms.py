@@ -14,6 +14,9 @@ from keras_maskrcnn.ops.boxes import pairwise_iou
 
 Tensor = Any
 
+# Candidates that a turn of the looped NMS settles.
+_BLOCK = 256
+
 
 def largest_float32_not_above(threshold: float) -> float:
     """Makes `iou > threshold` mean in float32 what it means in real numbers: float32(.3) > .3."""
@@ -43,8 +46,8 @@ def batched_nms(
         iou_threshold: in [0, 1].
         max_output: `D`.
         score_threshold: see `scores`.
-        looped: by a loop over the survivors instead of TensorFlow's op: for XLA, whose form of that
-            op compares all candidates with each other, 6 GB for 1000 RoIs of 80 classes.
+        looped: by a loop over blocks of candidates instead of TensorFlow's op: for XLA, whose form
+            of that op compares all candidates at once, 6 GB for 1000 RoIs of 80 classes.
 
     Returns:
         indices int32 `[B, D]` by falling score, 0 in unused slots, and counts int32 `[B]`.
@@ -86,32 +89,65 @@ def batched_nms(
 def _looped_nms(
     boxes: Tensor, scores: Tensor, iou_threshold: float, max_output: int, score_threshold: float
 ) -> tuple[Tensor, Tensor]:
-    """NMS of all images at once: the best box is taken, what it overlaps drops out, and so on."""
-    candidates = tf.shape(scores)[1]
-    places, slots = tf.range(candidates), tf.range(max_output)
+    """NMS of all images at once, a block of the best candidates a turn.
+
+    A turn first settles who of its block is kept, then drops what these overlap in later blocks.
+    Each costs a GPU a dozen launches and a wait, however many candidates it settles.
+    """
+    images, candidates = tf.unstack(tf.shape(scores))
+    turns = (candidates + _BLOCK - 1) // _BLOCK
+    padding = turns * _BLOCK - candidates
     out = float("-inf")
+    scores = tf.where(scores > score_threshold, scores, out)
+    # The first of equals comes first.
+    scores, order = tf.math.top_k(scores, candidates)
+    boxes = tf.pad(tf.gather(boxes, order, batch_dims=1), [[0, 0], [0, padding], [0, 0]])
+    takes_part = tf.pad(scores > out, [[0, 0], [0, padding]])
+    later = tf.linalg.band_part(tf.ones([_BLOCK, _BLOCK]), 0, -1) - tf.eye(_BLOCK) > 0.0
+    whole = tf.range(turns * _BLOCK)
 
-    def take_best(number, left, index, counts):
-        value = tf.reduce_max(left, axis=1, keepdims=True)
-        # The first of equals, of which an arg max may give any.
-        best = tf.reduce_min(tf.where(left == value, places, candidates), axis=1, keepdims=True)
-        is_there = value > out
-        best = tf.where(is_there, best, 0)
-        box = tf.gather(boxes, best, batch_dims=1)  # [B, 1, 4]
-        drops = pairwise_iou(box, boxes)[:, 0] > iou_threshold
-        left = tf.where(drops | (places == best), out, left)
-        index = tf.where(slots == number, best, index)
-        return number + 1, left, index, counts + tf.cast(is_there[:, 0], tf.int32)
+    def part(values, begin, size):
+        result = tf.slice(values, begin, size)
+        result.set_shape([values.shape[0], *result.shape[1:]])  # A loop keeps its shapes.
+        return result
 
-    def is_any_left(number, left, *_):
-        return (number < max_output) & tf.reduce_any(left > out)
+    def settle(turn, left, kept):
+        first = turn * _BLOCK
+        block = part(boxes, [0, first, 0], [images, _BLOCK, 4])
+        overlaps = pairwise_iou(block, boxes) > iou_threshold  # [B, block, all]
+        within = part(overlaps, [0, 0, first], [images, _BLOCK, _BLOCK]) & later
+        candidate = part(left, [0, first], [images, _BLOCK])
 
-    images = tf.shape(scores)[0]
-    start = (
-        tf.constant(0),
-        tf.where(scores > score_threshold, scores, out),
-        tf.zeros([images, max_output], tf.int32),
-        tf.zeros([images], tf.int32),
-    )
-    _, _, index, counts = tf.while_loop(is_any_left, take_best, start)
-    return index, counts
+        def drop(keeps, _):
+            dropped = tf.reduce_any(within & keeps[:, :, None], axis=1)
+            return candidate & ~dropped, keeps
+
+        # After i passes the first i are settled, and mostly all after few.
+        keeps, _ = tf.while_loop(
+            lambda keeps, before: tf.reduce_any(keeps != before),
+            drop,
+            (candidate, tf.zeros_like(candidate)),
+        )
+        dropped = tf.reduce_any(overlaps & keeps[:, :, None], axis=1)
+        here = (whole >= first) & (whole < first + _BLOCK)
+        rest = left & ~(dropped & (whole > first))
+        return turn + 1, tf.where(here, tf.tile(keeps, [1, turns]), rest), kept + _count(keeps)
+
+    def is_any_left(turn, left, kept):
+        rest = left & (whole >= turn * _BLOCK)
+        return (turn < turns) & tf.reduce_any(tf.reduce_any(rest, axis=1) & (kept < max_output))
+
+    start = (tf.constant(0), takes_part, tf.zeros([images], tf.int32))
+    turn, left, _ = tf.while_loop(is_any_left, settle, start)
+    survives = left & (whole < turn * _BLOCK)
+    # The first of those that survive, as many as are wanted: falling numbers for rising places.
+    slots = tf.minimum(max_output, candidates)
+    number = tf.where(survives, tf.cast(turns * _BLOCK - whole, tf.float32), 0.0)
+    number, place = tf.math.top_k(number[:, :candidates], slots)
+    index = tf.where(number > 0.0, tf.gather(order, place, batch_dims=1), 0)
+    counts = tf.minimum(_count(survives), max_output)
+    return tf.pad(index, [[0, 0], [0, max_output - slots]]), counts
+
+
+def _count(flags: Tensor) -> Tensor:
+    return tf.reduce_sum(tf.cast(flags, tf.int32), axis=1)

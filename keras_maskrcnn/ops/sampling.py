@@ -11,6 +11,7 @@ import keras
 from keras import ops
 
 from keras_maskrcnn.ops.gather import take_rows
+from keras_maskrcnn.ops.gpu_forms import top_k
 from keras_maskrcnn.ops.matching import IGNORED, NEGATIVE, POSITIVE
 
 Tensor = Any
@@ -53,11 +54,11 @@ def sample_labels(
     max_positives = int(num_samples * positive_fraction)
     is_positive = labels == POSITIVE
     # Positives are ranked first among themselves, so that at most max_positives survive.
-    _, top = ops.top_k(ops.where(is_positive, priorities, -1.0), max_positives)
+    _, top = top_k(ops.where(is_positive, priorities, -1.0), max_positives)
     found = take_rows(ops.cast(is_positive, "float32"), top)
     # Chosen positives rank above all negatives, everything else below them.
     rank = ops.where(labels == NEGATIVE, priorities, -1.0)
-    negative_rank, negatives = ops.top_k(rank, num_samples)
+    negative_rank, negatives = top_k(rank, num_samples)
     slots = ops.concatenate([ops.cast(top, "int64"), ops.cast(negatives, "int64")], axis=1)
     slot_rank = ops.concatenate([ops.where(found > 0, 2.0, -1.0), negative_rank], axis=1)
     chosen_rank, order = ops.top_k(slot_rank, num_samples)  # The first of equals comes first.

@@ -73,7 +73,7 @@ def test_rival_whose_package_is_missing(end_to_end, monkeypatch, capsys):
 
     monkeypatch.setattr(sides, "absent", lambda packages, _: [p for p in packages if p == "onnx"])
     names = list(end_to_end.RIVALS)
-    assert list(sides.present(names, "python", "cpu")) == ["torchvision", "torch-compile"]
+    assert list(sides.present(names, "python", "cpu")) == ["torchvision", "torch-compile", "xla"]
     printed = capsys.readouterr().out.splitlines()
     assert [line.partition(" is left out: ")[0] for line in printed] == [
         "ONNX Runtime",
@@ -83,7 +83,7 @@ def test_rival_whose_package_is_missing(end_to_end, monkeypatch, capsys):
     assert printed[-1].endswith("python has no onnx")
     monkeypatch.setattr(sides, "absent", lambda *_: [])
     assert list(sides.present(names, "python", "cpu")) == names
-    assert list(sides.present(names, "python", "gpu")) == ["torchvision", "torch-compile"]
+    assert list(sides.present(names, "python", "gpu")) == ["torchvision", "torch-compile", "xla"]
 
 
 def test_absent_packages(end_to_end):
@@ -99,7 +99,7 @@ def test_forms(end_to_end):
     assert able == ["onnxruntime", "openvino", "openvino-torchvision"]
     training = end_to_end.Case("training", (64, 64), dtype="bfloat16")
     able = [name for name, side in end_to_end.RIVALS.items() if side.can(training)]
-    assert able == ["torchvision", "torch-compile"]
+    assert able == ["torchvision", "torch-compile", "xla"]
 
 
 def test_reason(end_to_end):

@@ -9,6 +9,7 @@ import tensorflow as tf
 from helpers import batch, tiny_model
 from placement import Finding, findings
 
+from keras_maskrcnn.ops import gpu_forms
 from keras_maskrcnn.poolers import CropAndResizeLayer, RoIAlignLayer, RoIPoolLayer, RoIWarpLayer
 
 pytestmark = pytest.mark.skipif(
@@ -32,6 +33,14 @@ IN_TRAINING = [
 def unknown_sizes(array, known):
     """A batch's spec of which only the last sizes, and the rank, are known."""
     return tf.TensorSpec([None] * (array.ndim - known) + list(array.shape)[-known:], array.dtype)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _with_gpu():
+    """The forms that take the place of TensorFlow's slow kernels."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(gpu_forms, "has_gpu", lambda: True)
+        yield
 
 
 @pytest.fixture(scope="module")

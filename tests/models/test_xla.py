@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from helpers import MASK, batch, keypoint_head, tiny_model, to_dataset
+from helpers import MASK, batch, four_maps, keypoint_head, tiny_model, to_dataset
 
 from keras_maskrcnn import NonFiniteError
 from keras_maskrcnn.heads.mask import Mask
@@ -44,16 +44,6 @@ class TakesNoNotice(Mask):
 
     def losses(self, predictions, targets, total):
         return super().losses(predictions, targets, total)
-
-
-def four_maps():
-    """A backbone that XLA compiles in less time than a ResNet."""
-    x = images = keras.Input((None, None, 3))
-    maps = []
-    for side in (4, 2, 2, 2):
-        x = keras.layers.Conv2D(8, side, strides=side, activation="relu")(x)
-        maps.append(x)
-    return keras.Model(images, maps)
 
 
 def made(**changes):

@@ -184,8 +184,8 @@ def test_gradient_is_deterministic_and_loses_nothing(backend, device):
         pool_with_gradient(features, boxes, upstream, backend, scales=[0.25])[1][0].numpy()
         for _ in range(3)
     ]
-    # cuSPARSE has no one order of a sum.
-    tolerance = 1e-6 if (backend, device) == ("reference", "GPU") else 0
+    # Neither cuSPARSE nor TensorFlow's sum over segments has one order of a sum there.
+    tolerance = 1e-6 if device == "GPU" and backend != "compiled" else 0
     np.testing.assert_allclose(gradients[0], gradients[1], rtol=tolerance)
     np.testing.assert_allclose(gradients[0], gradients[2], rtol=tolerance)
     np.testing.assert_allclose(gradients[0].sum(), upstream.sum(), rtol=1e-5)
