@@ -1,4 +1,4 @@
-"""A small model for small pictures, which learns from random weights within minutes."""
+"""A small model for small pictures, which learns within minutes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The demo: from nothing to a trained model on composed scenes."""
+"""The demo: a model that knows letters learns other things, on composed scenes."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ import numpy as np
 
 from keras_maskrcnn import MaskRCNN
 from keras_maskrcnn.data import load_coco
+from keras_maskrcnn.demo.letters import start_from_letters
 from keras_maskrcnn.demo.model import compact_settings
 from keras_maskrcnn.demo.scenes import build_scenes
 from keras_maskrcnn.evaluation import CocoMetrics, evaluate_coco
@@ -73,23 +74,16 @@ def run_demo(
         seed=seed,
         **compact_settings(SIZE),
     )
-    options = TrainingOptions(
-        epochs=epochs,
-        minutes=minutes if epochs is None else None,
-        batch_size=4,
-        optimizer="adam",
-        learning_rate=2e-3,
-        schedule="cosine",
-        clip_norm=10.0,
-        min_size=SIZE,
-        max_size=SIZE,
-        # A look in between costs as much as dozens of steps.
-        evaluate_every=100,
-        seed=seed,
+    fresh = start_from_letters(model)
+    options = training_options(
+        epochs=epochs, minutes=minutes if epochs is None else None, seed=seed
     )
     run.write_config({"model": model.get_config()})
     length = f"{minutes:g} minutes" if epochs is None else f"{epochs} epochs"
-    say(f"Training a {model.count_params() / 1e6:.1f} million weight model for {length}")
+    say(
+        f"Training a model of {model.count_params() / 1e6:.1f} million weights for {length}, from "
+        f"one that knows letters and digits; {len(fresh)} arrays depend on the classes, start anew"
+    )
     train_model(model, train_data, val_data, run.path, options)
 
     say("Evaluating on the validation scenes")
@@ -118,6 +112,26 @@ def run_demo(
         "  maskrcnn train --data YOUR_PHOTOS --weights mask_rcnn_R_50_FPN --output runs/photos"
     )
     return metrics
+
+
+def training_options(
+    *, epochs: int | None = None, minutes: float | None, seed: int
+) -> TrainingOptions:
+    """How the demo's model trains."""
+    return TrainingOptions(
+        epochs=epochs,
+        minutes=minutes,
+        batch_size=4,
+        optimizer="adam",
+        learning_rate=2e-3,
+        schedule="cosine",
+        clip_norm=10.0,
+        min_size=SIZE,
+        max_size=SIZE,
+        # A look in between costs as much as dozens of steps.
+        evaluate_every=100,
+        seed=seed,
+    )
 
 
 def _clear(folder: Path) -> None:

@@ -11,7 +11,7 @@ import concurrent.futures
 import dataclasses
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +24,6 @@ from keras_maskrcnn.outlines.cells import pixel_outlines
 
 # As in COCO itself, the ids have gaps.
 CATEGORY_IDS = (1, 3, 4, 7, 9)
-_CUP = sprites.CLASS_NAMES.index("cup")
 _CLUTTER = -1
 # Objects of a scene, from and to: the more it has, the more a training scene teaches.
 _OBJECTS = {"train": (5, 9), "val": (2, 5)}
@@ -48,6 +47,25 @@ class Scene:
     classes: np.ndarray
 
 
+@dataclasses.dataclass(frozen=True)
+class Cast:
+    """The things of scenes.
+
+    Args:
+        names: of the classes.
+        category_ids: of each in COCO's files.
+        cut_out: called with the name of a class, the split, the longer side of the picture and the
+            source of randomness; gives colours uint8 `[h, w, 3]`, or `None` for a thing that is to
+            be painted, and coverage float32 `[h, w]` in 0..1.
+        unchanged: names of those that keep their own light, however little they stand out.
+    """
+
+    names: Sequence[str]
+    category_ids: Sequence[int]
+    cut_out: Callable[[str, str, int, np.random.Generator], tuple[np.ndarray | None, np.ndarray]]
+    unchanged: Sequence[str] = ()
+
+
 def build_scenes(
     folder: str | os.PathLike[str],
     *,
@@ -55,6 +73,7 @@ def build_scenes(
     val: int = 48,
     size: int = 192,
     seed: int = 0,
+    cast: Cast | None = None,
 ) -> Path:
     """Writes a COCO data set of composed scenes.
 
@@ -70,6 +89,7 @@ def build_scenes(
         size: longer side of a picture in pixels. A picture is square, or its shorter side is
             5/6 of it.
         seed: of everything random.
+        cast: the things; by default those of the demo.
 
     Returns:
         The folder.
@@ -82,7 +102,7 @@ def build_scenes(
             raise ValueError(f"{name} must be at least 1 picture. Received: {name}={count}")
     if size < 64:
         raise ValueError(f"size must be at least 64 pixels. Received: size={size}")
-    folder = Path(folder)
+    folder, cast = Path(folder), cast or DEMO_CAST
     # Resizing and rotating pictures do not hold Python's lock.
     with concurrent.futures.ThreadPoolExecutor() as pool:
         for split, count in (("train", train), ("val", val)):
@@ -90,22 +110,24 @@ def build_scenes(
             # Each scene has random numbers of its own: the order of the work does not matter.
             keys = [(seed, textures.SPLITS.index(split), i) for i in range(1, count + 1)]
             scenes = pool.map(
-                lambda key, split=split: compose_scene(split, size, np.random.default_rng(key)),
+                lambda key, split=split: compose_scene(
+                    split, size, np.random.default_rng(key), cast
+                ),
                 keys,
             )
             content = {
                 "info": {"description": f"Composed scenes, {split}, seed {seed}"},
                 "categories": [
                     {"id": i, "name": name, "supercategory": "thing"}
-                    for i, name in zip(CATEGORY_IDS, sprites.CLASS_NAMES, strict=True)
+                    for i, name in zip(cast.category_ids, cast.names, strict=True)
                 ],
-                **_write_pictures(scenes, folder / split),
+                **_write_pictures(scenes, folder / split, cast),
             }
             (folder / f"instances_{split}.json").write_text(json.dumps(content) + "\n")
     return folder
 
 
-def _write_pictures(scenes: Iterable[Scene], folder: Path) -> dict[str, list[dict]]:
+def _write_pictures(scenes: Iterable[Scene], folder: Path, cast: Cast) -> dict[str, list[dict]]:
     """Writes the pictures; returns the `images` and `annotations` of a COCO file."""
     images: list[dict] = []
     annotations: list[dict] = []
@@ -115,18 +137,25 @@ def _write_pictures(scenes: Iterable[Scene], folder: Path) -> dict[str, list[dic
         height, width = scene.image.shape[:2]
         images.append({"id": image_id, "file_name": file_name, "height": height, "width": width})
         for mask, k in zip(scene.masks, scene.classes, strict=True):
-            annotations.append(_annotation(len(annotations) + 1, image_id, mask, int(k)))
+            number = len(annotations) + 1
+            annotations.append(
+                {"id": number, "image_id": image_id, **_annotation(mask, cast, int(k))}
+            )
     return {"images": images, "annotations": annotations}
 
 
-def compose_scene(split: str, size: int, rng: np.random.Generator) -> Scene:
+def compose_scene(
+    split: str, size: int, rng: np.random.Generator, cast: Cast | None = None
+) -> Scene:
     """Draws one scene of `_OBJECTS` and up to 3 pieces of clutter.
 
     Args:
         split: `"train"` or `"val"`.
         size: longer side in pixels.
         rng: the only source of randomness.
+        cast: the things; by default those of the demo.
     """
+    cast = cast or DEMO_CAST
     short = round(size * 5 / 6)
     height, width = ((size, size), (short, size), (size, short))[rng.integers(3)]
     canvas = _background(split, height, width, rng)
@@ -135,11 +164,13 @@ def compose_scene(split: str, size: int, rng: np.random.Generator) -> Scene:
     classes: list[int] = []
     areas: list[int] = []
     count = rng.integers(*_OBJECTS[split], endpoint=True)
-    wanted = [int(k) for k in rng.integers(len(sprites.CLASS_NAMES), size=count)]
+    wanted = [int(k) for k in rng.integers(len(cast.names), size=count)]
     wanted += [_CLUTTER] * int(rng.integers(0, 4))
     for k in rng.permutation(wanted):
+        name = "clutter" if k == _CLUTTER else cast.names[k]
+        cut_out = _clutter if k == _CLUTTER else cast.cut_out
         for _ in range(_TRIES):
-            colors, coverage = _cut_out(int(k), split, size, rng)
+            colors, coverage = cut_out(name, split, size, rng)
             here, part = _place(coverage.shape, canvas.shape, rng)
             coverage = coverage[part]
             seen = top.copy()
@@ -154,7 +185,7 @@ def compose_scene(split: str, size: int, rng: np.random.Generator) -> Scene:
                     else colors[part].astype("float32") / 255
                 )
                 colors = colors * np.float32(rng.uniform(0.75, 1.15))
-                if k != _CUP:
+                if name not in cast.unchanged:
                     colors = _contrasted(colors, canvas[here], coverage, rng)
                 canvas[here] += coverage[..., None] * (np.clip(colors, 0, 1) - canvas[here])
                 top = seen
@@ -176,12 +207,11 @@ def _background(split: str, height: int, width: int, rng: np.random.Generator) -
 
 
 def _cut_out(
-    k: int, split: str, size: int, rng: np.random.Generator
+    name: str, split: str, size: int, rng: np.random.Generator
 ) -> tuple[np.ndarray | None, np.ndarray]:
     """One object, turned: its own colours, if it has some, and its coverage."""
     side = rng.uniform(0.24, 0.5) * size
     angle = rng.uniform(0, 360)
-    name = sprites.CLASS_NAMES[k] if k != _CLUTTER else "clutter"
     colors = None
     if name == "coin":
         candidates = sprites.coins(split)
@@ -198,23 +228,48 @@ def _cut_out(
         angle = rng.uniform(-25, 25)
     elif name == "ring":
         coverage = sprites.ring(rng.uniform(0.25, 0.5))
-    elif name == "star":
-        coverage = sprites.star(int(rng.integers(5, 8)), rng.uniform(0.4, 0.6))
     else:
-        coverage = sprites.clutter_shape(rng)
-        side *= rng.uniform(0.5, 0.9)
+        coverage = sprites.star(int(rng.integers(5, 8)), rng.uniform(0.4, 0.6))
+    return turned(colors, coverage, side, angle, rng)
 
+
+def _clutter(name: str, split: str, size: int, rng: np.random.Generator) -> tuple[None, np.ndarray]:
+    """Something that belongs to no class."""
+    side, angle = rng.uniform(0.24, 0.5) * size, rng.uniform(0, 360)
+    coverage = sprites.clutter_shape(rng)
+    return None, turned(None, coverage, side * rng.uniform(0.5, 0.9), angle, rng)[1]
+
+
+def turned(
+    colors: np.ndarray | None,
+    coverage: np.ndarray,
+    side: float,
+    angle: float,
+    rng: np.random.Generator,
+) -> tuple[np.ndarray | None, np.ndarray]:
+    """A cut-out as it goes into a scene: of this longer side, turned, every other one mirrored.
+
+    Args:
+        colors: uint8 `[h, w, 3]`, or `None`.
+        coverage: float32 `[h, w]` in 0..1.
+        side: in pixels.
+        angle: in degrees.
+        rng: the only source of randomness.
+    """
     scale = side / max(coverage.shape)
     height, width = (max(8, round(s * scale)) for s in coverage.shape)
     mirrored = np.s_[:, ::-1] if rng.random() < 0.5 else np.s_[:, :]
 
-    def turned(image: np.ndarray) -> np.ndarray:
+    def turn(image: np.ndarray) -> np.ndarray:
         return sprites.rotated(sprites.resized(image, height, width)[mirrored], angle)
 
-    coverage = np.clip(turned(coverage), 0, 1)
+    coverage = np.clip(turn(coverage), 0, 1)
     rows, columns = np.nonzero(coverage >= 0.5)
     window = np.s_[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
-    return None if colors is None else turned(colors)[window], coverage[window]
+    return None if colors is None else turn(colors)[window], coverage[window]
+
+
+DEMO_CAST = Cast(sprites.CLASS_NAMES, CATEGORY_IDS, _cut_out, unchanged=("cup",))
 
 
 def _place(
@@ -253,15 +308,13 @@ def _contrasted(
     return colors + np.float32(target - above)
 
 
-def _annotation(annotation_id: int, image_id: int, mask: np.ndarray, k: int) -> dict:
+def _annotation(mask: np.ndarray, cast: Cast, k: int) -> dict:
     rows, columns = np.nonzero(mask)
     x1, y1 = int(columns.min()), int(rows.min())
     box = [x1, y1, int(columns.max()) + 1 - x1, int(rows.max()) + 1 - y1]
     return {
-        "id": annotation_id,
-        "image_id": image_id,
-        "category_id": CATEGORY_IDS[k],
-        "segmentation": _segmentation(mask, as_rle=sprites.CLASS_NAMES[k] == "horse"),
+        "category_id": cast.category_ids[k],
+        "segmentation": _segmentation(mask, as_rle=cast.names[k] == "horse"),
         "bbox": box,
         "area": int(mask.sum()),
         "iscrowd": 0,
