@@ -1,13 +1,14 @@
 """Tiles on a composed picture of any size: AP beside that of its parts alone, memory, time.
 
     python benchmarks/large_picture.py runs/demo --side 12000 --objects 5000
-    python benchmarks/large_picture.py runs/demo --side 2000 --objects 140 --beside supervision sahi
+    python benchmarks/large_picture.py runs/demo --side 1280 --objects 140 --beside supervision sahi
 
 MODEL was trained by `maskrcnn demo`. Unseen scenes of 160 pixels are set into cells of a plain
 ground, which tiles cut anywhere. The picture is written as a TIFF of tiles by a process of its own
 and read part by part. "a tile for each scene" has no seam: each lies in the middle of one.
 `--beside` names packages that slice pictures, as far as they are installed, on the same tiles; they
-hold the whole picture, and masks of its size, so a side of some thousand pixels is their limit.
+hold the whole picture, and a mask of its size for each of thousands of detections: at 2000 pixels a
+side supervision's take 20 GB.
 """
 
 from __future__ import annotations

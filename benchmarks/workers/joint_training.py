@@ -56,7 +56,7 @@ SETTINGS: dict[str, Any] = {
 WAYS: dict[str, dict[str, Any]] = {
     "files": {},
     "shards": {},
-    "tiles": {"tile": 2 * SIDE // 3, "overlap": SIDE // 3},
+    "tiles": {"tile": 2 * SIDE // 3, "overlap": SIDE // 4},
 }
 
 
