@@ -166,7 +166,8 @@ def by_supervision(model: Any, truth: Truth, options: argparse.Namespace) -> lis
 
 
 def by_sahi(model: Any, truth: Truth, options: argparse.Namespace) -> list[dict[str, Any]]:
-    """`sahi.get_sliced_prediction`, which joins what overlaps by its own rule."""
+    """`sahi.get_sliced_prediction`, with the rule of its own that suits things which cover others:
+    its default joins them, for an AP of 24 in the place of what NMS by IoU comes to."""
     from sahi.predict import get_sliced_prediction
 
     from keras_maskrcnn.data.reading import read_image
@@ -180,6 +181,8 @@ def by_sahi(model: Any, truth: Truth, options: argparse.Namespace) -> list[dict[
         overlap_height_ratio=options.overlap / options.tile,
         overlap_width_ratio=options.overlap / options.tile,
         perform_standard_pred=False,
+        postprocess_type="NMS",
+        postprocess_match_metric="IOU",
         batch_size=8,
         verbose=0,
     ).object_prediction_list
