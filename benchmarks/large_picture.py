@@ -155,6 +155,7 @@ def by_supervision(model: Any, truth: Truth, options: argparse.Namespace) -> lis
 
     from keras_maskrcnn.data.reading import read_image
 
+    look_in_own_size(model, options.tile)
     slicer = sv.InferenceSlicer(
         callback=lambda tile: model.predict(tile, verbose=0)[0].to_supervision(),
         slice_wh=(options.tile, options.tile),
@@ -166,13 +167,13 @@ def by_supervision(model: Any, truth: Truth, options: argparse.Namespace) -> lis
 
 
 def by_sahi(model: Any, truth: Truth, options: argparse.Namespace) -> list[dict[str, Any]]:
-    """`sahi.get_sliced_prediction`, with the rule of its own that suits things which cover others:
-    its default joins them, for an AP of 24 in the place of what NMS by IoU comes to."""
+    """`sahi.get_sliced_prediction`, with that of its rules which keeps things that cover others."""
     from sahi.predict import get_sliced_prediction
 
     from keras_maskrcnn.data.reading import read_image
     from keras_maskrcnn.inference.sahi import SahiModel
 
+    look_in_own_size(model, options.tile)
     found = get_sliced_prediction(
         read_image(truth.picture),
         SahiModel(model, confidence_threshold=0.0),
@@ -190,6 +191,11 @@ def by_sahi(model: Any, truth: Truth, options: argparse.Namespace) -> list[dict[
         truth,
         ((o.bbox.to_xyxy(), o.mask.bool_mask, o.category.id, o.score.value) for o in found),
     )
+
+
+def look_in_own_size(model: Any, side: int) -> None:
+    """At slices, which `predict` would resize as it does pictures."""
+    model.input_size = dataclasses.replace(model.input_size, min_size=side, max_size=side)
 
 
 def rows(truth: Truth, found: Iterable[tuple[Any, Any, Any, Any]]) -> list[dict[str, Any]]:
