@@ -34,7 +34,8 @@ def start_from_letters(model: keras.Model, file: str | os.PathLike[str] = WEIGHT
         Paths of the weights that depend on the classes, which stay as they are.
 
     Raises:
-        ValueError: when the file is of another architecture.
+        ValueError: when the file is of another architecture: another number of arrays, or one that
+            differs in more than its last axis, which alone tells of classes.
     """
     weights = _weights(model)
     with np.load(file) as content:
@@ -46,7 +47,12 @@ def start_from_letters(model: keras.Model, file: str | os.PathLike[str] = WEIGHT
         )
     fresh = []
     for weight, array in zip(weights, arrays, strict=True):
-        if tuple(weight.shape) == array.shape:
+        if weight.shape[:-1] != array.shape[:-1]:
+            raise ValueError(
+                f"Expected an array of shape {weight.shape} for {weight.path}, but for its last "
+                f"axis. Received: {array.shape} in {file}"
+            )
+        if weight.shape == array.shape:
             weight.assign(array.astype("float32"))
         else:
             fresh.append(weight.path)

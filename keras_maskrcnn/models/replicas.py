@@ -125,8 +125,9 @@ def train_step(
     mean_loss.update_state(loss * replica_count(), sample_weight=pictures)
     variables = model.trainable_variables
     gradients = add(_whole(tape.gradient(scaled, [v.value for v in variables])))
+    update = functools.partial(_update, model.optimizer, variables)
     if guard is not None:
-        guard(loss, gradients, functools.partial(_update, model.optimizer, variables))
+        guard(loss, gradients, update)
         return model.compute_metrics(x, y, y_pred)
     with tf.control_dependencies(check(loss, gradients)):
         # A replica's update may be run by another thread, which waits for the gradients only.
@@ -137,15 +138,12 @@ def train_step(
 
             keras_internals.accumulate(model.optimizer, gradients, variables)
         else:
-            _update(model.optimizer, variables, gradients)
+            in_few_launches(update)(gradients)
     return model.compute_metrics(x, y, y_pred)
 
 
 def _update(optimizer: Any, variables: list[Any], gradients: list[Tensor]) -> None:
-    def update(gradients: list[Tensor]) -> None:
-        optimizer.apply_gradients(zip(gradients, variables, strict=True))
-
-    in_few_launches(update)(gradients)
+    optimizer.apply_gradients(zip(gradients, variables, strict=True))
 
 
 def prepare(model: keras.Model) -> None:

@@ -67,35 +67,23 @@ def trained(optimizer):
     step = tf.function(model.train_step, autograph=False).get_concrete_function((images, targets))
     losses = [float(step((images, targets))["loss"]) for _ in range(3)]
     values = [v.numpy() for v in (*model.trainable_variables, *model.optimizer.variables)]
-    compiled = [f.signature.name for f in step.graph.as_graph_def().library.function]
-    return losses, values, [name for name in compiled if "__inference_update" in name]
+    functions = step.graph.as_graph_def().library.function
+    return losses, values, [f for f in functions if f.attr["_XlaMustCompile"].b]
 
 
-@pytest.mark.parametrize(
-    "optimizer",
-    [
-        pytest.param(
-            lambda: keras.optimizers.SGD(0.001, momentum=0.9, global_clipnorm=1.0), id="sgd"
-        ),
-        pytest.param(
-            lambda: keras.optimizers.Adam(0.0001, gradient_accumulation_steps=2, use_ema=True),
-            id="adam",
-            marks=pytest.mark.slow,
-        ),
-    ],
-)
-def test_a_model_trains_as_without(monkeypatch, optimizer):
+def test_a_model_trains_as_without(monkeypatch):
     results = []
     for here in (False, True):
         monkeypatch.setattr(gpu_forms, "has_gpu", lambda here=here: here)
         keras.utils.set_random_seed(0)
-        results.append(trained(optimizer()))
+        optimizer = keras.optimizers.SGD(0.001, momentum=0.9, global_clipnorm=1.0)
+        results.append(trained(optimizer))
     (losses, values, plain), (found, others, compiled) = results
     assert not plain
     assert compiled
-    np.testing.assert_allclose(found, losses, rtol=2e-3)
+    np.testing.assert_allclose(found, losses, rtol=1e-5)
     for a, b in zip(others, values, strict=True):
-        np.testing.assert_allclose(a, b, rtol=2e-2, atol=2e-4)
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
 
 
 def test_a_gpu_without_all_of_cuda(with_gpu, monkeypatch, caplog):
